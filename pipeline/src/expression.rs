@@ -1,0 +1,1 @@
+//! SQL expressions over rows: planned once per schema, evaluated per batch.

@@ -1,0 +1,140 @@
+//! The contract of sinks.
+//!
+//! A **transactional** sink stores its mark together with its output: after a crash it is brought back to
+//! the mark, and what a re-execution produces at or below the mark is discarded by the runtime.
+//! A **dispatching** sink turns rows into effects; the runtime writes them to the outbox, with the mark,
+//! before any leaves, and delivers each until it is done or dead, always under the same id.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arrow::array::RecordBatch;
+use async_trait::async_trait;
+use futures::future::BoxFuture;
+use serde::{Deserialize, Serialize};
+
+use crate::error::Result;
+use crate::operator::PlanContext;
+use crate::spec::Options;
+use crate::spec::diagnostic::Diagnostic;
+use crate::step::{StepHeader, StepNumber};
+
+/// Up to where a sink's output is complete, and what the sink needs to be brought back there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mark {
+    /// The last step whose output is complete.
+    pub step: StepNumber,
+    /// What the sink wrote of itself, as JSON (for a file: length and running hash).
+    pub detail: String,
+}
+
+/// What a sink is opened with.
+#[derive(Debug, Clone)]
+pub struct SinkContext {
+    /// The name of its node.
+    pub node: Arc<str>,
+    /// The mark to go back to; `None` for a pipeline that has never committed.
+    pub mark: Option<Mark>,
+}
+
+/// A sink that stores its mark atomically with its output.
+#[async_trait]
+pub trait TransactionalSink: Send {
+    /// Writes the rows of one step. Steps come in order, each at most once.
+    ///
+    /// # Errors
+    /// When the output cannot take them; the pipeline stops.
+    async fn write(&mut self, step: &StepHeader, rows: &RecordBatch) -> Result<()>;
+
+    /// Everything written so far shall become durable. Returns at once with the work to be done in the
+    /// background; that work resolves to the detail of the mark.
+    ///
+    /// # Errors
+    /// When buffered output cannot be handed over.
+    async fn commit(&mut self) -> Result<BoxFuture<'static, Result<String>>>;
+
+    /// The pipeline ends: finish what only an end can finish (a Parquet footer). Called before the last commit.
+    async fn finish(&mut self) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// What a dispatching sink wants done for one row or batch.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EffectPayload {
+    /// Effects of one key are delivered in order.
+    pub key: Option<String>,
+    /// The body, as it will be sent.
+    pub body: Vec<u8>,
+}
+
+/// How an attempt to deliver went.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Attempt {
+    /// Delivered.
+    Done,
+    /// Not now; again after `after` (from Retry-After) or the usual back-off.
+    Again {
+        /// What went wrong.
+        reason: String,
+        /// How long the other side asks to wait.
+        after: Option<Duration>,
+    },
+    /// Never: the other side refuses it.
+    Refused {
+        /// What went wrong.
+        reason: String,
+    },
+}
+
+/// A sink whose output leaves the pipeline as effects.
+#[async_trait]
+pub trait DispatchingSink: Send + Sync {
+    /// The effects of the rows of one step, in order. Deterministic.
+    ///
+    /// # Errors
+    /// When a row cannot be turned into an effect.
+    fn effects(&self, step: &StepHeader, rows: &RecordBatch) -> Result<Vec<EffectPayload>>;
+
+    /// Tries to deliver one effect. `id` is stable over attempts and restarts. Must be cancel-safe.
+    async fn deliver(&self, id: &str, payload: &EffectPayload) -> Attempt;
+}
+
+/// An open sink.
+pub enum Sink {
+    /// Stores its mark with its output.
+    Transactional(Box<dyn TransactionalSink>),
+    /// Sends effects through the outbox.
+    Dispatching(Arc<dyn DispatchingSink>),
+}
+
+/// A sink as planned.
+pub struct PlannedSink {
+    /// Opens it.
+    pub open: Box<dyn OpenSink>,
+}
+
+/// Opens a planned sink.
+#[async_trait]
+pub trait OpenSink: Send + Sync {
+    /// Opens the sink and brings it back to the context's mark.
+    ///
+    /// # Errors
+    /// When the output is not what the mark says, or exists although the pipeline is new.
+    async fn open(&self, context: SinkContext) -> Result<Sink>;
+}
+
+/// A kind of sink: `sinks: {name: {from: …, KIND: options}}`.
+pub trait SinkKind: Send + Sync {
+    /// The kind's name in YAML.
+    fn name(&self) -> &'static str;
+    /// One sentence for `component list`.
+    fn summary(&self) -> &'static str;
+    /// The JSON Schema of its options.
+    fn schema(&self) -> schemars::Schema;
+    /// Plans it.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the options, each with its place.
+    fn plan(&self, options: &Options, context: &mut PlanContext<'_>) -> Result<PlannedSink, Vec<Diagnostic>>;
+}

@@ -1,0 +1,194 @@
+//! The contract of sources.
+//!
+//! A source turns something outside into [`Arrival`]s. The sequencer gives each arrival (or several small
+//! ones of one source, joined) the next step number and the time, and writes it to the journal; only then
+//! does anything downstream see it.
+//!
+//! What a source owes:
+//! 1. [`Source::next`] is cancel-safe: dropping its future loses nothing.
+//! 2. A [`Delivery::Seek`] source, opened at a position, goes on exactly there, and
+//!    [`Source::reread`] of a range gives the rows that the range gave before, or an error.
+//! 3. Nothing is acknowledged to the outside before [`Source::acknowledge`] (or [`Reply`]) says that it is
+//!    durable.
+//! 4. Bad input becomes [`Rejected`], with its position; it never ends the source.
+//! 5. Decoding happens before the arrival is handed over, in parallel where that pays.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+
+use crate::error::Result;
+use crate::rows::{Port, PortIndex, Rejected};
+use crate::spec::Options;
+use crate::spec::diagnostic::Diagnostic;
+use crate::step::{Position, Range, SchemaVersion, Unit};
+use crate::table::{SharedTables, TableDefinition};
+
+/// Whether what a source has given can be read again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Delivery {
+    /// It can: the journal keeps a reference (ranges and a hash).
+    Seek,
+    /// It cannot: the journal keeps the rows themselves.
+    Inline,
+}
+
+/// Told when the step that holds an arrival is durable; dropped without a word when it never will be.
+pub type Reply = oneshot::Sender<()>;
+
+/// What a source hands to the sequencer.
+#[derive(Debug)]
+pub struct Arrival {
+    /// The rows, by port. Ports not named have none.
+    pub rows: Vec<(PortIndex, RecordBatch)>,
+    /// Input that never became rows.
+    pub rejected: Vec<Rejected>,
+    /// Which part of a refresh it is; [`Unit::Rows`] for everything but providers.
+    pub unit: Unit,
+    /// The schema version that the rows were decoded with.
+    pub schema_version: SchemaVersion,
+    /// A schema that this arrival is the first to use, with its version; journaled before the arrival.
+    pub new_schema: Option<SchemaRef>,
+    /// For [`Delivery::Seek`]: the stretch of input that it is.
+    pub range: Option<Range>,
+    /// Where the source stands after it.
+    pub position: Position,
+    /// The event time up to which the source has spoken, in ms, where it knows.
+    pub watermark: Option<i64>,
+    /// Told when the step is durable.
+    pub reply: Option<Reply>,
+}
+
+impl Arrival {
+    /// Plain rows on the first port.
+    pub fn rows(batch: RecordBatch, position: Position) -> Self {
+        Self {
+            rows: vec![(PortIndex(0), batch)],
+            rejected: Vec::new(),
+            unit: Unit::Rows,
+            schema_version: SchemaVersion::default(),
+            new_schema: None,
+            range: None,
+            position,
+            watermark: None,
+            reply: None,
+        }
+    }
+
+    /// How many rows it holds.
+    pub fn row_count(&self) -> usize {
+        self.rows.iter().map(|(_, batch)| batch.num_rows()).sum()
+    }
+}
+
+/// A source that is open.
+#[async_trait]
+pub trait Source: Send {
+    /// The next arrival, or `None` when the source has ended. Must be cancel-safe.
+    ///
+    /// # Errors
+    /// When the source cannot go on; the runtime applies the restart policy.
+    async fn next(&mut self) -> Result<Option<Arrival>>;
+
+    /// Everything before `position` is durable in the journal: commit offsets, delete messages.
+    async fn acknowledge(&mut self, _position: &Position) -> Result<()> {
+        Ok(())
+    }
+
+    /// Reads a range again, decoded with `version`. Only called on [`Delivery::Seek`] sources; must leave
+    /// the place where [`Source::next`] goes on after `range.to`.
+    ///
+    /// # Errors
+    /// When the range cannot be read any more, or its bytes have another hash.
+    async fn reread(&mut self, _range: &Range, _version: SchemaVersion) -> Result<Arrival> {
+        Err(crate::error::Error::internal("this source cannot read a range again"))
+    }
+
+    /// What identifies the whole input after a bounded source has ended (length and hash, as JSON), so that
+    /// a later run can tell whether the input has changed.
+    fn fingerprint(&self) -> Option<String> {
+        None
+    }
+}
+
+/// What a source is opened with.
+#[derive(Clone)]
+pub struct SourceContext {
+    /// The name of its node.
+    pub node: Arc<str>,
+    /// Where to go on, or `None` to begin.
+    pub position: Option<Position>,
+    /// The schemas it has announced so far, by version, oldest first; empty before the first.
+    pub schemas: Vec<(SchemaVersion, SchemaRef)>,
+    /// Read to what is the end now, then end (`run --once`).
+    pub once: bool,
+    /// The tables that its journaled changes have made so far (providers diff against them).
+    pub tables: SharedTables,
+    /// Told to stop.
+    pub cancel: CancellationToken,
+}
+
+/// A source as planned: what is known of it before anything is opened.
+pub struct PlannedSource {
+    /// Whether it can be read again.
+    pub delivery: Delivery,
+    /// Whether it ends by itself.
+    pub bounded: bool,
+    /// Its data ports (for a provider, one per table).
+    pub ports: Vec<Port>,
+    /// The tables that it maintains; empty unless it is a provider.
+    pub tables: Vec<TableDefinition>,
+    /// Opens it. Called once per start; again after a failure under the restart policy.
+    pub open: Box<dyn OpenSource>,
+}
+
+/// Opens a planned source.
+#[async_trait]
+pub trait OpenSource: Send + Sync {
+    /// Opens the source at the context's position.
+    ///
+    /// # Errors
+    /// When the outside is not there or the position is no longer known.
+    async fn open(&self, context: SourceContext) -> Result<Box<dyn Source>>;
+
+    /// Whether the input of a bounded source that has ended still is what `fingerprint` says.
+    ///
+    /// # Errors
+    /// When the input cannot be read.
+    fn unchanged(&self, _fingerprint: &str) -> Result<bool> {
+        Ok(true)
+    }
+}
+
+/// What planning a source may look at.
+pub struct SourcePlanContext<'a> {
+    /// The name of the node.
+    pub node: &'a str,
+    /// What relative paths are relative to.
+    pub working_directory: PathBuf,
+}
+
+/// A kind of source: `sources: {name: {KIND: options}}`.
+pub trait SourceKind: Send + Sync {
+    /// The kind's name in YAML.
+    fn name(&self) -> &'static str;
+    /// Other names it answers to.
+    fn aliases(&self) -> &'static [&'static str] {
+        &[]
+    }
+    /// One sentence for `component list`.
+    fn summary(&self) -> &'static str;
+    /// The JSON Schema of its options.
+    fn schema(&self) -> schemars::Schema;
+    /// Plans it. May read local files (the first 1,000 rows), never the network.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the options, each with its place.
+    fn plan(&self, options: &Options, context: &SourcePlanContext<'_>) -> Result<PlannedSource, Vec<Diagnostic>>;
+}
