@@ -184,6 +184,8 @@ pub struct PlanContext<'a> {
     pub match_all: bool,
     /// What relative paths are relative to.
     pub working_directory: PathBuf,
+    /// The most memory that the pipeline may use, in bytes (`limits.memory`).
+    pub memory: u64,
     /// Looks up the tables of another node, for side inputs.
     pub tables_of: &'a dyn Fn(&str) -> Option<Vec<TableDefinition>>,
     /// Warnings found on the way.

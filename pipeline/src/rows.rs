@@ -98,6 +98,21 @@ pub fn adapt(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
     Ok(RecordBatch::try_new_with_options(nullable, columns, &options)?)
 }
 
+/// As [`adapt`], but columns that `schema` does not name are kept, after the others: a source that widens
+/// its schema while running adds columns that no plan knew.
+///
+/// # Errors
+/// When a column cannot be cast to the wanted type.
+pub fn adapt_and_keep(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
+    let named = |field: &&Arc<Field>| schema.field_with_name(field.name()).is_err();
+    let extra: Vec<Arc<Field>> = batch.schema_ref().fields().iter().filter(named).cloned().collect();
+    if extra.is_empty() {
+        return adapt(batch, schema);
+    }
+    let fields: Vec<Arc<Field>> = schema.fields().iter().cloned().chain(extra).collect();
+    adapt(batch, &Arc::new(Schema::new(fields)))
+}
+
 /// `schema`, with columns that hold NULLs made nullable.
 fn relaxed(schema: &SchemaRef, columns: &[ArrayRef]) -> SchemaRef {
     let strict = |(field, column): (&Arc<Field>, &ArrayRef)| field.is_nullable() || column.null_count() == 0;

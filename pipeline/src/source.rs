@@ -138,6 +138,8 @@ pub struct SourceContext {
 pub struct PlannedSource {
     /// Whether it can be read again.
     pub delivery: Delivery,
+    /// Whether it wants to be told what is durable (offset commits, deletes). Costs a sync of the journal.
+    pub acknowledges: bool,
     /// Whether it ends by itself.
     pub bounded: bool,
     /// Its data ports (for a provider, one per table).

@@ -1,0 +1,31 @@
+# Daily commands. `just` lists them.
+
+default:
+    @just --list
+
+# The program, in the development build.
+run *arguments:
+    cargo run -- {{arguments}}
+
+# Everything that must pass before a commit.
+check: format lint test
+
+format:
+    cargo fmt --all --check
+
+lint:
+    cargo clippy --workspace --all-targets -- -D warnings
+
+test *filter:
+    cargo test --workspace {{filter}}
+
+# Controls and example pipelines against their own tests.
+test-packs:
+    cargo run -- test examples queries
+
+docs:
+    RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
+
+# The workload that is compared with peers; prints ratios.
+bench *arguments:
+    cargo bench --bench workload -- {{arguments}}

@@ -1,0 +1,121 @@
+//! Spec → graph: every node planned against the schemas of its inputs, nothing opened yet.
+
+mod order;
+mod plan;
+mod print;
+
+use std::sync::Arc;
+
+use arrow::datatypes::SchemaRef;
+
+use crate::operator::PlannedOperator;
+use crate::rows::{Port, PortIndex};
+use crate::sink::PlannedSink;
+use crate::source::PlannedSource;
+use crate::spec::diagnostic::{Located, Place};
+use crate::spec::pipeline::{OnEnd, OnError, Section};
+use crate::spec::{PipelineSpec, PortReference};
+use crate::step::ContentHash;
+
+pub use plan::{PlanError, plan};
+pub use print::{dot, json, mermaid};
+
+/// The index of a node in [`Graph::nodes`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NodeIndex(pub usize);
+
+/// A planned pipeline. Nodes stand in topological order: inputs before those who read them.
+pub struct Graph {
+    /// What it was planned from.
+    pub spec: Arc<PipelineSpec>,
+    /// The file that the spec was read from.
+    pub file: String,
+    /// The nodes.
+    pub nodes: Vec<Node>,
+    /// What the pipeline is, by content: the canonical spec and the packs and templates it uses.
+    pub definition: Definition,
+}
+
+/// The content of a pipeline's definition and its hash.
+#[derive(Debug, Clone)]
+pub struct Definition {
+    /// The hash of all parts.
+    pub hash: ContentHash,
+    /// The parts: name and content. The first is the canonical spec.
+    pub parts: Vec<(String, Arc<[u8]>)>,
+}
+
+/// One node of the graph.
+pub struct Node {
+    /// Its name in YAML.
+    pub name: Arc<str>,
+    /// Its kind in YAML.
+    pub kind: Arc<str>,
+    /// Source, operator or sink.
+    pub section: Section,
+    /// Where it is configured.
+    pub place: Place,
+    /// Where it is configured, as `file:line:col`.
+    pub shown_place: String,
+    /// What happens to rows that it cannot handle.
+    pub on_error: OnError,
+    /// What the end of this source means.
+    pub on_end: OnEnd,
+    /// Its ports: the data ports, then `errors`.
+    pub ports: Vec<Port>,
+    /// What it reads: `from:` in order, then side inputs.
+    pub inputs: Vec<Input>,
+    /// What its kind made of its options.
+    pub planned: Planned,
+}
+
+impl Node {
+    /// The index of its `errors` port.
+    pub fn errors_port(&self) -> PortIndex {
+        PortIndex(self.ports.len() - 1)
+    }
+}
+
+/// What a node reads from another.
+#[derive(Debug, Clone)]
+pub struct Input {
+    /// As written.
+    pub reference: Located<PortReference>,
+    /// The node that it reads.
+    pub producer: NodeIndex,
+    /// The ports of that node that it reads.
+    pub ports: Vec<PortIndex>,
+    /// All these ports united by column name.
+    pub schema: SchemaRef,
+    /// Whether only the tables behind it are read, not its rows.
+    pub side: bool,
+}
+
+/// A node as planned by its kind.
+pub enum Planned {
+    /// A source.
+    Source(PlannedSource),
+    /// An operator.
+    Operator(PlannedOperator),
+    /// A sink.
+    Sink(PlannedSink),
+}
+
+impl Graph {
+    /// The node of that name.
+    pub fn node(&self, name: &str) -> Option<(NodeIndex, &Node)> {
+        self.nodes.iter().enumerate().find(|(_, node)| &*node.name == name).map(|(i, node)| (NodeIndex(i), node))
+    }
+
+    /// Every edge: (producer, consumer, index of the input at the consumer).
+    pub fn edges(&self) -> impl Iterator<Item = (NodeIndex, NodeIndex, usize)> + '_ {
+        self.nodes.iter().enumerate().flat_map(|(consumer, node)| {
+            node.inputs.iter().enumerate().map(move |(i, input)| (input.producer, NodeIndex(consumer), i))
+        })
+    }
+
+    /// Whether every source ends by itself.
+    pub fn is_bounded(&self) -> bool {
+        self.nodes.iter().all(|node| !matches!(&node.planned, Planned::Source(source) if !source.bounded))
+    }
+}

@@ -1,0 +1,250 @@
+//! Plans every node, inputs first, and collects everything that is wrong in one go.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow::datatypes::SchemaRef;
+
+use super::order::topological;
+use super::{Definition, Graph, Input, Node, NodeIndex, Planned};
+use crate::catalog::Catalog;
+use crate::operator::{PlanContext, PlannedInput};
+use crate::rows::{ERRORS, Port, PortIndex, errors_schema, union_schema};
+use crate::source::SourcePlanContext;
+use crate::spec::diagnostic::{Diagnostic, Located, Severity};
+use crate::spec::pipeline::{NodeSpec, Section};
+use crate::spec::{PipelineSpec, PortReference};
+use crate::step::ContentHash;
+use crate::table::TableDefinition;
+
+/// Everything that is wrong with a pipeline, errors and warnings, in the order of the file.
+pub type PlanError = Vec<Diagnostic>;
+
+/// Plans a pipeline that was read from `file`. Relative paths are relative to `working_directory`. Returns the
+/// graph and warnings.
+///
+/// # Errors
+/// Every error found, each with its place; warnings too.
+pub fn plan(
+    spec: Arc<PipelineSpec>,
+    file: &str,
+    catalog: &Catalog,
+    working_directory: &Path,
+) -> Result<(Graph, Vec<Diagnostic>), PlanError> {
+    let nodes: Vec<&NodeSpec> = spec.nodes().collect();
+    let mut planner = Planner {
+        spec: &spec,
+        file,
+        catalog,
+        working_directory,
+        nodes: Vec::new(),
+        index: HashMap::new(),
+        found: Vec::new(),
+    };
+    planner.check_references(&nodes);
+    match topological(&nodes) {
+        Ok(order) => order.into_iter().for_each(|index| planner.plan_node(nodes[index])),
+        Err(cycles) => planner.found.extend(cycles),
+    }
+    planner.warn_of_unread();
+    let Planner { nodes, mut found, .. } = planner;
+    found.sort_by_key(|diagnostic| (diagnostic.file.clone(), diagnostic.place.offset));
+    if found.iter().any(|diagnostic| diagnostic.severity == Severity::Error) {
+        return Err(found);
+    }
+    let definition = definition(&spec, &nodes);
+    Ok((Graph { file: file.to_owned(), nodes, definition, spec }, found))
+}
+
+struct Planner<'a> {
+    spec: &'a PipelineSpec,
+    file: &'a str,
+    catalog: &'a Catalog,
+    working_directory: &'a Path,
+    nodes: Vec<Node>,
+    index: HashMap<Arc<str>, NodeIndex>,
+    found: Vec<Diagnostic>,
+}
+
+impl Planner<'_> {
+    /// Reports every reference to a node that does not exist or gives nothing.
+    fn check_references(&mut self, nodes: &[&NodeSpec]) {
+        let giving = || nodes.iter().filter(|node| node.section != Section::Sink);
+        for reference in nodes.iter().flat_map(|node| &node.from) {
+            let known = nodes.iter().find(|node| *node.name.value == *reference.node);
+            match known {
+                Some(node) if node.section == Section::Sink && reference.port.as_deref() != Some(ERRORS) => {
+                    let message = format!("`{}` is a sink: nothing leaves it but its port `errors`", reference.node);
+                    self.found.push(Diagnostic::error(reference.place, message));
+                }
+                Some(_) => {}
+                None => {
+                    let message = format!("there is no node `{}`", reference.node);
+                    let names: Vec<String> = giving().map(|node| node.name.to_string()).collect();
+                    self.found.push(Diagnostic::error(reference.place, message).with_expected(&reference.node, names));
+                }
+            }
+        }
+    }
+
+    fn plan_node(&mut self, spec: &NodeSpec) {
+        // A node whose inputs could not be planned is skipped in silence: its errors would only be echoes.
+        let Some(inputs) = self.inputs(&spec.from, false) else { return };
+        match self.planned(spec, &inputs) {
+            Ok((planned, ports)) => self.add(spec, planned, ports, inputs),
+            Err(errors) => self.found.extend(errors),
+        }
+    }
+
+    /// The planned inputs of a node; `None` where one of them failed.
+    fn inputs(&mut self, from: &[Located<PortReference>], side: bool) -> Option<Vec<Input>> {
+        let resolved: Vec<Option<Input>> = from.iter().map(|reference| self.input(reference, side)).collect();
+        resolved.into_iter().collect()
+    }
+
+    fn input(&mut self, reference: &Located<PortReference>, side: bool) -> Option<Input> {
+        let producer = *self.index.get(&reference.node)?;
+        let node = &self.nodes[producer.0];
+        let ports: Vec<PortIndex> = match &reference.port {
+            None => (0..node.ports.len() - 1).map(PortIndex).collect(),
+            Some(name) => match node.ports.iter().position(|port| port.name == *name) {
+                Some(index) => vec![PortIndex(index)],
+                None => {
+                    let message = format!("node `{}` has no port `{name}`", reference.node);
+                    let names = node.ports.iter().map(|port| port.name.to_string());
+                    self.found.push(Diagnostic::error(reference.place, message).with_expected(name, names));
+                    return None;
+                }
+            },
+        };
+        let schemas: Vec<SchemaRef> = ports.iter().map(|port| Arc::clone(&node.ports[port.0].schema)).collect();
+        match union_schema(&schemas) {
+            Ok(schema) => Some(Input { reference: reference.clone(), producer, ports, schema, side }),
+            Err((column, a, b)) => {
+                let message = format!("the ports of `{}` disagree on column `{column}`: {a} and {b}", reference.node);
+                let help = format!("read one port at a time: `{}.PORT`", reference.node);
+                self.found.push(Diagnostic::error(reference.place, message).with_help(help));
+                None
+            }
+        }
+    }
+
+    fn planned(&mut self, spec: &NodeSpec, inputs: &[Input]) -> Result<(Planned, Vec<Port>), Vec<Diagnostic>> {
+        let catalog = self.catalog;
+        let unknown = || vec![Diagnostic::error(spec.kind.place, format!("there is no kind `{}`", *spec.kind))];
+        if spec.section == Section::Source {
+            let kind = catalog.source(&spec.kind).ok_or_else(unknown)?;
+            let working_directory = self.working_directory.to_path_buf();
+            let context = SourcePlanContext { node: &spec.name, working_directory };
+            let planned = kind.plan(&spec.options, &context)?;
+            let ports = planned.ports.clone();
+            return Ok((Planned::Source(planned), ports));
+        }
+        let planned_inputs: Vec<PlannedInput> = inputs.iter().map(|input| self.planned_input(input)).collect();
+        let schemas: Vec<SchemaRef> = planned_inputs.iter().map(|input| Arc::clone(&input.schema)).collect();
+        let schema = union_schema(&schemas).map_err(|(column, a, b)| {
+            let message = format!("the inputs of `{}` disagree on column `{column}`: {a} and {b}", *spec.name);
+            vec![Diagnostic::error(spec.place, message).with_help("bring it to one type with `select` before they meet")]
+        })?;
+        let tables: HashMap<Arc<str>, Vec<TableDefinition>> =
+            self.nodes.iter().map(|node| (Arc::clone(&node.name), tables_of(node))).collect();
+        let mut warnings = Vec::new();
+        let mut context = PlanContext {
+            node: &spec.name,
+            inputs: &planned_inputs,
+            schema,
+            open: planned_inputs.iter().any(|input| input.open),
+            match_all: spec.match_all.unwrap_or(false),
+            working_directory: self.working_directory.to_path_buf(),
+            memory: self.spec.limits.memory.0,
+            tables_of: &|name| tables.get(name).cloned().filter(|tables| !tables.is_empty()),
+            warnings: &mut warnings,
+        };
+        let planned = if spec.section == Section::Operator {
+            let planned = catalog.operator(&spec.kind).ok_or_else(unknown)?.plan(&spec.options, &mut context)?;
+            let ports = planned.ports.clone();
+            (Planned::Operator(planned), ports)
+        } else {
+            let planned = catalog.sink(&spec.kind).ok_or_else(unknown)?.plan(&spec.options, &mut context)?;
+            (Planned::Sink(planned), Vec::new())
+        };
+        self.found.extend(warnings);
+        Ok(planned)
+    }
+
+    fn planned_input(&self, input: &Input) -> PlannedInput {
+        let producer = &self.nodes[input.producer.0];
+        let names: Vec<&str> = input.ports.iter().map(|port| &*producer.ports[port.0].name).collect();
+        PlannedInput {
+            from: input.reference.clone(),
+            schema: Arc::clone(&input.schema),
+            open: input.ports.iter().any(|port| producer.ports[port.0].open),
+            tables: tables_of(producer).into_iter().filter(|table| names.contains(&&*table.name)).collect(),
+        }
+    }
+
+    fn add(&mut self, spec: &NodeSpec, planned: Planned, mut ports: Vec<Port>, mut inputs: Vec<Input>) {
+        if let Planned::Operator(operator) = &planned {
+            let Some(side) = self.inputs(&operator.side_inputs, true) else {
+                let missing = operator.side_inputs.iter().filter(|side| !self.index.contains_key(&side.node));
+                let unplanned: Vec<Diagnostic> = missing.map(unknown_side_input).collect();
+                self.found.extend(unplanned);
+                return;
+            };
+            inputs.extend(side);
+        }
+        ports.push(Port::named(ERRORS, errors_schema()));
+        let place = spec.name.place;
+        self.index.insert(Arc::clone(&spec.name), NodeIndex(self.nodes.len()));
+        self.nodes.push(Node {
+            name: Arc::clone(&spec.name),
+            kind: Arc::clone(&spec.kind),
+            section: spec.section,
+            place,
+            shown_place: format!("{}:{}:{}", self.file, place.line, place.column),
+            on_error: spec.on_error,
+            on_end: spec.on_end,
+            ports,
+            inputs,
+            planned,
+        });
+    }
+
+    /// A node whose rows nobody reads is probably a mistake.
+    fn warn_of_unread(&mut self) {
+        let read: Vec<NodeIndex> = self.nodes.iter().flat_map(|node| node.inputs.iter().map(|input| input.producer)).collect();
+        for (index, node) in self.nodes.iter().enumerate() {
+            if node.section != Section::Sink && !read.contains(&NodeIndex(index)) {
+                let message = format!("nobody reads node `{}`", node.name);
+                self.found.push(Diagnostic::warning(node.place, message).with_help("name it in some `from:`, or remove it"));
+            }
+        }
+    }
+}
+
+fn unknown_side_input(side: &Located<PortReference>) -> Diagnostic {
+    Diagnostic::error(side.place, format!("there is no node `{}` before this one", side.node))
+}
+
+fn tables_of(node: &Node) -> Vec<TableDefinition> {
+    match &node.planned {
+        Planned::Source(source) => source.tables.clone(),
+        _ => Vec::new(),
+    }
+}
+
+fn definition(spec: &PipelineSpec, nodes: &[Node]) -> Definition {
+    let mut parts: Vec<(String, Arc<[u8]>)> = vec![("pipeline".to_owned(), spec.canonical().into_bytes().into())];
+    for node in nodes {
+        if let Planned::Operator(operator) = &node.planned {
+            parts.extend(operator.contents.iter().map(|(name, bytes)| (format!("{}/{name}", node.name), Arc::clone(bytes))));
+        }
+    }
+    let mut hasher = blake3::Hasher::new();
+    for (name, bytes) in &parts {
+        hasher.update(&(name.len() as u64).to_le_bytes()).update(name.as_bytes());
+        hasher.update(&(bytes.len() as u64).to_le_bytes()).update(bytes);
+    }
+    Definition { hash: ContentHash(hasher.finalize().to_hex().as_str().into()), parts }
+}

@@ -1,0 +1,286 @@
+//! A chain: nodes in a straight line that share one task, and what leaves it.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use arrow::array::{RecordBatch, StringArray, UInt64Array};
+use arrow::datatypes::SchemaRef;
+
+use super::checkpointing::{Barrier, Part, PartSender};
+use super::edge::{EdgeSender, Item, Payload};
+use super::event::Event;
+use super::sink_node::SinkNode;
+use super::status::{NodeState, NodeStatus};
+use crate::error::{Error, Result};
+use crate::operator::{InputIndex, Operator, Output, SnapshotMode, StateWriter};
+use crate::rows::{PortIndex, Rejected, adapt_and_keep, errors_schema};
+use crate::spec::pipeline::OnError;
+use crate::step::{StepHeader, StepNumber, StepTime};
+use crate::table::TableSet;
+
+/// What a step brings to one input of the first node of a chain.
+pub(crate) struct StepInput {
+    pub(crate) index: usize,
+    pub(crate) rows: Vec<RecordBatch>,
+    pub(crate) tables: Option<TableSet>,
+}
+
+/// What a node of a chain does.
+pub(crate) enum Body {
+    Operator(Box<dyn Operator>),
+    Sink(SinkNode),
+}
+
+/// Where the rows of a node go besides the next node of its chain.
+pub(crate) struct Outgoing {
+    pub(crate) edge: EdgeSender,
+    /// The ports that the consumer reads.
+    pub(crate) ports: Vec<PortIndex>,
+}
+
+/// One node of a chain.
+pub(crate) struct ChainNode {
+    pub(crate) name: Arc<str>,
+    pub(crate) place: String,
+    pub(crate) status: Arc<NodeStatus>,
+    pub(crate) on_error: OnError,
+    pub(crate) body: Body,
+    /// The schema in which its inputs meet; `None` where there is one input and rows pass as they are.
+    pub(crate) meets_in: Option<SchemaRef>,
+    pub(crate) errors_port: PortIndex,
+    pub(crate) outgoing: Vec<Outgoing>,
+    /// The ports that the next node of the chain reads; `None` at the end of the chain.
+    pub(crate) next_reads: Option<Vec<PortIndex>>,
+    /// Which inputs of this node are side inputs: their rows are left out, only tables count.
+    pub(crate) side_inputs: Vec<bool>,
+}
+
+/// Nodes in a straight line.
+pub(crate) struct Chain {
+    pub(crate) nodes: Vec<ChainNode>,
+    pub(crate) parts: PartSender,
+    /// The slot of its deadline.
+    pub(crate) slot: usize,
+}
+
+impl Chain {
+    pub(crate) fn started(&self) {
+        self.nodes.iter().for_each(|node| node.status.set_state(NodeState::Running));
+    }
+
+    pub(crate) fn ended(&self) {
+        self.nodes.iter().for_each(|node| node.status.set_state(NodeState::Ended));
+    }
+
+    /// The earliest deadline of its nodes.
+    pub(crate) fn deadline(&self) -> Option<StepTime> {
+        self.nodes.iter().filter_map(ChainNode::deadline).min()
+    }
+
+    /// Drives one step through all nodes and sends what leaves them, a blank where nothing does.
+    pub(crate) async fn step(
+        &mut self,
+        header: &Arc<StepHeader>,
+        inputs: Vec<StepInput>,
+        event: Option<&Arc<Event>>,
+    ) -> Result<()> {
+        let mut inputs = inputs;
+        for node in &mut self.nodes {
+            let started = Instant::now();
+            let worked = node.work(header, inputs, event).await;
+            node.status.busy.fetch_add(started.elapsed().as_nanos() as u64, Ordering::Relaxed);
+            let emitted = worked.map_err(|error| {
+                node.status.set_state(NodeState::Failed);
+                error.at_node(&node.name).at_place(&node.place)
+            })?;
+            node.send(header, &emitted, event).await?;
+            inputs = node.for_next(emitted);
+        }
+        Ok(())
+    }
+
+    /// Passes on that nothing up to `through` concerns this chain.
+    pub(crate) async fn blank(&self, through: StepNumber) -> Result<()> {
+        for outgoing in self.nodes.iter().flat_map(|node| &node.outgoing) {
+            outgoing.edge.send(Item::Blank(through)).await.map_err(|_| downstream_is_gone())?;
+        }
+        Ok(())
+    }
+
+    /// Hands over the state of all nodes and passes the barrier on.
+    pub(crate) async fn barrier(&mut self, barrier: &Arc<Barrier>) -> Result<()> {
+        for node in &mut self.nodes {
+            let part = node.snapshot(barrier).await.map_err(|error| error.at_node(&node.name).at_place(&node.place))?;
+            self.parts.send(part);
+            for outgoing in &node.outgoing {
+                outgoing.edge.send(Item::Barrier(Arc::clone(barrier))).await.map_err(|_| downstream_is_gone())?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What the consumer's own failure will explain better.
+fn downstream_is_gone() -> Error {
+    Error::internal("a node downstream has stopped").with_remedy(DOWNSTREAM_STOPPED)
+}
+
+/// The remedy that marks an error as the echo of another one.
+pub(crate) const DOWNSTREAM_STOPPED: &str = "its own error says why";
+
+impl ChainNode {
+    fn deadline(&self) -> Option<StepTime> {
+        match &self.body {
+            Body::Operator(operator) => operator.deadline(),
+            Body::Sink(_) => None,
+        }
+    }
+
+    /// Lets the node handle a step.
+    async fn work(
+        &mut self,
+        header: &StepHeader,
+        inputs: Vec<StepInput>,
+        event: Option<&Arc<Event>>,
+    ) -> Result<Vec<(PortIndex, RecordBatch)>> {
+        let concerned = !inputs.is_empty();
+        if concerned {
+            self.status.steps.fetch_add(1, Ordering::Relaxed);
+        }
+        let mut out = Output::default();
+        for input in inputs {
+            let index = InputIndex(input.index);
+            if let (Some(tables), Body::Operator(operator)) = (&input.tables, &mut self.body) {
+                operator.tables(header, index, tables, &mut out).await?;
+            }
+            if self.side_inputs.get(input.index).copied().unwrap_or(false) {
+                continue;
+            }
+            for rows in input.rows {
+                let rows = match &self.meets_in {
+                    Some(schema) => adapt_and_keep(&rows, schema)?,
+                    None => rows,
+                };
+                self.status.rows_in.fetch_add(rows.num_rows() as u64, Ordering::Relaxed);
+                match &mut self.body {
+                    Body::Operator(operator) => operator.process(header, index, &rows, &mut out).await?,
+                    Body::Sink(sink) => sink.write(header, input.index, &rows).await?,
+                }
+            }
+        }
+        match &mut self.body {
+            Body::Operator(operator) => {
+                end_step(operator.as_mut(), &self.name, header, concerned, event, &mut out).await?;
+            }
+            Body::Sink(sink) => sink.end_of_step(header, event).await?,
+        }
+        self.settle(header, out)
+    }
+
+    /// Counts what was emitted and turns rejected rows into rows of the `errors` port.
+    fn settle(&self, header: &StepHeader, out: Output) -> Result<Vec<(PortIndex, RecordBatch)>> {
+        let Output { mut rows, rejected } = out;
+        let emitted: usize = rows.iter().map(|(_, batch)| batch.num_rows()).sum();
+        self.status.rows_out.fetch_add(emitted as u64, Ordering::Relaxed);
+        if rejected.is_empty() {
+            return Ok(rows);
+        }
+        self.status.rejected.fetch_add(rejected.len() as u64, Ordering::Relaxed);
+        match self.on_error {
+            OnError::Fail => {
+                let (_, first) = &rejected[0];
+                let message = format!("a row could not be handled: {} ({})", first.reason, first.position);
+                return Err(Error::user(message).with_remedy("`on_error: errors` sends such rows to the port `errors`"));
+            }
+            OnError::Drop => {}
+            OnError::Errors => rows.push((self.errors_port, error_rows(&self.name, header, &rejected)?)),
+        }
+        Ok(rows)
+    }
+
+    /// Sends what the node emitted over its edges; a blank over those that it does not concern.
+    async fn send(
+        &self,
+        header: &Arc<StepHeader>,
+        emitted: &[(PortIndex, RecordBatch)],
+        event: Option<&Arc<Event>>,
+    ) -> Result<()> {
+        for outgoing in &self.outgoing {
+            let rows: Vec<_> = emitted.iter().filter(|(port, _)| outgoing.ports.contains(port)).cloned().collect();
+            let item = if rows.is_empty() && event.is_none() {
+                Item::Blank(header.number)
+            } else {
+                Item::Step(Arc::clone(header), Payload { rows, tables: None, event: event.cloned() })
+            };
+            outgoing.edge.send(item).await.map_err(|_| downstream_is_gone())?;
+        }
+        Ok(())
+    }
+
+    /// What the next node of the chain gets.
+    fn for_next(&self, emitted: Vec<(PortIndex, RecordBatch)>) -> Vec<StepInput> {
+        let Some(ports) = &self.next_reads else { return Vec::new() };
+        let rows: Vec<_> =
+            emitted.into_iter().filter(|(port, _)| ports.contains(port)).map(|(_, rows)| rows).collect();
+        if rows.is_empty() { Vec::new() } else { vec![StepInput { index: 0, rows, tables: None }] }
+    }
+
+    /// Takes the state of the node, or begins the commit of a sink.
+    async fn snapshot(&mut self, barrier: &Barrier) -> Result<Part> {
+        let name = Arc::clone(&self.name);
+        match &mut self.body {
+            Body::Operator(operator) => {
+                let full = barrier.full.contains(&name);
+                let mut writer = StateWriter::new(if full { SnapshotMode::Full } else { SnapshotMode::Changes });
+                operator.snapshot(&mut writer)?;
+                Ok(Part::State { node: name, full, batches: writer.batches })
+            }
+            Body::Sink(sink) => Ok(Part::Sink { mark: sink.mark_name(&name), commit: sink.commit(barrier.step).await? }),
+        }
+    }
+}
+
+/// What comes after the rows of a step: the engine's event, the end of the step, a deadline.
+async fn end_step(
+    operator: &mut dyn Operator,
+    name: &Arc<str>,
+    header: &StepHeader,
+    concerned: bool,
+    event: Option<&Arc<Event>>,
+    out: &mut Output,
+) -> Result<()> {
+    match event.map(Arc::as_ref) {
+        Some(Event::Lookup { node, name: file, contents }) if node == name => {
+            operator.lookup(header, file, contents, out).await?;
+        }
+        _ => {}
+    }
+    if concerned {
+        operator.end_of_step(header, out).await?;
+    }
+    if operator.deadline().is_some_and(|deadline| deadline <= header.time) {
+        operator.on_deadline(header, out).await?;
+    }
+    if matches!(event.map(Arc::as_ref), Some(Event::EndOfInput)) {
+        operator.end_of_input(header, out).await?;
+    }
+    Ok(())
+}
+
+/// Rejected rows as rows of an `errors` port.
+pub(crate) fn error_rows(node: &str, header: &StepHeader, rejected: &[(u64, Rejected)]) -> Result<RecordBatch> {
+    let count = rejected.len();
+    let text = |of: fn(&Rejected) -> &str| rejected.iter().map(|(_, row)| Some(of(row))).collect::<StringArray>();
+    Ok(RecordBatch::try_new(
+        errors_schema(),
+        vec![
+            Arc::new(StringArray::from_iter_values(std::iter::repeat_n(node, count))),
+            Arc::new(UInt64Array::from_value(header.number.0, count)),
+            Arc::new(rejected.iter().map(|(row, _)| *row).collect::<UInt64Array>()),
+            Arc::new(text(|row| &row.position)),
+            Arc::new(text(|row| &row.reason)),
+            Arc::new(text(|row| &row.raw)),
+        ],
+    )?)
+}

@@ -1,0 +1,128 @@
+//! Step time: the wall clock once, then time since boot; it never goes back.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use parking_lot::RwLock;
+
+use crate::error::{Error, Result};
+use crate::step::{StepNumber, StepTime};
+
+/// A start that finds the clock this much past the last step needs `--accept-clock`: a clock that is wrong
+/// by years would otherwise expire all state at once.
+const LARGEST_GAP: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// Gives steps their time.
+#[derive(Debug, Clone)]
+pub(crate) struct Clock {
+    anchor: i64,
+    since: Instant,
+    last: StepTime,
+}
+
+impl Clock {
+    /// A clock that goes on after `last` (zero: a new pipeline).
+    ///
+    /// # Errors
+    /// When the wall clock is over 30 days past `last` and that was not accepted.
+    pub(crate) fn start(last: StepTime, accept: bool) -> Result<Self> {
+        let anchor = wall();
+        let gap = anchor.saturating_sub(last.0);
+        if last.0 > 0 && gap > LARGEST_GAP.as_millis() as i64 && !accept {
+            let message = format!("the clock says {}, over 30 days after the last step at {last}", StepTime(anchor));
+            return Err(Error::user(message).with_remedy("set the clock, or accept it with `--accept-clock`"));
+        }
+        Ok(Self { anchor, since: Instant::now(), last })
+    }
+
+    /// The time for the next step.
+    pub(crate) fn next(&mut self) -> StepTime {
+        self.last = self.last.max(self.now());
+        self.last
+    }
+
+    /// What time it is, without giving it to a step.
+    pub(crate) fn now(&self) -> StepTime {
+        StepTime(self.anchor.saturating_add(self.since.elapsed().as_millis() as i64))
+    }
+
+    /// How long until a step made then would be at or past `deadline`.
+    pub(crate) fn until(&self, deadline: StepTime) -> Duration {
+        Duration::from_millis(deadline.0.saturating_sub(self.now().0).max(0) as u64)
+    }
+
+    /// Goes on after a step that was read from the journal.
+    pub(crate) fn saw(&mut self, time: StepTime) {
+        self.last = self.last.max(time);
+    }
+}
+
+/// Milliseconds since 1970 by the wall clock.
+pub(crate) fn wall() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64)
+}
+
+/// The times of recent steps, shared with the nodes: a node that was sent a coalesced blank finds in it the
+/// first step at or past its deadline, whatever the queue did.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct StepTimes(Arc<RwLock<VecDeque<(StepNumber, StepTime)>>>);
+
+impl StepTimes {
+    /// Adds a step, before anything is sent for it.
+    pub(crate) fn push(&self, number: StepNumber, time: StepTime) {
+        self.0.write().push_back((number, time));
+    }
+
+    /// Forgets the steps before `number`.
+    pub(crate) fn forget_before(&self, number: StepNumber) {
+        let mut times = self.0.write();
+        while times.front().is_some_and(|(first, _)| *first < number) {
+            times.pop_front();
+        }
+    }
+
+    /// The first step after `after`, up to and including `through`, whose time is at or past `deadline`.
+    pub(crate) fn first_at(
+        &self,
+        after: StepNumber,
+        through: StepNumber,
+        deadline: StepTime,
+    ) -> Option<(StepNumber, StepTime)> {
+        let times = self.0.read();
+        let start = times.partition_point(|(number, time)| *number <= after || *time < deadline);
+        times.get(start).copied().filter(|(number, _)| *number <= through)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn step_time_never_goes_back() {
+        let future = StepTime(wall() + 10_000);
+        let mut clock = Clock::start(future, false).unwrap();
+        assert_eq!(clock.next(), future);
+    }
+
+    #[test]
+    fn a_start_over_thirty_days_later_needs_to_be_accepted() {
+        let long_ago = StepTime(wall() - 31 * 24 * 3600 * 1000);
+        assert!(Clock::start(long_ago, false).unwrap_err().to_string().contains("--accept-clock"));
+        assert!(Clock::start(long_ago, true).is_ok());
+    }
+
+    #[test]
+    fn a_deadline_finds_the_first_step_at_or_past_it() {
+        let times = StepTimes::default();
+        for (number, time) in [(1, 10), (2, 20), (3, 20), (4, 30)] {
+            times.push(StepNumber(number), StepTime(time));
+        }
+        let first = |after, through, deadline| times.first_at(StepNumber(after), StepNumber(through), StepTime(deadline));
+        assert_eq!(first(0, 4, 15), Some((StepNumber(2), StepTime(20))));
+        assert_eq!(first(2, 4, 15), Some((StepNumber(3), StepTime(20))));
+        assert_eq!(first(0, 1, 15), None);
+        assert_eq!(first(0, 4, 31), None);
+    }
+}

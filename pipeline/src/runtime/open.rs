@@ -1,0 +1,320 @@
+//! Opening a pipeline: ownership of its directory, then everything as the newest checkpoint says.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::assembly::{NodeBody, runs_in_a_task};
+use super::chain::Body;
+use super::checkpointing::{PENDING_EFFECTS, PIPELINE_SECTIONS, blocking};
+use super::clock::Clock;
+use super::lookups::stored_contents;
+use super::outbox::{Deliverer, EffectIdentity, Outbox, PendingEffect, PendingEffects, pending_of};
+use super::sink_node::{SinkNode, edge_mark};
+use super::status::{NodeStatus, PipelineStatus};
+use super::RunOptions;
+use crate::checkpoint::{CheckpointStore, Content, Manifest, NodeState, OwnerLock, SledStore};
+use crate::error::{Error, Result};
+use crate::graph::{Graph, Node, NodeIndex, Planned};
+use crate::journal::Journal;
+use crate::journal::record::Record;
+use crate::operator::{InputIndex, Operator, Output, StateReader};
+use crate::sink::{Mark, Sink, SinkContext};
+use crate::source::SourceContext;
+use crate::step::{ENGINE, Incarnation, SchemaVersion, Shard, StepHeader, StepNumber, StepTime, Unit};
+use crate::table::{SharedTables, TableSet, Tables};
+
+/// A pipeline that owns its directory and stands at its newest checkpoint.
+pub struct Pipeline {
+    pub(super) graph: Arc<Graph>,
+    pub(super) options: RunOptions,
+    pub(super) store: Arc<CheckpointStore>,
+    pub(super) journal: Journal,
+    pub(super) manifest: Option<Manifest>,
+    pub(super) incarnation: Incarnation,
+    pub(super) clock: Clock,
+    pub(super) status: Arc<PipelineStatus>,
+    pub(super) tables: HashMap<Arc<str>, (Tables, SharedTables)>,
+    pub(super) bodies: Vec<NodeBody>,
+    pub(super) deliverers: Vec<Deliverer>,
+    pub(super) pending: PendingEffects,
+    pub(super) cancel: CancellationToken,
+    /// Held until the pipeline is dropped: no other process may write here.
+    pub(super) _owner: OwnerLock,
+}
+
+impl Pipeline {
+    /// Takes ownership of the directory and restores everything.
+    ///
+    /// # Errors
+    /// When another process owns the directory, when what is stored is damaged, when the pipeline has been
+    /// changed since, when a bounded pipeline is done and its input has changed, or when a sink's output is
+    /// not what its mark says.
+    pub async fn open(graph: Arc<Graph>, options: RunOptions) -> Result<Self> {
+        let directory = options.directory.clone();
+        let (owner, store, journal, recovery) = blocking(move || {
+            std::fs::create_dir_all(&directory)
+                .map_err(|error| Error::external(format!("{} cannot be made: {error}", directory.display())))?;
+            let owner = OwnerLock::acquire(&directory)?;
+            let sled = SledStore::open(&directory.join("store"))?;
+            let store = CheckpointStore::open(&directory, Box::new(sled))?;
+            let (journal, recovery) = Journal::open(&directory.join("journal"), Incarnation(1), Shard(0))?;
+            Ok((owner, Arc::new(store), journal, recovery))
+        })
+        .await?;
+        if let Some(torn) = &recovery.torn {
+            tracing::warn!(torn, "The end of the journal was torn by a crash and has been cut; nothing durable is lost.");
+        }
+        let manifest = store.latest()?;
+        let incarnation = manifest.as_ref().map_or(Incarnation(1), |manifest| manifest.incarnation);
+        check_definition(&graph, &store, manifest.as_ref(), &journal)?;
+        let last_time = manifest.as_ref().map_or(StepTime(0), |manifest| manifest.time).max(recovery.last_time);
+        let clock = Clock::start(last_time, options.accept_clock)?;
+        let statuses = graph.nodes.iter().map(|node| {
+            Arc::new(NodeStatus::new(Arc::clone(&node.name), Arc::clone(&node.kind), node.section))
+        });
+        let status = Arc::new(PipelineStatus::new(statuses.collect()));
+        let mut pipeline = Self {
+            graph,
+            options,
+            store,
+            journal,
+            manifest,
+            incarnation,
+            clock,
+            status,
+            tables: HashMap::new(),
+            bodies: Vec::new(),
+            deliverers: Vec::new(),
+            pending: PendingEffects::default(),
+            cancel: CancellationToken::new(),
+            _owner: owner,
+        };
+        pipeline.restore_tables()?;
+        let outbox_marks = pipeline.restore_outbox()?;
+        pipeline.restore_bodies(outbox_marks).await?;
+        Ok(pipeline)
+    }
+
+    /// The counters of the pipeline, alive while it runs.
+    pub fn status(&self) -> Arc<PipelineStatus> {
+        Arc::clone(&self.status)
+    }
+
+    /// Told to stop the pipeline: sources first, then what is under way, a last checkpoint, then the end.
+    pub fn cancellation(&self) -> CancellationToken {
+        self.cancel.clone()
+    }
+
+    /// The step that restart goes on after.
+    pub(super) fn checkpointed(&self) -> StepNumber {
+        self.manifest.as_ref().map_or(StepNumber::ZERO, |manifest| manifest.step)
+    }
+
+    fn restore_tables(&mut self) -> Result<()> {
+        for node in &self.graph.nodes {
+            let Planned::Source(source) = &node.planned else { continue };
+            if source.tables.is_empty() {
+                continue;
+            }
+            let mut tables = Tables::new(source.tables.clone())?;
+            let shared = tables.shared();
+            let state = self.manifest.as_ref().and_then(|manifest| manifest.sources.get(&*node.name));
+            if let Some(state) = state {
+                tables.restore(self.read_state(&node.name, &state.tables)?)?;
+            }
+            self.tables.insert(Arc::clone(&node.name), (tables, shared));
+        }
+        Ok(())
+    }
+
+    fn read_state(&self, node: &str, state: &NodeState) -> Result<StateReader> {
+        let mut batches = Vec::new();
+        for segment in &state.segments {
+            for section in self.store.read_state(segment, node)? {
+                if let Content::Batch(batch) = section.content {
+                    batches.push((section.name, batch));
+                }
+            }
+        }
+        Ok(StateReader { batches })
+    }
+
+    /// Effects that were intended and are neither done nor dead; and the marks that the outbox implies.
+    fn restore_outbox(&mut self) -> Result<BTreeMap<String, StepNumber>> {
+        let identity = self.identity();
+        if let Some(segment) = self.manifest.as_ref().and_then(|manifest| manifest.pending_effects.clone()) {
+            for section in self.store.read_state(&segment, PIPELINE_SECTIONS)? {
+                if let (Content::Bytes(bytes), PENDING_EFFECTS) = (&section.content, section.name.as_str()) {
+                    let effects: Vec<PendingEffect> = postcard::from_bytes(bytes).map_err(Error::external)?;
+                    effects.into_iter().for_each(|effect| self.pending.add(effect));
+                }
+            }
+        }
+        let mut marks: BTreeMap<String, StepNumber> = BTreeMap::new();
+        for record in self.journal.read(self.checkpointed().next())? {
+            match record?.1 {
+                Record::Outbox(record) => {
+                    let mark = marks.entry(edge_mark(&record.sink, record.input)).or_default();
+                    *mark = (*mark).max(record.through);
+                    pending_of(&record, &identity).into_iter().for_each(|effect| self.pending.add(effect));
+                }
+                Record::Outcome(record) => self.pending.remove(&record.effect),
+                Record::Step(_) => {}
+            }
+        }
+        Ok(marks)
+    }
+
+    fn identity(&self) -> EffectIdentity {
+        let pipeline: Arc<str> = self.graph.spec.name.value.to_string().into();
+        EffectIdentity { pipeline, shard: Shard(0), incarnation: self.incarnation }
+    }
+
+    async fn restore_bodies(&mut self, outbox_marks: BTreeMap<String, StepNumber>) -> Result<()> {
+        let mut marks = self.store.marks()?;
+        for (name, step) in outbox_marks {
+            let mark = marks.entry(name).or_insert(Mark { step, detail: "{}".to_owned() });
+            mark.step = mark.step.max(step);
+        }
+        let graph = Arc::clone(&self.graph);
+        for (index, node) in graph.nodes.iter().enumerate().filter(|(_, node)| runs_in_a_task(node)) {
+            let at_node = |error: Error| error.at_node(&node.name).at_place(&node.shown_place);
+            let all: Vec<usize> = (0..node.inputs.len()).collect();
+            let index = NodeIndex(index);
+            match &node.planned {
+                Planned::Source(_) => {}
+                Planned::Operator(planned) => {
+                    let mut operator = (planned.build)().map_err(at_node)?;
+                    self.restore_operator(node, operator.as_mut()).await.map_err(at_node)?;
+                    self.bodies.push(NodeBody { node: index, inputs: all, body: Body::Operator(operator) });
+                }
+                Planned::Sink(planned) => {
+                    let mark = marks.get(&*node.name).cloned();
+                    let context = SinkContext { node: Arc::clone(&node.name), mark: mark.clone() };
+                    match planned.open.open(context).await.map_err(at_node)? {
+                        Sink::Transactional(sink) => {
+                            let body = Body::Sink(SinkNode::transactional(sink, mark.as_ref()));
+                            self.bodies.push(NodeBody { node: index, inputs: all, body });
+                        }
+                        Sink::Dispatching(sink) => {
+                            let outbox = self.outbox(&node.name, Arc::clone(&sink));
+                            for input in all {
+                                let mark = marks.get(&edge_mark(&node.name, input as u32));
+                                let sink = SinkNode::dispatching(Arc::clone(&sink), outbox.clone(), input as u32, mark);
+                                let body = Body::Sink(sink);
+                                self.bodies.push(NodeBody { node: index, inputs: vec![input], body });
+                            }
+                        }
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The outbox of a sink, with what is still pending on its way again.
+    fn outbox(&mut self, node: &Arc<str>, sink: Arc<dyn crate::sink::DispatchingSink>) -> Outbox {
+        let (deliver, inbox) = mpsc::unbounded_channel();
+        for effect in self.pending.all().into_iter().filter(|effect| effect.sink == **node) {
+            // The receiver is held by the deliverer below.
+            let _ = deliver.send(effect);
+        }
+        self.deliverers.push(Deliverer {
+            sink,
+            journal: self.journal.clone(),
+            pending: self.pending.clone(),
+            policy: self.options.delivery,
+            inbox,
+            cancel: self.cancel.clone(),
+        });
+        Outbox {
+            sink: Arc::clone(node),
+            identity: self.identity(),
+            journal: self.journal.clone(),
+            pending: self.pending.clone(),
+            policy: self.options.delivery,
+            deliver,
+        }
+    }
+
+    /// Gives an operator its state, the files that it reads and the tables behind its inputs.
+    async fn restore_operator(&self, node: &Node, operator: &mut dyn Operator) -> Result<()> {
+        let Some(manifest) = &self.manifest else { return Ok(()) };
+        if let Some(state) = manifest.nodes.get(&*node.name) {
+            operator.restore(self.read_state(&node.name, state)?)?;
+        }
+        let header = StepHeader {
+            number: manifest.step,
+            time: manifest.time,
+            source: ENGINE.into(),
+            unit: Unit::Rows,
+            schema_version: SchemaVersion::default(),
+            watermark: None,
+        };
+        // What an operator says while it is brought back was said when the step was first made.
+        let mut said_before = Output::default();
+        for lookup in manifest.lookups.iter().filter(|lookup| lookup.node == *node.name) {
+            let contents = stored_contents(&self.store, &lookup.hash)?;
+            operator.lookup(&header, &lookup.name, &contents, &mut said_before).await?;
+        }
+        for (index, input) in node.inputs.iter().enumerate() {
+            let producer = &self.graph.nodes[input.producer.0].name;
+            if let Some((tables, _)) = self.tables.get(producer) {
+                let current: TableSet = tables.current();
+                operator.tables(&header, InputIndex(index), &current, &mut said_before).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What a source is opened with.
+    pub(super) fn source_context(&self, node: &Node, state: &crate::checkpoint::SourceState) -> Result<SourceContext> {
+        let decode = |(version, bytes): &(SchemaVersion, Vec<u8>)| {
+            Ok((*version, crate::journal::record::decode_schema(bytes)?))
+        };
+        Ok(SourceContext {
+            node: Arc::clone(&node.name),
+            position: state.position.clone(),
+            schemas: state.schemas.iter().map(decode).collect::<Result<_>>()?,
+            once: self.options.once,
+            tables: self.tables.get(&node.name).map(|(_, shared)| shared.clone()).unwrap_or_default(),
+            cancel: self.cancel.clone(),
+        })
+    }
+}
+
+/// A pipeline goes on only as what it was: its journal means something only under the definition that it was
+/// recorded with.
+fn check_definition(graph: &Graph, store: &CheckpointStore, manifest: Option<&Manifest>, journal: &Journal) -> Result<()> {
+    let recorded = match manifest {
+        Some(manifest) => Some(manifest.definition.clone()),
+        None => recorded_definition(journal)?,
+    };
+    let Some(recorded) = recorded.filter(|recorded| *recorded != graph.definition.hash) else { return Ok(()) };
+    let _ = store;
+    let name = &graph.spec.name.value;
+    let message = format!("pipeline `{name}` has been changed since it last ran (definition {} then, {} now)", short(&recorded), short(&graph.definition.hash));
+    let remedy = "`--fresh` begins anew and drops its state; to try the change on recorded input, give it another `name:`";
+    Err(Error::user(message).with_remedy(remedy).at_place(&graph.file))
+}
+
+fn short(hash: &crate::step::ContentHash) -> &str {
+    hash.0.get(..12).unwrap_or(&hash.0)
+}
+
+/// The definition that a journal without any checkpoint begins with.
+fn recorded_definition(journal: &Journal) -> Result<Option<crate::step::ContentHash>> {
+    use crate::journal::record::{EngineEvent, StepBody};
+    for record in journal.read(StepNumber(1))? {
+        if let Record::Step(step) = record?.1 {
+            return Ok(match step.body {
+                StepBody::Engine(EngineEvent::Definition { hash }) => Some(hash),
+                _ => None,
+            });
+        }
+    }
+    Ok(None)
+}

@@ -1,0 +1,148 @@
+//! Executing the tail of the journal again: the steps after the newest checkpoint, exactly as they were cut.
+
+use std::sync::Arc;
+
+use super::event::Event;
+use super::lookups::stored_contents;
+use super::sequencer::{Sequencer, concatenate};
+use crate::checkpoint::LookupState;
+use crate::error::{Error, Result};
+use crate::graph::{Graph, NodeIndex, Planned};
+use crate::journal::record::{EngineEvent, Record, StepBody, StepRecord, decode_batch};
+use crate::rows::{PortIndex, Rejected};
+use crate::source::{Source, SourceContext};
+use crate::step::{Position, Range, StepHeader, StepNumber};
+
+/// The re-readable sources by slot, each opened at the checkpoint's position when the journal's tail first
+/// needs it.
+pub(super) struct RereadSources {
+    graph: Arc<Graph>,
+    sources: Vec<(NodeIndex, SourceContext)>,
+    open: Vec<Option<Box<dyn Source>>>,
+}
+
+impl RereadSources {
+    pub(super) fn new(graph: Arc<Graph>, sources: Vec<(NodeIndex, SourceContext)>) -> Self {
+        let open = sources.iter().map(|_| None).collect();
+        Self { graph, sources, open }
+    }
+
+    async fn get(&mut self, slot: usize) -> Result<&mut Box<dyn Source>> {
+        let (index, context) = &self.sources[slot];
+        let Planned::Source(planned) = &self.graph.nodes[index.0].planned else {
+            return Err(Error::internal("not a source"));
+        };
+        let open = &mut self.open[slot];
+        if open.is_none() {
+            *open = Some(planned.open.open(context.clone()).await?);
+        }
+        open.as_mut().ok_or_else(|| Error::internal("a source that was opened is not open"))
+    }
+
+    /// What is open, by slot: it stands where the journal's tail ended.
+    pub(super) fn into_open(self) -> Vec<Option<Box<dyn Source>>> {
+        self.open
+    }
+}
+
+impl Sequencer {
+    /// Executes every journaled step after `checkpointed` again. Returns how many there were.
+    ///
+    /// # Errors
+    /// When input cannot be read again, or reads differently.
+    pub(super) async fn replay(&mut self, checkpointed: StepNumber, sources: &mut RereadSources) -> Result<u64> {
+        let mut count = 0;
+        for record in self.journal.read(checkpointed.next())? {
+            let (position, record) = record?;
+            self.progress.journaled = position;
+            let Record::Step(StepRecord { header, body }) = record else { continue };
+            self.clock.saw(header.time);
+            count += 1;
+            match body {
+                StepBody::Engine(event) => self.replay_engine(header, event)?,
+                StepBody::Inline { parts, rejected, position } => {
+                    let decode = |part: &crate::journal::record::InlinePart| {
+                        Ok((PortIndex(part.port as usize), decode_batch(&part.ipc)?))
+                    };
+                    let rows = parts.iter().map(decode).collect::<Result<Vec<_>>>()?;
+                    self.replay_rows(header, rows, &rejected, position)?;
+                }
+                StepBody::Reference { ranges, position } => {
+                    self.replay_reference(header, &ranges, position, sources).await?;
+                }
+            }
+            self.keep_backlog_small().await;
+        }
+        Ok(count)
+    }
+
+    async fn replay_reference(
+        &mut self,
+        header: StepHeader,
+        ranges: &[Range],
+        position: Position,
+        sources: &mut RereadSources,
+    ) -> Result<()> {
+        let slot = self.slot_of(&header)?;
+        let at_node = |error: Error| error.at_node(&self.slots[slot].name).at_place(&self.slots[slot].place);
+        let source = sources.get(slot).await.map_err(at_node)?;
+        let (mut rows, mut rejected) = (Vec::new(), Vec::new());
+        for range in ranges {
+            let arrival = source.reread(range, header.schema_version).await.map_err(at_node)?;
+            rows.extend(arrival.rows);
+            rejected.extend(arrival.rejected);
+        }
+        self.replay_rows(header, concatenate(rows)?, &rejected, position)
+    }
+
+    fn replay_rows(
+        &mut self,
+        header: StepHeader,
+        rows: Vec<(PortIndex, arrow::array::RecordBatch)>,
+        rejected: &[Rejected],
+        position: Position,
+    ) -> Result<()> {
+        let slot = self.slot_of(&header)?;
+        let state = &mut self.slots[slot].state;
+        state.position = Some(position);
+        state.watermark = state.watermark.max(header.watermark);
+        self.feed_rows(slot, header, rows, rejected)
+    }
+
+    fn replay_engine(&mut self, header: StepHeader, event: EngineEvent) -> Result<()> {
+        let event = match event {
+            EngineEvent::Definition { .. } | EngineEvent::Tick => None,
+            EngineEvent::Lookup { node, name, hash } => {
+                self.lookups.retain(|known| known.node != node || known.name != name);
+                let contents = stored_contents(&self.store, &hash)?;
+                self.lookups.push(LookupState { node: node.clone(), name: name.clone(), hash });
+                Some(Event::Lookup { node: node.into(), name, contents })
+            }
+            EngineEvent::Schema { source, version, schema } => {
+                if let Some(slot) = self.slots.iter_mut().find(|slot| *slot.name == *source) {
+                    slot.state.schemas.push((version, schema));
+                }
+                None
+            }
+            EngineEvent::SourceEnded { source, position, fingerprint } => {
+                if let Some(slot) = self.slots.iter_mut().find(|slot| *slot.name == *source) {
+                    slot.state.ended = true;
+                    slot.state.position = position.or(slot.state.position.take());
+                    slot.state.fingerprint = fingerprint;
+                }
+                None
+            }
+            EngineEvent::Finished => {
+                self.progress.finished = true;
+                Some(Event::EndOfInput)
+            }
+        };
+        self.feed_engine(header, event);
+        Ok(())
+    }
+
+    fn slot_of(&self, header: &StepHeader) -> Result<usize> {
+        let slot = self.slots.iter().position(|slot| Arc::ptr_eq(&slot.name, &header.source) || slot.name == header.source);
+        slot.ok_or_else(|| Error::internal(format!("step {} is of an unknown source `{}`", header.number, header.source)))
+    }
+}

@@ -1,0 +1,364 @@
+//! Running an open pipeline to its end: assemble, execute the journal's tail again, go on, stop in order.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::assembly::{Assembly, assemble};
+use super::chain::DOWNSTREAM_STOPPED;
+use super::checkpointing::{Chains, Coordinator, PIPELINE_SECTIONS};
+use super::clock::StepTimes;
+use super::edge::EdgeCapacity;
+use super::feeder::{Backlog, Feeder};
+use super::lookups::{LookupWatch, watched_files};
+use super::open::Pipeline;
+use super::replay::RereadSources;
+use super::sequencer::{Progress, Sequencer, SequencerEnd, SequencerSettings};
+use super::source_slot::SourceSlot;
+use super::source_task::SourceTask;
+use crate::checkpoint::{Content, Retention, Section, SourceState};
+use crate::error::{Error, Result};
+use crate::graph::{NodeIndex, Planned};
+use crate::journal::record::EngineEvent;
+use crate::source::{Delivery, Source};
+use crate::spec::pipeline::{CheckpointInterval, Keep};
+use crate::step::StepNumber;
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RunOutcome {
+    /// Every source has ended and every effect is done or dead.
+    Finished,
+    /// It had finished before: nothing was done.
+    AlreadyFinished,
+    /// Everything there was has been read (`--once`).
+    Once,
+    /// It was told to stop, and went down in order.
+    Stopped,
+}
+
+/// What runs beside the sequencer.
+struct Tasks {
+    nodes: JoinSet<Result<()>>,
+    others: JoinSet<()>,
+}
+
+impl Pipeline {
+    /// Runs to the end, or until [`Pipeline::cancellation`] is told.
+    ///
+    /// # Errors
+    /// The error of the node, source, journal or checkpoint that stopped it. Everything up to the newest
+    /// checkpoint is kept; the next start goes on from there.
+    pub async fn run(mut self) -> Result<RunOutcome> {
+        if self.is_done()? {
+            return Ok(RunOutcome::AlreadyFinished);
+        }
+        let (parts_sender, parts) = mpsc::unbounded_channel();
+        let times = StepTimes::default();
+        let capacity = self.options.edges.unwrap_or(EdgeCapacity {
+            rows: self.graph.spec.limits.edge.rows as usize,
+            bytes: self.graph.spec.limits.edge.bytes.bytes(),
+        });
+        let bodies = std::mem::take(&mut self.bodies);
+        let from = self.checkpointed();
+        let assembly = assemble(&self.graph, bodies, &self.status.nodes, &parts_sender, &times, from, capacity);
+        drop(parts_sender);
+        let (requests_sender, requests) = mpsc::channel(1);
+        let (results_sender, results) = mpsc::channel(1);
+        let coordinator = Coordinator {
+            store: Arc::clone(&self.store),
+            journal: self.journal.clone(),
+            definition: self.graph.definition.hash.clone(),
+            incarnation: self.incarnation,
+            retention: retention(self.graph.spec.checkpoint.keep),
+            pending_effects: self.pending.clone(),
+            expected_parts: assembly.parts,
+            parts,
+            requests,
+            results: results_sender,
+            chains: self.manifest.as_ref().map(Chains::of).unwrap_or_default(),
+            newest: self.manifest.as_ref().map(|manifest| manifest.number),
+        };
+        let (feed, inbox) = mpsc::unbounded_channel();
+        let (lookup_sender, lookup_changes) = mpsc::channel(16);
+        let backlog = Backlog::default();
+        let sequencer = Sequencer {
+            slots: self.slots(&assembly),
+            journal: self.journal.clone(),
+            store: Arc::clone(&self.store),
+            clock: self.clock.clone(),
+            times,
+            deadlines: assembly.deadlines.clone(),
+            feed,
+            backlog: backlog.clone(),
+            status: Arc::clone(&self.status),
+            lookups: self.manifest.as_ref().map(|manifest| manifest.lookups.clone()).unwrap_or_default(),
+            lookup_changes,
+            checkpoints: requests_sender,
+            checkpoint_results: results,
+            settings: SequencerSettings {
+                every: match self.graph.spec.checkpoint.every {
+                    CheckpointInterval::Every(every) => Some(every.0),
+                    CheckpointInterval::Off => None,
+                },
+                lag: self.graph.spec.journal.lag.bytes(),
+                once: self.options.once,
+            },
+            progress: Progress {
+                step: from,
+                checkpointed: from,
+                finished: self.manifest.as_ref().is_some_and(|manifest| manifest.finished),
+                ..Progress::default()
+            },
+        };
+        let mut tasks = Tasks { nodes: JoinSet::new(), others: JoinSet::new() };
+        let sources = assembly.sources.clone();
+        for task in assembly.tasks {
+            tasks.nodes.spawn(task.run());
+        }
+        for deliverer in std::mem::take(&mut self.deliverers) {
+            tasks.nodes.spawn(deliverer.run());
+        }
+        tasks.others.spawn(Feeder { sources: assembly.source_edges, inbox, backlog }.run());
+        tasks.others.spawn(coordinator.run());
+        self.drive(sequencer, sources, tasks, lookup_sender).await
+    }
+
+    /// A bounded pipeline that has finished is done, unless effects are left to deliver.
+    ///
+    /// # Errors
+    /// When the input of a finished pipeline has changed.
+    fn is_done(&self) -> Result<bool> {
+        let Some(manifest) = self.manifest.as_ref().filter(|manifest| manifest.finished) else { return Ok(false) };
+        for node in &self.graph.nodes {
+            let Planned::Source(source) = &node.planned else { continue };
+            let fingerprint = manifest.sources.get(&*node.name).and_then(|state| state.fingerprint.as_ref());
+            if let Some(fingerprint) = fingerprint
+                && !source.open.unchanged(fingerprint)?
+            {
+                let message = "its input has changed since the pipeline finished";
+                let remedy = "`--fresh` runs it anew from the beginning; `replay --with` shows what another pipeline makes of recorded input";
+                return Err(Error::user(message).with_remedy(remedy).at_node(&node.name).at_place(&node.shown_place));
+            }
+        }
+        Ok(self.pending.len() == 0)
+    }
+
+    fn slots(&mut self, assembly: &Assembly) -> Vec<SourceSlot> {
+        let slot = |index: &NodeIndex| {
+            let node = &self.graph.nodes[index.0];
+            let Planned::Source(planned) = &node.planned else { return None };
+            let known = self.manifest.as_ref().and_then(|manifest| manifest.sources.get(&*node.name));
+            Some(SourceSlot {
+                name: Arc::clone(&node.name),
+                place: node.shown_place.clone(),
+                delivery: planned.delivery,
+                acknowledges: planned.acknowledges,
+                on_end: node.on_end,
+                on_error: node.on_error,
+                errors_port: node.errors_port(),
+                status: Arc::clone(&self.status.nodes[index.0]),
+                state: known.cloned().unwrap_or_else(SourceState::default),
+                tables: self.tables.remove(&node.name).map(|(tables, _)| tables),
+                arrivals: None,
+                acknowledge: None,
+            })
+        };
+        assembly.sources.iter().filter_map(slot).collect()
+    }
+
+    async fn drive(
+        mut self,
+        mut sequencer: Sequencer,
+        sources: Vec<NodeIndex>,
+        mut tasks: Tasks,
+        lookups: mpsc::Sender<super::lookups::LookupChange>,
+    ) -> Result<RunOutcome> {
+        let (cancel, within) = (self.cancel.clone(), self.graph.spec.stop.within.0);
+        let deadline = stop_deadline(cancel.clone(), within);
+        tokio::pin!(deadline);
+        let sequenced = async {
+            let mut reread = self.reread_sources(&sequencer, &sources)?;
+            let replayed = sequencer.replay(self.checkpointed(), &mut reread).await?;
+            if replayed > 0 {
+                tracing::info!(steps = replayed, "The steps after the newest checkpoint were executed again.");
+            }
+            self.begin(&mut sequencer).await?;
+            self.start(&mut sequencer, &sources, reread.into_open(), &mut tasks.others, lookups)?;
+            sequencer.run(cancel.clone()).await
+        };
+        let end = tokio::select! {
+            end = sequenced => end,
+            error = first_failure(&mut tasks.nodes) => Err(error),
+            () = &mut deadline => Err(overdue(within)),
+        };
+        let outcome = match end {
+            Ok(end) => self.settle(end, &mut tasks, &mut deadline, within).await,
+            // The sequencer sees a node's failure as a closed channel; the node's own error says more.
+            Err(error) => Err(cause(error, &mut tasks.nodes).await),
+        };
+        self.cancel.cancel();
+        tasks.others.shutdown().await;
+        tasks.nodes.shutdown().await;
+        outcome
+    }
+
+    /// After the last checkpoint: nodes end, effects are delivered.
+    async fn settle(
+        &self,
+        end: SequencerEnd,
+        tasks: &mut Tasks,
+        deadline: &mut (impl Future<Output = ()> + Unpin),
+        within: Duration,
+    ) -> Result<RunOutcome> {
+        let outcome = match end {
+            SequencerEnd::Stopped => return Ok(RunOutcome::Stopped),
+            SequencerEnd::Finished => RunOutcome::Finished,
+            SequencerEnd::Once => RunOutcome::Once,
+        };
+        let settled = async {
+            self.pending.settled().await;
+            while let Some(ended) = tasks.nodes.join_next().await {
+                ended.map_err(|error| Error::internal(format!("a node crashed: {error}")))??;
+            }
+            Ok::<_, Error>(())
+        };
+        tokio::select! {
+            settled = settled => settled?,
+            () = self.cancel.cancelled() => return Ok(RunOutcome::Stopped),
+            () = deadline => return Err(overdue(within)),
+        }
+        Ok(outcome)
+    }
+
+    /// The sources with the contexts that the checkpoint gives them.
+    fn reread_sources(&self, sequencer: &Sequencer, sources: &[NodeIndex]) -> Result<RereadSources> {
+        let context = |(index, slot): (&NodeIndex, &SourceSlot)| {
+            Ok((*index, self.source_context(&self.graph.nodes[index.0], &slot.state)?))
+        };
+        let sources = sources.iter().zip(&sequencer.slots).map(context).collect::<Result<_>>()?;
+        Ok(RereadSources::new(Arc::clone(&self.graph), sources))
+    }
+
+    /// The steps that come before any row: the definition, and the files that operators read, as far as they
+    /// are new.
+    async fn begin(&self, sequencer: &mut Sequencer) -> Result<()> {
+        if sequencer.progress.step == StepNumber::ZERO {
+            let sections: Vec<Section> = self
+                .graph
+                .definition
+                .parts
+                .iter()
+                .map(|(name, bytes)| Section {
+                    node: PIPELINE_SECTIONS.to_owned(),
+                    name: name.clone(),
+                    content: Content::Bytes(bytes.to_vec()),
+                })
+                .collect();
+            let store = Arc::clone(&self.store);
+            super::checkpointing::blocking(move || store.write_state(&sections)).await?;
+            let hash = self.graph.definition.hash.clone();
+            sequencer.engine_step(EngineEvent::Definition { hash }, None)?;
+        }
+        for file in watched_files(&self.graph) {
+            let change = file.read(&self.store).await?;
+            let known = sequencer.lookups.iter().any(|known| {
+                known.node == *change.node && known.name == change.name && known.hash == change.hash
+            });
+            if !known {
+                sequencer.lookup_changed(change).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Starts the sources that have not ended, where the journal's tail left them.
+    fn start(
+        &self,
+        sequencer: &mut Sequencer,
+        sources: &[NodeIndex],
+        open: Vec<Option<Box<dyn Source>>>,
+        others: &mut JoinSet<()>,
+        lookups: mpsc::Sender<super::lookups::LookupChange>,
+    ) -> Result<()> {
+        for ((index, slot), opened) in sources.iter().zip(&mut sequencer.slots).zip(open) {
+            let node = &self.graph.nodes[index.0];
+            let Planned::Source(planned) = &node.planned else { continue };
+            if slot.state.ended {
+                continue;
+            }
+            if self.options.once && planned.delivery == Delivery::Inline && planned.tables.is_empty() && !planned.bounded {
+                tracing::warn!(node = %node.name, "This source stays closed with --once: what it gives cannot be read again.");
+                continue;
+            }
+            let context = self.source_context(node, &slot.state)?;
+            let (task, queue) = SourceTask::new(Arc::clone(&self.graph), *index, context, Arc::clone(&slot.status));
+            slot.arrivals = Some(queue.arrivals);
+            slot.acknowledge = Some(queue.acknowledge);
+            others.spawn(task.run(opened));
+        }
+        let watch = LookupWatch {
+            files: watched_files(&self.graph),
+            known: sequencer
+                .lookups
+                .iter()
+                .map(|known| ((known.node.as_str().into(), known.name.clone()), known.hash.clone()))
+                .collect(),
+            store: Arc::clone(&self.store),
+            changes: lookups,
+        };
+        others.spawn(watch.run(self.cancel.clone()));
+        Ok(())
+    }
+}
+
+fn retention(keep: Keep) -> Retention {
+    Retention { last: keep.last as usize, hourly: keep.hourly as usize, daily: keep.daily as usize }
+}
+
+/// Ends some time after the pipeline was told to stop.
+async fn stop_deadline(cancel: CancellationToken, within: Duration) {
+    cancel.cancelled().await;
+    tokio::time::sleep(within).await;
+}
+
+fn overdue(within: Duration) -> Error {
+    let message = format!("the pipeline did not stop within {within:?} (`stop.within`) and was cut off");
+    Error::external(message).with_remedy("nothing is lost: the next start goes on from the newest checkpoint")
+}
+
+/// The first error of a node task. Pends for ever when all end well.
+async fn first_failure(nodes: &mut JoinSet<Result<()>>) -> Error {
+    let mut echo = None;
+    while let Some(ended) = nodes.join_next().await {
+        match ended {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) if is_echo(&error) => echo = Some(error),
+            Ok(Err(error)) => return error,
+            Err(error) => return Error::internal(format!("a node crashed: {error}")),
+        }
+    }
+    match echo {
+        Some(echo) => echo,
+        None => std::future::pending().await,
+    }
+}
+
+/// The error behind an error: a node's own, where the first one seen only says that a node has gone.
+async fn cause(error: Error, nodes: &mut JoinSet<Result<()>>) -> Error {
+    if error.domain != crate::error::Domain::Internal {
+        return error;
+    }
+    let patience = Duration::from_secs(1);
+    match tokio::time::timeout(patience, first_failure(nodes)).await {
+        Ok(found) if !is_echo(&found) => found,
+        _ => error,
+    }
+}
+
+fn is_echo(error: &Error) -> bool {
+    error.remedy.as_deref() == Some(DOWNSTREAM_STOPPED)
+}

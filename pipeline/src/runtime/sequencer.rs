@@ -1,0 +1,303 @@
+//! The sequencer: one order and one clock for everything that enters the graph.
+//!
+//! It takes arrivals from the sources, gives them step numbers and times, journals them and hands them to
+//! the feeder. It also makes the engine's own steps (ticks, lookups, ends) and begins checkpoints.
+
+mod join;
+mod steps;
+
+pub(super) use join::concatenate;
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep, sleep_until};
+use tokio_stream::{StreamExt, StreamMap, wrappers::ReceiverStream};
+use tokio_util::sync::CancellationToken;
+
+use super::checkpointing::{Barrier, CheckpointRequest, CheckpointResult, Part};
+use super::clock::{Clock, StepTimes};
+use super::deadlines::Deadlines;
+use super::event::Event;
+use super::feeder::{Backlog, Feed};
+use super::lookups::LookupChange;
+use super::source_slot::SourceSlot;
+use super::source_task::FromSource;
+use super::status::PipelineStatus;
+use crate::checkpoint::{CheckpointStore, LookupState};
+use crate::error::{Error, Result};
+use crate::journal::record::EngineEvent;
+use crate::journal::{Journal, JournalPosition};
+use crate::operator::{SnapshotMode, StateWriter};
+use crate::source::Delivery;
+use crate::spec::pipeline::OnEnd;
+use crate::step::{StepNumber, StepTime};
+
+/// Decoded rows of re-readable sources that may wait before the graph, in bytes: enough to keep nodes busy.
+const SEEK_BACKLOG: usize = 8 * 1024 * 1024;
+
+/// How a run of the sequencer ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SequencerEnd {
+    /// Every source has ended, and that is recorded.
+    Finished,
+    /// Every source was read to what was its end (`--once`); nothing is recorded as ended.
+    Once,
+    /// It was told to stop.
+    Stopped,
+}
+
+/// See the module.
+pub(crate) struct Sequencer {
+    pub(crate) slots: Vec<SourceSlot>,
+    pub(crate) journal: Journal,
+    pub(crate) store: Arc<CheckpointStore>,
+    pub(crate) clock: Clock,
+    pub(crate) times: StepTimes,
+    pub(crate) deadlines: Deadlines,
+    pub(crate) feed: mpsc::UnboundedSender<Feed>,
+    pub(crate) backlog: Backlog,
+    pub(crate) status: Arc<PipelineStatus>,
+    pub(crate) lookups: Vec<LookupState>,
+    pub(crate) lookup_changes: mpsc::Receiver<LookupChange>,
+    pub(crate) checkpoints: mpsc::Sender<CheckpointRequest>,
+    pub(crate) checkpoint_results: mpsc::Receiver<CheckpointResult>,
+    pub(crate) settings: SequencerSettings,
+    pub(crate) progress: Progress,
+}
+
+/// What does not change while it runs.
+#[derive(Debug, Clone)]
+pub(crate) struct SequencerSettings {
+    /// How often a checkpoint is made; `None`: only at the end.
+    pub(crate) every: Option<Duration>,
+    /// How many bytes may lie between the journal and the graph.
+    pub(crate) lag: usize,
+    /// Read to what is the end now.
+    pub(crate) once: bool,
+}
+
+/// Where it stands.
+#[derive(Debug, Default)]
+pub(crate) struct Progress {
+    /// The last step made.
+    pub(crate) step: StepNumber,
+    /// Its time.
+    pub(crate) time: StepTime,
+    /// The journal behind that step.
+    pub(crate) journaled: JournalPosition,
+    /// The step of the last checkpoint.
+    pub(crate) checkpointed: StepNumber,
+    /// A checkpoint is being written.
+    pub(crate) in_flight: bool,
+    /// Nodes that shall write everything at the next checkpoint.
+    pub(crate) full_next: HashSet<Arc<str>>,
+    /// The end of all input is journaled.
+    pub(crate) finished: bool,
+}
+
+impl Sequencer {
+    /// Runs until all sources have ended or it is cancelled, then makes the final checkpoint.
+    ///
+    /// # Errors
+    /// What a source or the journal failed with.
+    pub(crate) async fn run(mut self, cancel: CancellationToken) -> Result<SequencerEnd> {
+        let stopped = self.take_arrivals(&cancel).await?;
+        if !stopped && !self.settings.once && !self.progress.finished {
+            self.engine_step(EngineEvent::Finished, Some(Event::EndOfInput))?;
+            self.progress.finished = true;
+        }
+        self.final_checkpoint().await?;
+        Ok(match (stopped, self.settings.once) {
+            (true, _) => SequencerEnd::Stopped,
+            (false, true) => SequencerEnd::Once,
+            (false, false) => SequencerEnd::Finished,
+        })
+    }
+
+    /// Takes arrivals until none can come any more; says whether it was told to stop.
+    async fn take_arrivals(&mut self, cancel: &CancellationToken) -> Result<bool> {
+        let mut seek = self.streams(Delivery::Seek);
+        let mut inline = self.streams(Delivery::Inline);
+        let mut due = self.settings.every.map(|every| Instant::now() + every);
+        while !(seek.is_empty() && inline.is_empty()) {
+            let backlog = self.backlog.bytes();
+            let unserved = self.deadlines.earliest().filter(|deadline| self.progress.time < *deadline);
+            let deadline = unserved.map(|deadline| self.clock.until(deadline));
+            let checkpoint_wanted = !self.progress.in_flight && self.progress.step > self.progress.checkpointed;
+            tokio::select! {
+                () = cancel.cancelled() => return Ok(true),
+                Some((slot, message)) = seek.next(), if backlog < SEEK_BACKLOG && !seek.is_empty() => {
+                    if self.take(slot, message, &mut seek)? { return Ok(true) }
+                }
+                Some((slot, message)) = inline.next(), if backlog < self.settings.lag && !inline.is_empty() => {
+                    if self.take(slot, message, &mut inline)? { return Ok(true) }
+                }
+                () = self.backlog.shrunk(), if backlog >= SEEK_BACKLOG => {}
+                () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() && checkpoint_wanted => {
+                    self.begin_checkpoint(false).await?;
+                    due = self.settings.every.map(|every| Instant::now() + every);
+                }
+                Some(result) = self.checkpoint_results.recv() => self.checkpoint_ended(result),
+                Some(change) = self.lookup_changes.recv() => self.lookup_changed(change).await?,
+                () = sleep(deadline.unwrap_or(Duration::MAX)), if deadline.is_some() => {
+                    // A step that came meanwhile may have served the deadline; then nodes have moved it on.
+                    if self.tick_is_due() { self.engine_step(EngineEvent::Tick, None)?; }
+                }
+                () = self.deadlines.changed() => {}
+            }
+        }
+        Ok(false)
+    }
+
+    /// A tick is due when no step at or past the earliest deadline has been made yet.
+    fn tick_is_due(&self) -> bool {
+        self.deadlines.earliest().is_some_and(|deadline| self.progress.time < deadline && self.clock.now() >= deadline)
+    }
+
+    /// Waits while more than enough decoded rows lie before the graph.
+    pub(super) async fn keep_backlog_small(&self) {
+        while self.backlog.bytes() >= SEEK_BACKLOG && !self.feed.is_closed() {
+            tokio::select! {
+                () = self.backlog.shrunk() => {}
+                () = self.feed.closed() => {}
+            }
+        }
+    }
+
+    fn streams(&mut self, delivery: Delivery) -> StreamMap<usize, ReceiverStream<FromSource>> {
+        let mut streams = StreamMap::new();
+        for (index, slot) in self.slots.iter_mut().enumerate().filter(|(_, slot)| slot.delivery == delivery) {
+            if let Some(arrivals) = slot.arrivals.take() {
+                streams.insert(index, ReceiverStream::new(arrivals));
+            }
+        }
+        streams
+    }
+
+    /// Takes one message of a source, joined with the small ones that wait behind it. Says whether the
+    /// pipeline shall stop.
+    fn take(
+        &mut self,
+        slot: usize,
+        message: FromSource,
+        streams: &mut StreamMap<usize, ReceiverStream<FromSource>>,
+    ) -> Result<bool> {
+        let mut next = Some(message);
+        while let Some(message) = next.take() {
+            match message {
+                FromSource::Arrival(arrival, permit) => {
+                    let mut joined = join::Joined::new(*arrival, permit);
+                    let queue = streams.iter_mut().find(|(key, _)| *key == slot).map(|(_, stream)| stream.as_mut());
+                    next = queue.and_then(|queue| joined.fill(queue));
+                    self.rows_step(slot, joined)?;
+                }
+                FromSource::Ended { fingerprint } => {
+                    streams.remove(&slot);
+                    return self.source_ended(slot, fingerprint);
+                }
+                FromSource::Failed(error) => return Err(error),
+            }
+        }
+        Ok(false)
+    }
+
+    /// Says whether the pipeline shall stop.
+    fn source_ended(&mut self, slot: usize, fingerprint: Option<String>) -> Result<bool> {
+        if self.settings.once {
+            return Ok(false);
+        }
+        let state = &mut self.slots[slot];
+        state.state.ended = true;
+        state.state.fingerprint.clone_from(&fingerprint);
+        let (source, position) = (state.name.to_string(), state.state.position.clone());
+        let stop = state.on_end == OnEnd::Stop;
+        self.engine_step(EngineEvent::SourceEnded { source, position, fingerprint }, None)?;
+        Ok(stop)
+    }
+
+    /// Journals the contents of a file that a node reads.
+    pub(super) async fn lookup_changed(&mut self, change: LookupChange) -> Result<()> {
+        let LookupChange { node, name, hash, contents } = change;
+        self.lookups.retain(|known| *known.node != *node || known.name != name);
+        self.lookups.push(LookupState { node: node.to_string(), name: name.clone(), hash: hash.clone() });
+        let record = EngineEvent::Lookup { node: node.to_string(), name: name.clone(), hash };
+        self.engine_step(record, Some(Event::Lookup { node, name, contents }))
+    }
+
+    /// Sends a barrier after the last step and asks for a checkpoint there.
+    pub(crate) async fn begin_checkpoint(&mut self, finished: bool) -> Result<()> {
+        let full = std::mem::take(&mut self.progress.full_next);
+        let mut sources = BTreeMap::new();
+        let mut source_parts = Vec::new();
+        for slot in &mut self.slots {
+            sources.insert(slot.name.to_string(), slot.state.clone());
+            if let Some(tables) = &mut slot.tables {
+                let full = full.contains(&slot.name);
+                let mut writer = StateWriter::new(if full { SnapshotMode::Full } else { SnapshotMode::Changes });
+                tables.snapshot(&mut writer)?;
+                source_parts.push(Part::State { node: Arc::clone(&slot.name), full, batches: writer.batches });
+            }
+        }
+        let barrier = Arc::new(Barrier { step: self.progress.step, full });
+        let _ = self.feed.send(Feed::Barrier(Arc::clone(&barrier)));
+        let request = CheckpointRequest {
+            barrier,
+            time: self.progress.time,
+            sources,
+            source_parts,
+            lookups: self.lookups.clone(),
+            finished,
+            journaled: self.progress.journaled,
+        };
+        self.progress.in_flight = true;
+        self.checkpoints.send(request).await.map_err(|_| Error::internal("the checkpoint coordinator has stopped"))
+    }
+
+    /// Takes note of how a checkpoint went. A failed one is told, and tried again when the next is due.
+    fn checkpoint_ended(&mut self, ended: CheckpointResult) {
+        self.progress.in_flight = false;
+        self.progress.full_next = ended.full_next;
+        self.status.journal_bytes.store(self.journal.bytes(), Ordering::Relaxed);
+        match ended.result {
+            Ok(summary) => {
+                self.progress.checkpointed = ended.step;
+                self.status.checkpoints.fetch_add(1, Ordering::Relaxed);
+                *self.status.last_checkpoint.lock() = Some(summary);
+                *self.status.last_checkpoint_error.lock() = None;
+            }
+            Err(error) => {
+                self.status.checkpoints_failed.fetch_add(1, Ordering::Relaxed);
+                tracing::error!(%error, step = %ended.step, "A checkpoint failed; the next one will hold what it would have.");
+                *self.status.last_checkpoint_error.lock() = Some(error.to_string());
+            }
+        }
+        self.times.forget_before(StepNumber(self.status.slowest()));
+    }
+
+    /// Waits for the checkpoint in flight, then makes the last one, if there is anything new.
+    async fn final_checkpoint(&mut self) -> Result<()> {
+        self.await_checkpoint().await;
+        if self.progress.step > self.progress.checkpointed {
+            self.begin_checkpoint(self.progress.finished).await?;
+            self.await_checkpoint().await;
+            if let Some(error) = self.status.last_checkpoint_error.lock().clone() {
+                let remedy = "nothing is lost: the next start goes on from the checkpoint before";
+                return Err(Error::external(format!("the final checkpoint failed: {error}")).with_remedy(remedy));
+            }
+        }
+        Ok(())
+    }
+
+    async fn await_checkpoint(&mut self) {
+        while self.progress.in_flight {
+            match self.checkpoint_results.recv().await {
+                Some(result) => self.checkpoint_ended(result),
+                None => return,
+            }
+        }
+    }
+}

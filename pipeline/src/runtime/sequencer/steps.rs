@@ -1,0 +1,154 @@
+//! Making steps: number, time, journal, feed.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use arrow::array::RecordBatch;
+
+use super::Sequencer;
+use super::join::Joined;
+use crate::error::{Error, Result};
+use crate::journal::record::{EngineEvent, InlinePart, Record, StepBody, StepRecord, encode_batch, encode_schema};
+use crate::rows::{PortIndex, Rejected};
+use crate::runtime::chain::error_rows;
+use crate::runtime::edge::Payload;
+use crate::runtime::event::Event;
+use crate::runtime::feeder::Feed;
+use crate::runtime::source_slot::SourceSlot;
+use crate::source::Delivery;
+use crate::spec::pipeline::OnError;
+use crate::step::{ENGINE, SchemaVersion, StepHeader, Unit};
+use crate::table::TableSet;
+
+impl Sequencer {
+    /// Makes a step of a source's arrivals.
+    pub(super) fn rows_step(&mut self, slot: usize, mut joined: Joined) -> Result<()> {
+        if let Some(schema) = joined.new_schema.take() {
+            let state = &mut self.slots[slot];
+            let encoded = encode_schema(&schema)?;
+            state.state.schemas.push((joined.schema_version, encoded.clone()));
+            let source = state.name.to_string();
+            self.engine_step(EngineEvent::Schema { source, version: joined.schema_version, schema: encoded }, None)?;
+        }
+        let rows = joined.take_rows()?;
+        let state = &self.slots[slot];
+        let header = self.next_header(&state.name.clone(), joined.unit.clone(), joined.schema_version, joined.watermark);
+        let state = &self.slots[slot];
+        let position = joined.position.clone();
+        let body = match state.delivery {
+            Delivery::Seek => StepBody::Reference { ranges: joined.ranges.clone(), position },
+            Delivery::Inline => {
+                let part = |(port, batch): &(PortIndex, RecordBatch)| {
+                    Ok(InlinePart { port: port.0 as u32, ipc: encode_batch(batch)? })
+                };
+                let parts = rows.iter().map(part).collect::<Result<_>>()?;
+                StepBody::Inline { parts, rejected: joined.rejected.clone(), position }
+            }
+        };
+        self.journal_step(&header, body)?;
+        let slot_state = &mut self.slots[slot];
+        slot_state.state.position = Some(joined.position.clone());
+        slot_state.state.watermark = slot_state.state.watermark.max(joined.watermark);
+        if !joined.replies.is_empty() || slot_state.acknowledges {
+            slot_state.acknowledge_when_durable(&self.journal, self.progress.journaled, joined.position, joined.replies);
+        }
+        self.feed_rows(slot, header, rows, &joined.rejected)
+    }
+
+    /// Makes a step of the engine. Its event, if it has one, goes over every edge.
+    pub(crate) fn engine_step(&mut self, record: EngineEvent, event: Option<Event>) -> Result<()> {
+        let header = self.next_header(&ENGINE.into(), Unit::Rows, SchemaVersion::default(), None);
+        self.journal_step(&header, StepBody::Engine(record))?;
+        self.feed_engine(header, event);
+        Ok(())
+    }
+
+    fn next_header(
+        &mut self,
+        source: &Arc<str>,
+        unit: Unit,
+        schema_version: SchemaVersion,
+        watermark: Option<i64>,
+    ) -> StepHeader {
+        let (number, time) = (self.progress.step.next(), self.clock.next());
+        StepHeader { number, time, source: Arc::clone(source), unit, schema_version, watermark }
+    }
+
+    fn journal_step(&mut self, header: &StepHeader, body: StepBody) -> Result<()> {
+        let record = Record::Step(StepRecord { header: header.clone(), body });
+        self.progress.journaled = self.journal.append(&record)?;
+        Ok(())
+    }
+
+    /// Brings a journaled step into the graph: as it is made, and as it is executed again.
+    pub(crate) fn feed_rows(
+        &mut self,
+        slot: usize,
+        header: StepHeader,
+        mut rows: Vec<(PortIndex, RecordBatch)>,
+        rejected: &[Rejected],
+    ) -> Result<()> {
+        let state = &mut self.slots[slot];
+        let count: usize = rows.iter().map(|(_, batch)| batch.num_rows()).sum();
+        state.status.rows_out.fetch_add(count as u64, Ordering::Relaxed);
+        state.status.steps.fetch_add(1, Ordering::Relaxed);
+        let tables = state.apply(&header.unit, &rows)?;
+        if !rejected.is_empty() {
+            rows.extend(state.rejected(&header, rejected)?);
+        }
+        let bytes = rows.iter().map(|(_, batch)| batch.get_array_memory_size()).sum();
+        self.feed_step(header, Some(slot), Payload { rows, tables, event: None }, bytes);
+        Ok(())
+    }
+
+    pub(crate) fn feed_engine(&mut self, header: StepHeader, event: Option<Event>) {
+        let payload = Payload { rows: Vec::new(), tables: None, event: event.map(Arc::new) };
+        self.feed_step(header, None, payload, 0);
+    }
+
+    fn feed_step(&mut self, header: StepHeader, source: Option<usize>, payload: Payload, bytes: usize) {
+        self.progress.step = header.number;
+        self.progress.time = header.time;
+        self.status.step.store(header.number.0, Ordering::Relaxed);
+        self.status.step_time.store(header.time.0, Ordering::Relaxed);
+        self.times.push(header.number, header.time);
+        self.backlog.add(bytes);
+        // When nobody takes it, a node has failed and its error is on the way.
+        let _ = self.feed.send(Feed::Step { header: Arc::new(header), source, payload, bytes });
+    }
+}
+
+impl SourceSlot {
+    /// Maintains the source's tables; gives them back when a scope has ended.
+    fn apply(&mut self, unit: &Unit, rows: &[(PortIndex, RecordBatch)]) -> Result<Option<TableSet>> {
+        let Some(tables) = &mut self.tables else { return Ok(None) };
+        match unit {
+            Unit::Rows => {}
+            Unit::Begin(scope) => tables.begin(scope)?,
+            Unit::Page(scope) => {
+                for (_, batch) in rows {
+                    tables.page(scope, batch)?;
+                }
+            }
+            Unit::End(scope, outcome) => return tables.end(scope, outcome.clone()).map(Some),
+        }
+        Ok(None)
+    }
+
+    /// Rejected input as rows of the `errors` port.
+    fn rejected(&self, header: &StepHeader, rejected: &[Rejected]) -> Result<Option<(PortIndex, RecordBatch)>> {
+        self.status.rejected.fetch_add(rejected.len() as u64, Ordering::Relaxed);
+        match self.on_error {
+            OnError::Drop => Ok(None),
+            OnError::Errors => {
+                let numbered: Vec<(u64, Rejected)> = (0..).zip(rejected.iter().cloned()).collect();
+                Ok(Some((self.errors_port, error_rows(&self.name, header, &numbered)?)))
+            }
+            OnError::Fail => {
+                let message = format!("{}: {}", rejected[0].position, rejected[0].reason);
+                let remedy = "`on_error: errors` sends such input to the port `errors`";
+                Err(Error::user(message).with_remedy(remedy).at_node(&self.name).at_place(&self.place))
+            }
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! What the sequencer keeps of each source: a fold of the source's own journaled steps.
+
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, watch};
+
+use super::source_task::FromSource;
+use super::status::NodeStatus;
+use crate::checkpoint::SourceState;
+use crate::journal::{Journal, JournalPosition};
+use crate::rows::PortIndex;
+use crate::source::{Delivery, Reply};
+use crate::spec::pipeline::{OnEnd, OnError};
+use crate::step::Position;
+use crate::table::Tables;
+
+/// One source, as the sequencer sees it.
+pub(crate) struct SourceSlot {
+    pub(crate) name: Arc<str>,
+    pub(crate) place: String,
+    pub(crate) delivery: Delivery,
+    /// Whether the source wants to be told what is durable.
+    pub(crate) acknowledges: bool,
+    pub(crate) on_end: OnEnd,
+    pub(crate) on_error: OnError,
+    pub(crate) errors_port: PortIndex,
+    pub(crate) status: Arc<NodeStatus>,
+    pub(crate) state: SourceState,
+    /// The tables that its changes make, for a provider.
+    pub(crate) tables: Option<Tables>,
+    /// Its queue, until it is polled; `None` for a source that is not opened.
+    pub(crate) arrivals: Option<mpsc::Receiver<FromSource>>,
+    pub(crate) acknowledge: Option<watch::Sender<Option<Position>>>,
+}
+
+impl SourceSlot {
+    /// Answers callers and lets the source acknowledge once the journal is durable up to `through`.
+    pub(crate) fn acknowledge_when_durable(
+        &self,
+        journal: &Journal,
+        through: JournalPosition,
+        position: Position,
+        replies: Vec<Reply>,
+    ) {
+        let (journal, acknowledge) = (journal.clone(), self.acknowledge.clone());
+        let name = Arc::clone(&self.name);
+        tokio::spawn(async move {
+            if let Err(error) = journal.sync(through).await {
+                tracing::error!(node = %name, %error, "Input could not be made durable and is not acknowledged.");
+                return;
+            }
+            // A caller that no longer waits has been answered by its own time-out.
+            replies.into_iter().for_each(|reply| drop(reply.send(())));
+            if let Some(acknowledge) = acknowledge {
+                acknowledge.send_replace(Some(position));
+            }
+        });
+    }
+}

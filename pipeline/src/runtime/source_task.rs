@@ -1,0 +1,150 @@
+//! A source at work: its own task, its own queue to the sequencer, its own restarts.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+
+use super::status::{NodeState, NodeStatus};
+use crate::error::{Error, Result, Retry};
+use crate::graph::{Graph, NodeIndex, Planned};
+use crate::source::{Arrival, Source, SourceContext};
+use crate::spec::pipeline::RestartSettings;
+use crate::step::Position;
+
+/// How many arrivals of one source wait for the sequencer. Small ones that wait are joined into one step.
+const QUEUE: usize = 8192;
+/// How many bytes of arrivals of one source wait for the sequencer.
+const QUEUE_BYTES: usize = 16 * 1024 * 1024;
+
+/// What a source task tells the sequencer.
+pub(crate) enum FromSource {
+    /// Rows, with the part of the queue's bytes that they hold.
+    Arrival(Box<Arrival>, OwnedSemaphorePermit),
+    /// The source has ended by itself.
+    Ended { fingerprint: Option<String> },
+    /// The source failed for good.
+    Failed(Error),
+}
+
+/// The sequencer's end of a source.
+pub(crate) struct SourceQueue {
+    pub(crate) arrivals: mpsc::Receiver<FromSource>,
+    pub(crate) acknowledge: watch::Sender<Option<Position>>,
+}
+
+/// The task of one source.
+pub(crate) struct SourceTask {
+    graph: Arc<Graph>,
+    index: NodeIndex,
+    context: SourceContext,
+    policy: RestartSettings,
+    status: Arc<NodeStatus>,
+    queue: mpsc::Sender<FromSource>,
+    bytes: Arc<Semaphore>,
+    acknowledged: watch::Receiver<Option<Position>>,
+}
+
+impl SourceTask {
+    /// A task and its queue.
+    pub(crate) fn new(
+        graph: Arc<Graph>,
+        index: NodeIndex,
+        context: SourceContext,
+        status: Arc<NodeStatus>,
+    ) -> (Self, SourceQueue) {
+        let (queue, arrivals) = mpsc::channel(QUEUE);
+        let (acknowledge, acknowledged) = watch::channel(None);
+        let policy = graph.spec.restart.clone();
+        let bytes = Arc::new(Semaphore::new(QUEUE_BYTES));
+        (
+            Self { graph, index, context, policy, status, queue, bytes, acknowledged },
+            SourceQueue { arrivals, acknowledge },
+        )
+    }
+
+    /// Runs the source until it ends, fails for good or is told to stop.
+    pub(crate) async fn run(mut self, mut opened: Option<Box<dyn Source>>) {
+        let cancel = self.context.cancel.clone();
+        let mut failures = 0;
+        loop {
+            let outcome = tokio::select! {
+                () = cancel.cancelled() => return self.status.set_state(NodeState::Ended),
+                outcome = self.read(&mut opened, &mut failures) => outcome,
+            };
+            let error = match outcome {
+                Ok(fingerprint) => {
+                    self.status.set_state(NodeState::Ended);
+                    let _ = self.queue.send(FromSource::Ended { fingerprint }).await;
+                    return;
+                }
+                Err(error) => error,
+            };
+            failures += 1;
+            if error.retry == Retry::Never || failures > self.policy.attempts {
+                self.status.set_state(NodeState::Failed);
+                let node = &self.graph.nodes[self.index.0];
+                let error = error.at_node(&node.name).at_place(&node.shown_place);
+                let _ = self.queue.send(FromSource::Failed(error)).await;
+                return;
+            }
+            self.status.set_state(NodeState::Retrying);
+            let wait = back_off(&self.policy, failures);
+            tracing::warn!(node = %self.context.node, %error, attempt = failures, ?wait, "A source failed and will be opened again.");
+            tokio::select! {
+                () = cancel.cancelled() => return,
+                () = tokio::time::sleep(wait) => {}
+            }
+        }
+    }
+
+    /// Opens the source and hands over what it gives, until its end.
+    async fn read(&mut self, opened: &mut Option<Box<dyn Source>>, failures: &mut u32) -> Result<Option<String>> {
+        let mut source = match opened.take() {
+            Some(source) => source,
+            None => self.open().await?,
+        };
+        self.status.set_state(NodeState::Running);
+        loop {
+            let arrival = tokio::select! {
+                arrival = source.next() => arrival?,
+                Ok(()) = self.acknowledged.changed() => {
+                    let position = self.acknowledged.borrow_and_update().clone();
+                    if let Some(position) = position {
+                        source.acknowledge(&position).await?;
+                    }
+                    continue;
+                }
+            };
+            let Some(arrival) = arrival else {
+                return Ok(source.fingerprint());
+            };
+            *failures = 0;
+            self.hand_over(arrival).await?;
+        }
+    }
+
+    async fn open(&self) -> Result<Box<dyn Source>> {
+        let Planned::Source(planned) = &self.graph.nodes[self.index.0].planned else {
+            return Err(Error::internal("not a source"));
+        };
+        planned.open.open(self.context.clone()).await
+    }
+
+    async fn hand_over(&mut self, arrival: Arrival) -> Result<()> {
+        self.context.position = Some(arrival.position.clone());
+        if let Some(schema) = &arrival.new_schema {
+            self.context.schemas.push((arrival.schema_version, Arc::clone(schema)));
+        }
+        let bytes: usize = arrival.rows.iter().map(|(_, batch)| batch.get_array_memory_size()).sum();
+        let bytes = bytes.clamp(1, QUEUE_BYTES) as u32;
+        let gone = || Error::internal("the sequencer has stopped");
+        let permit = Arc::clone(&self.bytes).acquire_many_owned(bytes).await.map_err(|_| gone())?;
+        self.queue.send(FromSource::Arrival(Box::new(arrival), permit)).await.map_err(|_| gone())
+    }
+}
+
+fn back_off(policy: &RestartSettings, failures: u32) -> Duration {
+    let doubled = policy.initial.0.saturating_mul(1 << (failures - 1).min(16));
+    doubled.min(policy.max.0)
+}

@@ -1,0 +1,139 @@
+//! What a running pipeline says of itself: counters per node, read by the live display and the metrics.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU64, Ordering};
+
+use parking_lot::Mutex;
+
+use super::edge::EdgeGauge;
+use crate::checkpoint::CheckpointSummary;
+use crate::spec::pipeline::Section;
+
+/// How a node is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum NodeState {
+    /// Not started yet.
+    Starting,
+    /// At work, or ready for it.
+    Running,
+    /// A source that failed and will be opened again.
+    Retrying,
+    /// A source that has ended, or a node that has done everything.
+    Ended,
+    /// Failed; its error ended the pipeline.
+    Failed,
+}
+
+/// The counters of one node.
+pub struct NodeStatus {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Its kind.
+    pub kind: Arc<str>,
+    /// Source, operator or sink.
+    pub section: Section,
+    /// Rows taken.
+    pub rows_in: AtomicU64,
+    /// Rows emitted on data ports.
+    pub rows_out: AtomicU64,
+    /// Rows that could not be handled.
+    pub rejected: AtomicU64,
+    /// Steps that had something for it.
+    pub steps: AtomicU64,
+    /// Time spent at work, in nanoseconds.
+    pub busy: AtomicU64,
+    /// The last step that it has finished.
+    pub(crate) progress: AtomicU64,
+    state: AtomicU8,
+    queues: Mutex<Vec<EdgeGauge>>,
+}
+
+impl NodeStatus {
+    pub(crate) fn new(name: Arc<str>, kind: Arc<str>, section: Section) -> Self {
+        let zero = AtomicU64::default;
+        Self {
+            name,
+            kind,
+            section,
+            rows_in: zero(),
+            rows_out: zero(),
+            rejected: zero(),
+            steps: zero(),
+            busy: zero(),
+            progress: zero(),
+            state: AtomicU8::new(0),
+            queues: Mutex::default(),
+        }
+    }
+
+    /// How it is.
+    pub fn state(&self) -> NodeState {
+        match self.state.load(Ordering::Relaxed) {
+            0 => NodeState::Starting,
+            1 => NodeState::Running,
+            2 => NodeState::Retrying,
+            3 => NodeState::Ended,
+            _ => NodeState::Failed,
+        }
+    }
+
+    pub(crate) fn set_state(&self, state: NodeState) {
+        self.state.store(state as u8, Ordering::Relaxed);
+    }
+
+    pub(crate) fn watch_queue(&self, gauge: EdgeGauge) {
+        self.queues.lock().push(gauge);
+    }
+
+    /// Rows waiting before it.
+    pub fn queued_rows(&self) -> usize {
+        self.queues.lock().iter().map(EdgeGauge::rows).sum()
+    }
+}
+
+/// The counters of a pipeline.
+pub struct PipelineStatus {
+    /// The nodes, in topological order.
+    pub nodes: Vec<Arc<NodeStatus>>,
+    /// The last step made.
+    pub step: AtomicU64,
+    /// The time of the last step, in ms.
+    pub step_time: AtomicI64,
+    /// Checkpoints committed by this process.
+    pub checkpoints: AtomicU64,
+    /// Checkpoints that failed.
+    pub checkpoints_failed: AtomicU64,
+    /// Bytes of the journal.
+    pub journal_bytes: AtomicU64,
+    /// The newest checkpoint.
+    pub last_checkpoint: Mutex<Option<CheckpointSummary>>,
+    /// Why the last checkpoint failed, if it did.
+    pub last_checkpoint_error: Mutex<Option<String>>,
+}
+
+impl PipelineStatus {
+    pub(crate) fn new(nodes: Vec<Arc<NodeStatus>>) -> Self {
+        Self {
+            nodes,
+            step: AtomicU64::default(),
+            step_time: AtomicI64::default(),
+            checkpoints: AtomicU64::default(),
+            checkpoints_failed: AtomicU64::default(),
+            journal_bytes: AtomicU64::default(),
+            last_checkpoint: Mutex::default(),
+            last_checkpoint_error: Mutex::default(),
+        }
+    }
+
+    /// The status of a node.
+    pub fn node(&self, name: &str) -> Option<&Arc<NodeStatus>> {
+        self.nodes.iter().find(|node| &*node.name == name)
+    }
+
+    /// The last step that every node has finished.
+    pub(crate) fn slowest(&self) -> u64 {
+        let consumers = self.nodes.iter().filter(|node| node.section != Section::Source);
+        consumers.map(|node| node.progress.load(Ordering::Relaxed)).min().unwrap_or(u64::MAX)
+    }
+}

@@ -1,0 +1,101 @@
+//! A dispatching sink for tests: each row is an effect, delivered to a place in memory or posted to a server.
+
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use async_trait::async_trait;
+use parking_lot::Mutex;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::error::Result;
+use crate::operator::PlanContext;
+use crate::sink::{Attempt, DispatchingSink, EffectPayload, OpenSink, PlannedSink, Sink, SinkContext, SinkKind};
+use crate::spec::Options;
+use crate::spec::diagnostic::Diagnostic;
+use crate::step::StepHeader;
+
+/// The kind's name. Only catalogues that hold the kind offer it.
+pub const DISPATCH: &str = "dispatch";
+
+/// Where effects are delivered to.
+#[derive(Clone)]
+pub enum Destination {
+    /// Kept in memory: id and body of every attempt, and how each attempt goes.
+    Memory(Arc<Mutex<Vec<(String, String)>>>, Arc<dyn Fn(&str) -> Attempt + Send + Sync>),
+    /// Posted to `http://ADDRESS/`, the id as `Idempotency-Key`. Anything but a 2xx is tried again.
+    Http(String),
+}
+
+/// The kind, tied to its destination.
+pub struct DispatchKind(pub Destination);
+
+impl SinkKind for DispatchKind {
+    fn name(&self) -> &'static str {
+        DISPATCH
+    }
+
+    fn summary(&self) -> &'static str {
+        "Delivers each row as an effect, in a test."
+    }
+
+    fn schema(&self) -> schemars::Schema {
+        schemars::json_schema!({"type": "object"})
+    }
+
+    fn plan(&self, _options: &Options, _context: &mut PlanContext<'_>) -> Result<PlannedSink, Vec<Diagnostic>> {
+        Ok(PlannedSink { open: Box::new(Open(self.0.clone())) })
+    }
+}
+
+struct Open(Destination);
+
+#[async_trait]
+impl OpenSink for Open {
+    async fn open(&self, _context: SinkContext) -> Result<Sink> {
+        Ok(Sink::Dispatching(Arc::new(Dispatching(self.0.clone()))))
+    }
+}
+
+struct Dispatching(Destination);
+
+#[async_trait]
+impl DispatchingSink for Dispatching {
+    fn effects(&self, _step: &StepHeader, rows: &RecordBatch) -> Result<Vec<EffectPayload>> {
+        let mut lines = Vec::new();
+        let mut writer = arrow::json::LineDelimitedWriter::new(&mut lines);
+        writer.write(rows)?;
+        writer.finish()?;
+        let payload = |line: &[u8]| EffectPayload { key: None, body: line.to_vec() };
+        Ok(lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).map(payload).collect())
+    }
+
+    async fn deliver(&self, id: &str, payload: &EffectPayload) -> Attempt {
+        let body = String::from_utf8_lossy(&payload.body).into_owned();
+        match &self.0 {
+            Destination::Memory(attempts, answer) => {
+                attempts.lock().push((id.to_owned(), body.clone()));
+                answer(&body)
+            }
+            Destination::Http(address) => match post(address, id, &body).await {
+                Ok(status) if status.starts_with('2') => Attempt::Done,
+                Ok(status) => Attempt::Again { reason: format!("the server answered {status}"), after: None },
+                Err(error) => Attempt::Again { reason: error.to_string(), after: None },
+            },
+        }
+    }
+}
+
+/// Posts a body and gives back the status code.
+async fn post(address: &str, id: &str, body: &str) -> std::io::Result<String> {
+    let mut stream = TcpStream::connect(address).await?;
+    let head = format!(
+        "POST / HTTP/1.1\r\nHost: {address}\r\nIdempotency-Key: {id}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+        body.len()
+    );
+    stream.write_all(head.as_bytes()).await?;
+    stream.write_all(body.as_bytes()).await?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await?;
+    Ok(answer.split(' ').nth(1).unwrap_or("none").to_owned())
+}

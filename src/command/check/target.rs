@@ -1,0 +1,101 @@
+//! What `check` runs: the part of a pipeline that feeds its `check` nodes, or a pipeline made for a pack.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+
+use tidegate_pipeline::catalog::Catalog;
+use tidegate_pipeline::graph::{Graph, plan};
+use tidegate_pipeline::spec::diagnostic::Located;
+use tidegate_pipeline::testing::collect::COLLECT;
+use tidegate_pipeline::spec::pipeline::{NodeSpec, OnEnd, OnError, Section};
+use tidegate_pipeline::spec::{NOWHERE, Options, PipelineSpec, PortReference, Tree};
+
+use crate::arguments::CheckArguments;
+use crate::exit::Failure;
+use crate::load::{self, PipelineFile};
+
+/// The sink that the findings are read from.
+pub(super) const FINDINGS: &str = "findings";
+/// The kind whose findings are reported.
+const CHECK: &str = "check";
+
+/// Plans what is to be run.
+pub(super) fn graph(arguments: &CheckArguments, catalog: &Catalog) -> Result<Graph, Failure> {
+    let path = Path::new(&arguments.target);
+    let file = if path.extension().is_some() || path.exists() && path.is_file() {
+        PipelineFile::read(path)?
+    } else {
+        of_pack(&arguments.target)
+    };
+    let shown = |diagnostics: Vec<_>| {
+        file.show(&diagnostics);
+        Failure::usage(load::invalid(&file.name, &diagnostics))
+    };
+    let (spec, _) = file.spec(catalog).map_err(shown)?;
+    let spec = only_checks(spec, &file.name, &arguments.controls)?;
+    let (graph, _) = plan(Arc::new(spec), &file.name, catalog, &load::working_directory()).map_err(shown)?;
+    Ok(graph)
+}
+
+/// A pipeline for a pack that is named without YAML: the provider of the pack's name, checked by the pack.
+fn of_pack(pack: &str) -> PipelineFile {
+    let quoted = serde_json::Value::from(pack);
+    let text = format!(
+        "version: 1\nname: check\nsources: {{inventory: {{{quoted}: {{}}}}}}\n\
+         operators: {{checked: {{from: inventory, check: {{pack: {quoted}}}}}}}\n\
+         sinks: {{ignored: {{from: checked, drop: {{}}}}}}\n"
+    );
+    PipelineFile { name: format!("check {pack}"), text }
+}
+
+/// Keeps the `check` nodes and what feeds them; every finding leaves, into one sink.
+fn only_checks(mut spec: PipelineSpec, file: &str, controls: &[String]) -> Result<PipelineSpec, Failure> {
+    let checks: Vec<Arc<str>> =
+        spec.operators.iter().filter(|node| *node.kind.value == *CHECK).map(|node| Arc::clone(&node.name)).collect();
+    if checks.is_empty() {
+        return Err(Failure::usage(format!("{file} has no `check` node")));
+    }
+    let mut wanted: BTreeSet<Arc<str>> = checks.iter().cloned().collect();
+    loop {
+        let feeding = spec.nodes().filter(|node| wanted.contains(&*node.name));
+        let more: Vec<Arc<str>> = feeding.flat_map(|node| node.from.iter().map(|from| Arc::clone(&from.node))).collect();
+        let before = wanted.len();
+        wanted.extend(more);
+        if wanted.len() == before {
+            break;
+        }
+    }
+    spec.sources.retain(|node| wanted.contains(&*node.name));
+    spec.operators.retain(|node| wanted.contains(&*node.name));
+    for node in spec.operators.iter_mut().filter(|node| *node.kind.value == *CHECK) {
+        set(node, "emit", Tree::Text("all".into()));
+        if !controls.is_empty() {
+            let globs = controls.iter().map(|glob| Located::new(Tree::Text(glob.as_str().into()), NOWHERE));
+            set(node, "controls", Tree::List(globs.collect()));
+        }
+    }
+    let from = checks.into_iter().map(|node| Located::new(PortReference { node, port: None }, NOWHERE)).collect();
+    spec.sinks = vec![NodeSpec {
+        name: Located::new(FINDINGS.into(), NOWHERE),
+        section: Section::Sink,
+        from,
+        kind: Located::new(COLLECT.into(), NOWHERE),
+        options: Options::new(Located::new(Tree::Map(Vec::new()), NOWHERE)),
+        was: None,
+        on_error: OnError::Fail,
+        description: None,
+        on_end: OnEnd::Ignore,
+        match_all: None,
+        place: NOWHERE,
+    }];
+    Ok(spec)
+}
+
+/// Sets an option of a node.
+fn set(node: &mut NodeSpec, key: &str, value: Tree) {
+    if let Tree::Map(entries) = &mut node.options.tree.value {
+        entries.retain(|(name, _)| &*name.value != key);
+        entries.push((Located::new(key.into(), NOWHERE), Located::new(value, NOWHERE)));
+    }
+}

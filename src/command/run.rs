@@ -1,0 +1,110 @@
+//! `tidegate run`: run a pipeline from its newest checkpoint.
+
+use std::io::IsTerminal;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+use tidegate_pipeline::graph::Graph;
+use tidegate_pipeline::runtime::{Pipeline, PipelineStatus, RunOptions, RunOutcome};
+use tokio_util::sync::CancellationToken;
+
+use crate::arguments::RunArguments;
+use crate::catalog::{catalog, packs};
+use crate::exit::{DONE, Failure};
+use crate::{live, load, serve};
+
+/// Runs the pipeline to its end, or until it is told to stop.
+pub(crate) async fn run(arguments: RunArguments, queries: Option<&Path>) -> Result<u8, Failure> {
+    let catalog = catalog(packs(queries)?);
+    let graph = Arc::new(load::graph(&arguments.pipeline.pipeline, &catalog)?);
+    let directory = arguments.pipeline.dir.join(&*graph.spec.name.value);
+    if arguments.fresh {
+        tidegate_pipeline::checkpoint::remove(&directory)?;
+    }
+    let mut options = RunOptions::new(directory);
+    options.once = arguments.once;
+    options.accept_clock = arguments.accept_clock;
+    let started = Instant::now();
+    let pipeline = Pipeline::open(Arc::clone(&graph), options).await?;
+    let status = pipeline.status();
+    let cancel = pipeline.cancellation();
+    stop_on_signal(cancel.clone());
+    let served = match arguments.serve {
+        Some(address) => Some(serve::start(address, Arc::clone(&graph), Arc::clone(&status), cancel.clone()).await?),
+        None => None,
+    };
+    let shown = !arguments.quiet && std::io::stderr().is_terminal();
+    let display = shown.then(|| tokio::spawn(live::show(Arc::clone(&status))));
+    let outcome = pipeline.run().await;
+    if let Some(display) = display {
+        display.abort();
+        live::clear(&display.await);
+    }
+    if let Some(server) = served {
+        server.abort();
+    }
+    let outcome = outcome?;
+    if !arguments.quiet {
+        eprint!("{}", summary(&graph, &status, outcome, started));
+    }
+    Ok(DONE)
+}
+
+/// A first Ctrl-C (or SIGTERM) stops in order; a second one at once.
+fn stop_on_signal(cancel: CancellationToken) {
+    tokio::spawn(async move {
+        signal().await;
+        eprintln!("stopping: sources first, then what is under way, then a last checkpoint (again to stop at once)");
+        cancel.cancel();
+        signal().await;
+        eprintln!("stopped at once; the next start goes on from the newest checkpoint");
+        std::process::exit(i32::from(crate::exit::FAILED));
+    });
+}
+
+async fn signal() {
+    use tokio::signal::unix::{SignalKind, signal};
+    match signal(SignalKind::terminate()) {
+        Ok(mut terminate) => {
+            tokio::select! {
+                _ = tokio::signal::ctrl_c() => {}
+                _ = terminate.recv() => {}
+            }
+        }
+        Err(_) => drop(tokio::signal::ctrl_c().await),
+    }
+}
+
+/// What a run did, in a few lines.
+fn summary(graph: &Graph, status: &PipelineStatus, outcome: RunOutcome, started: Instant) -> String {
+    use std::sync::atomic::Ordering::Relaxed;
+    let name = &graph.spec.name.value;
+    let took = started.elapsed();
+    let how = match outcome {
+        RunOutcome::Finished => "finished",
+        RunOutcome::AlreadyFinished => {
+            return format!("{name}: finished already; nothing to do (`--fresh` runs it anew)\n");
+        }
+        RunOutcome::Once => "has read what there was",
+        RunOutcome::Stopped => "stopped in order",
+    };
+    let step = status.step.load(Relaxed);
+    let mut text = format!("{name}: {how} after {took:.1?}, at step {step}");
+    if let Some(checkpoint) = &*status.last_checkpoint.lock() {
+        text.push_str(&format!(", checkpoint {}", checkpoint.number.0));
+    }
+    text.push('\n');
+    for node in &status.nodes {
+        let rejected = node.rejected.load(Relaxed);
+        let bad = if rejected > 0 { format!(", {rejected} could not be handled") } else { String::new() };
+        let (rows_in, rows_out) = (node.rows_in.load(Relaxed), node.rows_out.load(Relaxed));
+        let flow = match node.section {
+            tidegate_pipeline::spec::pipeline::Section::Source => format!("{rows_out} rows"),
+            tidegate_pipeline::spec::pipeline::Section::Operator => format!("{rows_in} → {rows_out} rows"),
+            tidegate_pipeline::spec::pipeline::Section::Sink => format!("{rows_in} rows"),
+        };
+        text.push_str(&format!("  {} ({}): {flow}{bad}\n", node.name, node.kind));
+    }
+    text
+}

@@ -1,0 +1,101 @@
+//! Results on stdout: tables for people, JSON for programs.
+
+use std::io::Write;
+
+use arrow::array::RecordBatch;
+use arrow::json::{ArrayWriter, LineDelimitedWriter};
+use arrow::util::display::{ArrayFormatter, FormatOptions};
+use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
+use comfy_table::{ContentArrangement, Table};
+use serde::Serialize;
+
+use crate::arguments::Format;
+use crate::exit::Failure;
+
+/// Writes to stdout; a reader that has gone (`| head`) is no error.
+pub(crate) fn print(text: &str) -> Result<(), Failure> {
+    let mut stdout = std::io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        other => Ok(other?),
+    }
+}
+
+/// A table without rows, for people.
+pub(crate) fn table(header: &[&str]) -> Table {
+    let mut table = Table::new();
+    table.load_preset(UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic).set_header(header.to_vec());
+    if let Some(width) = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok()) {
+        table.set_width(width);
+    }
+    table
+}
+
+/// Prints records in a format; `row` makes the cells of the text form.
+pub(crate) fn records<T: Serialize>(
+    format: Format,
+    header: &[&str],
+    records: &[T],
+    row: impl Fn(&T) -> Vec<String>,
+) -> Result<(), Failure> {
+    let json = |record: &T| serde_json::to_string(record).map_err(|error| Failure::failed(error.to_string()));
+    match format {
+        Format::Text => {
+            let mut table = table(header);
+            records.iter().for_each(|record| drop(table.add_row(row(record))));
+            print(&format!("{table}\n"))
+        }
+        Format::Json => {
+            let document = serde_json::to_string_pretty(records).map_err(|error| Failure::failed(error.to_string()))?;
+            print(&format!("{document}\n"))
+        }
+        Format::Jsonl => {
+            let lines = records.iter().map(json).collect::<Result<Vec<_>, _>>()?;
+            print(&lines.iter().map(|line| format!("{line}\n")).collect::<String>())
+        }
+    }
+}
+
+/// Prints Arrow rows in a format.
+pub(crate) fn rows(format: Format, batches: &[RecordBatch]) -> Result<(), Failure> {
+    let failed = |error: arrow::error::ArrowError| Failure::failed(error.to_string());
+    let references: Vec<&RecordBatch> = batches.iter().collect();
+    let mut bytes = Vec::new();
+    match format {
+        Format::Text => return text_rows(batches),
+        Format::Json => {
+            let mut writer = ArrayWriter::new(&mut bytes);
+            writer.write_batches(&references).and_then(|()| writer.finish()).map_err(failed)?;
+            if bytes.is_empty() {
+                bytes.extend_from_slice(b"[]");
+            }
+            bytes.push(b'\n');
+        }
+        Format::Jsonl => {
+            let mut writer = LineDelimitedWriter::new(&mut bytes);
+            writer.write_batches(&references).and_then(|()| writer.finish()).map_err(failed)?;
+        }
+    }
+    print(&String::from_utf8_lossy(&bytes))
+}
+
+fn text_rows(batches: &[RecordBatch]) -> Result<(), Failure> {
+    let Some(first) = batches.first() else { return print("no rows\n") };
+    let header: Vec<&str> = first.schema_ref().fields().iter().map(|field| field.name().as_str()).collect();
+    let mut table = table(&header);
+    let options = FormatOptions::default().with_null("");
+    let mut count = 0;
+    for batch in batches {
+        let columns: Vec<ArrayFormatter<'_>> = batch
+            .columns()
+            .iter()
+            .map(|column| ArrayFormatter::try_new(column, &options))
+            .collect::<Result<_, _>>()
+            .map_err(|error| Failure::failed(error.to_string()))?;
+        for row in 0..batch.num_rows() {
+            table.add_row(columns.iter().map(|column| column.value(row).to_string()));
+        }
+        count += batch.num_rows();
+    }
+    print(&format!("{table}\n{count} {}\n", if count == 1 { "row" } else { "rows" }))
+}

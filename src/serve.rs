@@ -1,0 +1,85 @@
+//! Metrics in the Prometheus text format, and health, while a pipeline runs.
+
+use std::fmt::Write;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use axum::Router;
+use axum::http::{StatusCode, header};
+use axum::response::IntoResponse;
+use axum::routing::get;
+use tidegate_pipeline::graph::Graph;
+use tidegate_pipeline::runtime::{NodeState, NodeStatus, PipelineStatus};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::exit::Failure;
+
+/// Starts the server: `/metrics`, `/healthz` (the process answers), `/readyz` (every node runs).
+pub(crate) async fn start(
+    address: SocketAddr,
+    graph: Arc<Graph>,
+    status: Arc<PipelineStatus>,
+    cancel: CancellationToken,
+) -> Result<JoinHandle<()>, Failure> {
+    let listener = tokio::net::TcpListener::bind(address)
+        .await
+        .map_err(|error| Failure::usage(format!("--serve {address}: {error}")))?;
+    let local = listener.local_addr()?;
+    tracing::info!(address = %local, "Metrics and health are served.");
+    let name = graph.spec.name.value.to_string();
+    let (for_metrics, for_ready) = (Arc::clone(&status), status);
+    let router = Router::new()
+        .route("/metrics", get(async move || {
+            ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], metrics(&name, &for_metrics))
+        }))
+        .route("/healthz", get(async || "ok\n"))
+        .route("/readyz", get(async move || ready(&for_ready, &cancel)));
+    Ok(tokio::spawn(async move {
+        if let Err(error) = axum::serve(listener, router).await {
+            tracing::error!(%error, "Metrics are no longer served.");
+        }
+    }))
+}
+
+fn ready(status: &PipelineStatus, cancel: &CancellationToken) -> impl IntoResponse {
+    let waiting = |node: &&Arc<NodeStatus>| !matches!(node.state(), NodeState::Running | NodeState::Ended);
+    match status.nodes.iter().find(waiting) {
+        _ if cancel.is_cancelled() => (StatusCode::SERVICE_UNAVAILABLE, "stopping\n".to_owned()),
+        Some(node) => (StatusCode::SERVICE_UNAVAILABLE, format!("node {} is not running\n", node.name)),
+        None => (StatusCode::OK, "ready\n".to_owned()),
+    }
+}
+
+/// The metrics of a pipeline. Labels are names of nodes: bounded by the pipeline's text.
+fn metrics(pipeline: &str, status: &PipelineStatus) -> String {
+    let mut text = String::new();
+    let mut node_metric = |name: &str, kind: &str, help: &str, value: &dyn Fn(&NodeStatus) -> f64| {
+        let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}");
+        for node in &status.nodes {
+            let _ = writeln!(text, "{name}{{pipeline=\"{pipeline}\",node=\"{}\",kind=\"{}\"}} {}", node.name, node.kind, value(node));
+        }
+    };
+    node_metric("tidegate_rows_in_total", "counter", "Rows taken.", &|node| node.rows_in.load(Relaxed) as f64);
+    node_metric("tidegate_rows_out_total", "counter", "Rows emitted on data ports.", &|node| node.rows_out.load(Relaxed) as f64);
+    node_metric("tidegate_rows_rejected_total", "counter", "Rows that could not be handled.", &|node| node.rejected.load(Relaxed) as f64);
+    node_metric("tidegate_steps_total", "counter", "Steps that had something for the node.", &|node| node.steps.load(Relaxed) as f64);
+    node_metric("tidegate_busy_seconds_total", "counter", "Time at work.", &|node| node.busy.load(Relaxed) as f64 / 1e9);
+    node_metric("tidegate_queue_rows", "gauge", "Rows waiting before the node.", &|node| node.queued_rows() as f64);
+    node_metric("tidegate_up", "gauge", "1 while the node runs.", &|node| f64::from(u8::from(node.state() == NodeState::Running)));
+    let mut metric = |name: &str, kind: &str, help: &str, value: f64| {
+        let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}\n{name}{{pipeline=\"{pipeline}\"}} {value}");
+    };
+    metric("tidegate_step", "counter", "The last step made.", status.step.load(Relaxed) as f64);
+    metric("tidegate_step_time_seconds", "gauge", "The time of the last step.", status.step_time.load(Relaxed) as f64 / 1e3);
+    metric("tidegate_checkpoints_total", "counter", "Checkpoints committed.", status.checkpoints.load(Relaxed) as f64);
+    metric("tidegate_checkpoints_failed_total", "counter", "Checkpoints that failed.", status.checkpoints_failed.load(Relaxed) as f64);
+    metric("tidegate_journal_bytes", "gauge", "Bytes of the journal at the last checkpoint.", status.journal_bytes.load(Relaxed) as f64);
+    if let Some(checkpoint) = &*status.last_checkpoint.lock() {
+        metric("tidegate_checkpoint_step", "gauge", "The step of the newest checkpoint.", checkpoint.step.0 as f64);
+        metric("tidegate_checkpoint_created_seconds", "gauge", "When the newest checkpoint was made.", checkpoint.created as f64 / 1e3);
+        metric("tidegate_checkpoint_duration_seconds", "gauge", "How long the newest checkpoint took.", checkpoint.took_ms as f64 / 1e3);
+    }
+    text
+}
