@@ -30,9 +30,11 @@ use crate::step::Scope;
 
 pub use changes::{Changes, OPERATION, Operation, TABLE, change_schema};
 pub(crate) use layout::Layout;
+pub(crate) use staging::INTERRUPTED;
 pub use staging::Table;
 pub use tables::Tables;
 pub use version::TableVersion;
+pub(crate) use version::lower_bound;
 
 /// The most rows that a leaf of a table holds.
 pub const LEAF_ROWS: usize = 4_096;
