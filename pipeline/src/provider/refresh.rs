@@ -7,6 +7,7 @@ use std::time::Duration;
 use arrow::array::RecordBatch;
 use arrow::json::LineDelimitedWriter;
 use tokio::sync::mpsc;
+use tokio::task::JoinError;
 use tokio_util::task::AbortOnDropHandle;
 use xxhash_rust::xxh3::xxh3_128;
 
@@ -115,7 +116,10 @@ impl<P: Provider + ?Sized> Refresher<P> {
     async fn scopes(&self) -> Result<Vec<Scope>> {
         let provider = Arc::clone(&self.provider);
         let listing = AbortOnDropHandle::new(tokio::spawn(async move { provider.scopes().await }));
-        let panicked = |error| Error::external(format!("the provider could not list its scopes: {error}"));
+        let panicked = |error| {
+            let text = panic_text(error);
+            Error::external(format!("the provider panicked while it listed its scopes: {text}"))
+        };
         let scopes = listing.await.map_err(panicked)?.map_err(|error| Error {
             domain: crate::error::Domain::External,
             message: format!("the provider could not list its scopes: {}", error.message),
@@ -172,7 +176,8 @@ impl<P: Provider + ?Sized> Refresher<P> {
             }
         }
         let outcome = collecting.await;
-        Ok(outcome.unwrap_or_else(|error| ScopeOutcome::Failed(format!("the provider panicked: {error}"))))
+        Ok(outcome
+            .unwrap_or_else(|error| ScopeOutcome::Failed(format!("the provider panicked: {}", panic_text(error)))))
     }
 
     /// Hands over the end of a scope, unless there is nothing to tell.
@@ -240,6 +245,14 @@ impl<P: Provider + ?Sized> Refresher<P> {
         };
         self.sender.send(Ok(arrival)).await.map_err(|_| Error::external("nobody takes the source's arrivals"))
     }
+}
+
+/// What a panicking task said. Not the error's own text: that names the task by a number which is another one
+/// each time, and a scope that fails in the same way again must look the same.
+fn panic_text(error: JoinError) -> String {
+    let Ok(payload) = error.try_into_panic() else { return "the task was cancelled".to_owned() };
+    let text = payload.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| payload.downcast_ref::<&str>().copied()).unwrap_or("no message").to_owned()
 }
 
 impl Collection {

@@ -134,20 +134,16 @@ impl Layout {
 
     /// The key of the row that `values` identify inside a scope, one value for each column of the key.
     pub(super) fn key_of(&self, account_id: &str, region: &str, values: &[ScalarValue]) -> Result<Box<[u8]>> {
-        let given =
-            [ScalarValue::from(account_id), ScalarValue::from(region)].into_iter().chain(values.iter().cloned());
-        let given: Vec<ScalarValue> = given.collect();
-        if given.len() != self.key.columns.len() {
-            let wanted = self.key.columns.len() - SCOPE_COLUMNS.len();
+        let scope = [ScalarValue::from(account_id), ScalarValue::from(region)];
+        if scope.len() + values.len() != self.key.columns.len() {
+            let wanted = self.key.columns.len() - scope.len();
             let name = &self.definition.name;
             return Err(Error::user(format!("the key of table `{name}` has {wanted} columns, not {}", values.len())));
         }
-        let wanted = self.key.columns.iter().map(|&index| self.schema().field(index).data_type());
-        let columns: Vec<ArrayRef> = given
-            .iter()
-            .zip(wanted)
-            .map(|(value, data_type)| value.cast_to(data_type)?.to_array())
-            .collect::<Result<_, datafusion::error::DataFusionError>>()?;
+        let mut columns: Vec<ArrayRef> = Vec::with_capacity(self.key.columns.len());
+        for (value, &index) in scope.iter().chain(values).zip(&self.key.columns) {
+            columns.push(value.cast_to(self.schema().field(index).data_type())?.to_array()?);
+        }
         Ok(self.key.rows.convert_columns(&columns)?.row(0).data().into())
     }
 

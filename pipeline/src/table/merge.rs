@@ -35,9 +35,8 @@ impl Edits {
             order.dedup_by(|later, kept| keys.row(*later) == keys.row(*kept));
         }
         let operations = changes.column(0).as_string::<i32>();
-        let edit = |row: usize| -> Result<_> {
-            Ok((row, Operation::from_name(operations.value(row))? == Operation::Delete))
-        };
+        let edit =
+            |row: usize| -> Result<_> { Ok((row, Operation::from_name(operations.value(row))? == Operation::Delete)) };
         let order = order.into_iter().map(edit).collect::<Result<_>>()?;
         Ok(Self { rows, keys, order })
     }
