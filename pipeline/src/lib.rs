@@ -21,3 +21,4 @@ pub mod source;
 pub mod spec;
 pub mod step;
 pub mod table;
+pub mod testing;

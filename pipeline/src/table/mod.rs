@@ -1,15 +1,43 @@
 //! Keyed tables of collected rows: one per table of a provider, maintained as its changes are journaled.
 //!
 //! A [`TableVersion`] is immutable and travels with the step that made it visible; `check`, `enrich`,
-//! `query` and the provider's own diff share it.
+//! `query` and the provider's own diff share it. Its rows stand in key order in leaves of at most
+//! [`LEAF_ROWS`] rows; a new version copies the leaves that changed and shares the others.
+//!
+//! ```text
+//!  journal ──► Tables::begin, page, end ──► TableSet (with the step) ──► operators
+//!                   │                           └── SharedTables ──► the provider's diff
+//!                   └── snapshot: rows that changed since the last one
+//! ```
 
-use std::collections::BTreeMap;
+mod changes;
+mod layout;
+mod merge;
+mod persist;
+mod staging;
+mod tables;
+#[cfg(test)]
+mod tests;
+mod version;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
+use tokio::sync::watch;
 
-use crate::step::{Scope, ScopeOutcome};
+use crate::step::Scope;
+
+pub use changes::{Changes, OPERATION, Operation, TABLE, change_schema};
+pub(crate) use layout::Layout;
+pub(crate) use staging::INTERRUPTED;
+pub use staging::Table;
+pub use tables::Tables;
+pub use version::TableVersion;
+pub(crate) use version::lower_bound;
+
+/// The most rows that a leaf of a table holds.
+pub const LEAF_ROWS: usize = 4_096;
 
 /// What a table is.
 #[derive(Debug, Clone)]
@@ -18,7 +46,8 @@ pub struct TableDefinition {
     pub name: Arc<str>,
     /// What it holds, one sentence.
     pub description: &'static str,
-    /// Its columns, among them `account_id`, `region`, `arn` (all text) and the key.
+    /// Its columns, among them `account_id`, `region`, `arn` (all Utf8) and the key. Columns whose names
+    /// begin with `_collected` say when and how a row was collected; a difference in them alone is no change.
     pub schema: SchemaRef,
     /// The columns that identify a row inside a scope.
     pub key: Vec<&'static str>,
@@ -26,38 +55,51 @@ pub struct TableDefinition {
     pub columns: Vec<(&'static str, &'static str)>,
 }
 
-/// One immutable version of a table.
-#[derive(Debug, Clone)]
-pub struct TableVersion {
-    definition: Arc<TableDefinition>,
-    leaves: Vec<Arc<RecordBatch>>,
-    scopes: BTreeMap<Scope, ScopeOutcome>,
-}
-
-impl TableVersion {
-    /// The rows, in key order, in batches of at most 4,096.
-    pub fn batches(&self) -> impl Iterator<Item = &RecordBatch> {
-        self.leaves.iter().map(Arc::as_ref)
-    }
-
-    /// What the table is.
-    pub fn definition(&self) -> &Arc<TableDefinition> {
-        &self.definition
-    }
-
-    /// How collecting each of its scopes last ended.
-    pub fn scopes(&self) -> &BTreeMap<Scope, ScopeOutcome> {
-        &self.scopes
-    }
-}
-
 /// The tables of one provider as they are after a step. Cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub struct TableSet {
     /// By name.
     pub tables: Arc<BTreeMap<Arc<str>, Arc<TableVersion>>>,
+    /// The scopes that have begun and not ended: what has come for them is not visible yet.
+    pub open: Arc<BTreeSet<Scope>>,
+    /// How many ends of scopes have been taken in since the process started. Tells a source whether the
+    /// ends that it has handed over are in `tables`.
+    pub ended: u64,
+}
+
+impl TableSet {
+    /// The table of that name.
+    pub fn get(&self, name: &str) -> Option<&Arc<TableVersion>> {
+        self.tables.get(name)
+    }
 }
 
 /// The tables of a source as the sequencer maintains them, shared with the source that diffs against them.
-#[derive(Debug, Clone, Default)]
-pub struct SharedTables(pub Arc<parking_lot::RwLock<TableSet>>);
+#[derive(Debug, Clone)]
+pub struct SharedTables(Arc<watch::Sender<TableSet>>);
+
+impl Default for SharedTables {
+    fn default() -> Self {
+        Self(Arc::new(watch::Sender::new(TableSet::default())))
+    }
+}
+
+impl SharedTables {
+    /// The tables as they are now.
+    pub fn current(&self) -> TableSet {
+        self.0.borrow().clone()
+    }
+
+    /// Makes `tables` the current ones.
+    pub fn publish(&self, tables: TableSet) {
+        self.0.send_replace(tables);
+    }
+
+    /// Waits until the current tables satisfy `condition`, and gives them. Cancel-safe.
+    pub async fn wait_for(&self, condition: impl Fn(&TableSet) -> bool) -> TableSet {
+        let mut receiver = self.0.subscribe();
+        let found = receiver.wait_for(|tables| condition(tables)).await.map(|tables| tables.clone());
+        // The sender lives in `self`, so the channel cannot be closed while this waits.
+        found.unwrap_or_else(|_| self.current())
+    }
+}

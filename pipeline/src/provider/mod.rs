@@ -3,7 +3,13 @@
 //! A provider collects, parses and persists. It lists its tables, verifies its credentials with the same
 //! code before and after it is added, and collects a [`Scope`] in pages as they arrive. The runtime diffs
 //! pages against the stored table and journals changes only: a second identical refresh writes nothing, a
-//! failed scope deletes nothing.
+//! failed scope deletes nothing. [`planned_provider_source`] makes a source of a provider.
+
+mod difference;
+mod refresh;
+mod source;
+#[cfg(test)]
+mod tests;
 
 use arrow::array::RecordBatch;
 use async_trait::async_trait;
@@ -12,6 +18,8 @@ use tokio::sync::mpsc;
 use crate::error::{Error, Result};
 use crate::step::{Scope, ScopeOutcome};
 use crate::table::TableDefinition;
+
+pub use source::{ProviderSource, planned_provider_source};
 
 /// Where a provider hands over the pages of a scope: each a batch in the schema of the scope's table.
 #[derive(Debug, Clone)]
@@ -46,6 +54,7 @@ pub trait Provider: Send + Sync + 'static {
     async fn scopes(&self) -> Result<Vec<Scope>>;
 
     /// Collects one scope to the end. Pages hold every row of the scope once; rows carry `account_id` and
-    /// `region` of the scope.
+    /// `region` of the scope. When [`Pages::send`] fails the refresh is over: return at once, with any
+    /// outcome.
     async fn collect(&self, scope: &Scope, pages: Pages) -> ScopeOutcome;
 }

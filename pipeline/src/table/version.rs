@@ -1,0 +1,304 @@
+//! Immutable versions of a table.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::compute::{concat_batches, interleave_record_batch};
+use arrow::row::Rows;
+use datafusion::common::ScalarValue;
+
+use super::merge::merge;
+use super::{Changes, LEAF_ROWS, Layout, Operation, TableDefinition};
+use crate::error::{Error, Result};
+use crate::step::{Scope, ScopeOutcome};
+
+/// Rows in key order, at least one, with the keys of the first and the last.
+#[derive(Debug)]
+pub(super) struct Leaf {
+    pub(super) rows: RecordBatch,
+    pub(super) first: Box<[u8]>,
+    pub(super) last: Box<[u8]>,
+}
+
+impl Leaf {
+    /// A leaf of rows that stand in key order.
+    pub(super) fn new(layout: &Layout, rows: RecordBatch) -> Result<Self> {
+        let key = |index: usize| -> Result<Box<[u8]>> { Ok(layout.keys(&rows.slice(index, 1))?.row(0).data().into()) };
+        let (first, last) = (key(0)?, key(rows.num_rows().saturating_sub(1))?);
+        Ok(Self { rows, first, last })
+    }
+}
+
+/// One immutable version of a table.
+#[derive(Debug, Clone)]
+pub struct TableVersion {
+    layout: Arc<Layout>,
+    leaves: Vec<Arc<Leaf>>,
+    scopes: Arc<BTreeMap<Scope, ScopeOutcome>>,
+}
+
+impl TableVersion {
+    /// A table without rows, none of whose scopes has been collected.
+    ///
+    /// # Errors
+    /// When the definition lacks a column that it needs (`account_id`, `region`, its key) or has one that
+    /// cannot be compared.
+    pub fn empty(definition: TableDefinition) -> Result<Self> {
+        Ok(Self { layout: Arc::new(Layout::new(definition)?), leaves: Vec::new(), scopes: Arc::default() })
+    }
+
+    /// The rows, in key order, in batches of at most 4,096.
+    pub fn batches(&self) -> impl Iterator<Item = &RecordBatch> {
+        self.leaves.iter().map(|leaf| &leaf.rows)
+    }
+
+    /// What the table is.
+    pub fn definition(&self) -> &Arc<TableDefinition> {
+        self.layout.definition()
+    }
+
+    /// How collecting each of its scopes last ended.
+    pub fn scopes(&self) -> &BTreeMap<Scope, ScopeOutcome> {
+        &self.scopes
+    }
+
+    /// How many rows it has.
+    pub fn row_count(&self) -> usize {
+        self.batches().map(RecordBatch::num_rows).sum()
+    }
+
+    /// All rows in one batch, in key order. Copies them.
+    ///
+    /// # Errors
+    /// When they are too large for one batch.
+    pub fn to_batch(&self) -> Result<RecordBatch> {
+        Ok(concat_batches(self.layout.schema(), self.batches())?)
+    }
+
+    /// Whether the table's scope in that account and region was last collected to the end.
+    pub fn complete_for(&self, account_id: &str, region: &str) -> bool {
+        let table = Arc::clone(&self.definition().name);
+        let scope = Scope { account_id: account_id.into(), region: region.into(), table };
+        self.scopes.get(&scope) == Some(&ScopeOutcome::Complete)
+    }
+
+    /// The row of that account and region which `key` identifies, as a batch of one row; `key` has a value
+    /// for each of the definition's key columns (`account_id` and `region` left out).
+    ///
+    /// # Errors
+    /// When `key` has another number of values, or values of other types, than the table's key.
+    pub fn get(&self, account_id: &str, region: &str, key: &[ScalarValue]) -> Result<Option<RecordBatch>> {
+        let key = self.layout.key_of(account_id, region, key)?;
+        let Some(leaf) = self.leaves.get(self.leaves.partition_point(|leaf| leaf.last < key)) else {
+            return Ok(None);
+        };
+        let keys = self.layout.keys(&leaf.rows)?;
+        let row = lower_bound(&keys, 0, &key);
+        let found = row < keys.num_rows() && keys.row(row).data() == key.as_ref();
+        Ok(found.then(|| leaf.rows.slice(row, 1)))
+    }
+
+    /// The rows of one scope, in key order: slices of the table's batches, nothing is copied.
+    ///
+    /// # Errors
+    /// When their keys cannot be computed.
+    pub fn rows_of_scope(&self, scope: &Scope) -> Result<Vec<RecordBatch>> {
+        if scope.table != self.definition().name {
+            return Ok(Vec::new());
+        }
+        let prefix = self.layout.prefix(scope)?;
+        let inside = |key: &[u8]| key.starts_with(&prefix);
+        let from = self.leaves.partition_point(|leaf| leaf.last < prefix);
+        let mut slices = Vec::new();
+        for leaf in self.leaves[from..].iter().take_while(|leaf| leaf.first < prefix || inside(&leaf.first)) {
+            if inside(&leaf.first) && inside(&leaf.last) {
+                slices.push(leaf.rows.clone());
+                continue;
+            }
+            let keys = self.layout.keys(&leaf.rows)?;
+            let first = lower_bound(&keys, 0, &prefix);
+            let end = boundary(first, keys.num_rows(), |row| inside(keys.row(row).data()));
+            if first < end {
+                slices.push(leaf.rows.slice(first, end - first));
+            }
+        }
+        Ok(slices)
+    }
+
+    /// What turns `older` into this version: changes in key order, a delete carrying the row as it was.
+    /// Leaves that both share are not looked at, so the cost is that of the leaves that differ. All columns
+    /// are compared. Outcomes of scopes are not part of it.
+    ///
+    /// # Errors
+    /// When the two are versions of tables with different columns.
+    pub fn difference(&self, older: &Self) -> Result<Changes> {
+        if self.layout.change_schema() != older.layout.change_schema() {
+            return Err(Error::internal(format!("two versions of `{}` differ in columns", self.definition().name)));
+        }
+        let theirs: HashSet<_> = older.leaves.iter().map(Arc::as_ptr).collect();
+        let ours: HashSet<_> = self.leaves.iter().map(Arc::as_ptr).collect();
+        let only_new = self.leaves.iter().filter(|leaf| !theirs.contains(&Arc::as_ptr(leaf))).cloned().collect();
+        let only_old = older.leaves.iter().filter(|leaf| !ours.contains(&Arc::as_ptr(leaf))).cloned().collect();
+        Comparison::new(&self.layout, only_new, only_old)?.run()
+    }
+
+    /// The contents as inserts: what a reader that joins later begins with.
+    ///
+    /// # Errors
+    /// When the changes cannot be built.
+    pub fn as_inserts(&self) -> Result<Changes> {
+        let batches = self.batches().map(|rows| self.layout.changes(Operation::Insert, rows));
+        Ok(Changes { schema: Arc::clone(self.layout.change_schema()), batches: batches.collect::<Result<_>>()? })
+    }
+
+    /// The version after `changes`, batches of the table's change schema. Of several changes of one row the
+    /// last counts; a delete of a row that is not there does nothing.
+    pub(super) fn with_changes(&self, changes: &[RecordBatch]) -> Result<Self> {
+        let leaves = merge(&self.layout, &self.leaves, changes)?;
+        Ok(Self { layout: Arc::clone(&self.layout), leaves, scopes: Arc::clone(&self.scopes) })
+    }
+
+    /// The version in which `scope` has ended with `outcome`.
+    pub(super) fn with_outcome(&self, scope: Scope, outcome: ScopeOutcome) -> Self {
+        let mut next = self.clone();
+        Arc::make_mut(&mut next.scopes).insert(scope, outcome);
+        next
+    }
+
+    /// How its rows are compared.
+    pub(crate) fn layout(&self) -> &Arc<Layout> {
+        &self.layout
+    }
+
+    #[cfg(test)]
+    pub(super) fn leaves(&self) -> &[Arc<Leaf>] {
+        &self.leaves
+    }
+}
+
+/// The first row at or after `from` whose key is not below `key`.
+pub(crate) fn lower_bound(keys: &Rows, from: usize, key: &[u8]) -> usize {
+    boundary(from, keys.num_rows(), |row| keys.row(row).data() < key)
+}
+
+/// The first row in `from..to` for which `before` does not hold, by halving.
+fn boundary(mut from: usize, mut to: usize, before: impl Fn(usize) -> bool) -> usize {
+    while from < to {
+        let middle = from.midpoint(to);
+        if before(middle) {
+            from = middle + 1;
+        } else {
+            to = middle;
+        }
+    }
+    from
+}
+
+/// Goes through leaves row by row, with the keys and values of the leaf it is in.
+struct Cursor<'a> {
+    layout: &'a Layout,
+    leaves: Vec<Arc<Leaf>>,
+    leaf: usize,
+    row: usize,
+    current: Option<(Rows, Rows)>,
+}
+
+impl<'a> Cursor<'a> {
+    fn new(layout: &'a Layout, leaves: Vec<Arc<Leaf>>) -> Result<Self> {
+        let mut cursor = Self { layout, leaves, leaf: 0, row: 0, current: None };
+        cursor.load()?;
+        Ok(cursor)
+    }
+
+    fn load(&mut self) -> Result<()> {
+        self.current = match self.leaves.get(self.leaf) {
+            Some(leaf) => Some((self.layout.keys(&leaf.rows)?, self.layout.values(&leaf.rows)?)),
+            None => None,
+        };
+        Ok(())
+    }
+
+    fn key(&self) -> Option<&[u8]> {
+        self.current.as_ref().map(|(keys, _)| keys.row(self.row).data())
+    }
+
+    fn values(&self) -> Option<&[u8]> {
+        self.current.as_ref().map(|(_, values)| values.row(self.row).data())
+    }
+
+    fn advance(&mut self) -> Result<()> {
+        self.row += 1;
+        if self.current.as_ref().is_some_and(|(keys, _)| self.row >= keys.num_rows()) {
+            self.leaf += 1;
+            self.row = 0;
+            self.load()?;
+        }
+        Ok(())
+    }
+}
+
+/// Compares two sequences of leaves that share none.
+struct Comparison<'a> {
+    layout: &'a Layout,
+    new: Cursor<'a>,
+    old: Cursor<'a>,
+    picks: Vec<(usize, usize)>,
+    operations: Vec<Operation>,
+    batches: Vec<RecordBatch>,
+}
+
+impl<'a> Comparison<'a> {
+    fn new(layout: &'a Layout, new: Vec<Arc<Leaf>>, old: Vec<Arc<Leaf>>) -> Result<Self> {
+        let (new, old) = (Cursor::new(layout, new)?, Cursor::new(layout, old)?);
+        Ok(Self { layout, new, old, picks: Vec::new(), operations: Vec::new(), batches: Vec::new() })
+    }
+
+    /// Merges the two. A loop over rows, since keys decide at each row which side goes on; it compares bytes
+    /// in place and copies only rows that differ, a batch at a time.
+    fn run(mut self) -> Result<Changes> {
+        loop {
+            let operation = match (self.new.key(), self.old.key()) {
+                (None, None) => break,
+                (Some(_), None) => Some(Operation::Insert),
+                (None, Some(_)) => Some(Operation::Delete),
+                (Some(new), Some(old)) if new < old => Some(Operation::Insert),
+                (Some(new), Some(old)) if new > old => Some(Operation::Delete),
+                _ if self.new.values() == self.old.values() => None,
+                _ => Some(Operation::Update),
+            };
+            self.take(operation)?;
+        }
+        self.flush()?;
+        Ok(Changes { schema: Arc::clone(self.layout.change_schema()), batches: self.batches })
+    }
+
+    fn take(&mut self, operation: Option<Operation>) -> Result<()> {
+        let (pick, new, old) = match operation {
+            None => (None, true, true),
+            Some(Operation::Insert) => (Some((self.new.leaf, self.new.row)), true, false),
+            Some(Operation::Update) => (Some((self.new.leaf, self.new.row)), true, true),
+            Some(Operation::Delete) => (Some((self.new.leaves.len() + self.old.leaf, self.old.row)), false, true),
+        };
+        self.picks.extend(pick);
+        self.operations.extend(operation);
+        if new {
+            self.new.advance()?;
+        }
+        if old {
+            self.old.advance()?;
+        }
+        if self.picks.len() >= LEAF_ROWS { self.flush() } else { Ok(()) }
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        if self.picks.is_empty() {
+            return Ok(());
+        }
+        let pieces: Vec<&RecordBatch> = self.new.leaves.iter().chain(&self.old.leaves).map(|leaf| &leaf.rows).collect();
+        let rows = interleave_record_batch(&pieces, &self.picks)?;
+        self.batches.push(self.layout.changes_of(self.operations.drain(..), &rows)?);
+        self.picks.clear();
+        Ok(())
+    }
+}
