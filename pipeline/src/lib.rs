@@ -11,11 +11,16 @@
 //! ```
 
 pub mod catalog;
+pub mod checkpoint;
+mod disk;
 pub mod error;
 pub mod expression;
+pub mod graph;
+pub mod journal;
 pub mod operator;
 pub mod provider;
 pub mod rows;
+pub mod runtime;
 pub mod sink;
 pub mod source;
 pub mod spec;

@@ -1,0 +1,124 @@
+//! The workload that is compared with peers: 2,000,000 operations events through filter, lookup, deduplication,
+//! a computed column and a route, into two files.
+//!
+//! Every contender runs in a process of its own, alternating, in one run; what is printed are medians and
+//! ratios, since machines are noisy. `cargo bench --bench workload -- [EVENTS] [ROUNDS]`.
+
+mod datafusion_batch;
+mod events;
+mod steps;
+mod tidegate;
+
+use std::path::Path;
+use std::process::{Command, ExitCode};
+
+use serde::{Deserialize, Serialize};
+
+/// The pipelines' own allocator, for all contenders alike.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// What one run of a contender measured.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Measurement {
+    seconds: f64,
+    rows: u64,
+    peak_mib: f64,
+}
+
+/// The contenders of the workload.
+const CONTENDERS: [&str; 3] = ["datafusion", "tidegate-100ms", "tidegate-off"];
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    let result = match arguments.first().map(String::as_str) {
+        Some("contender") => contender(&arguments[1..]),
+        Some("steps") => steps::report(),
+        _ => compare(&arguments),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
+
+/// Runs one contender in this process and prints what it measured.
+fn contender(arguments: &[String]) -> Outcome<()> {
+    let [name, folder] = arguments else { return Err("contender NAME FOLDER".into()) };
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let folder = Path::new(folder);
+    let (seconds, rows) = match name.as_str() {
+        "datafusion" => runtime.block_on(datafusion_batch::run(folder))?,
+        "tidegate-100ms" => runtime.block_on(tidegate::run(folder, "100ms"))?,
+        "tidegate-off" => runtime.block_on(tidegate::run(folder, "off"))?,
+        other => return Err(format!("there is no contender {other}").into()),
+    };
+    println!("{}", serde_json::to_string(&Measurement { seconds, rows, peak_mib: peak_memory()? })?);
+    Ok(())
+}
+
+/// The peak of this process's memory in MiB.
+fn peak_memory() -> Outcome<f64> {
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    let line = status.lines().find(|line| line.starts_with("VmHWM:")).ok_or("no VmHWM")?;
+    let kib: f64 = line.split_whitespace().nth(1).ok_or("no number")?.parse()?;
+    Ok(kib / 1024.0)
+}
+
+fn compare(arguments: &[String]) -> Outcome<()> {
+    let events: usize = arguments.first().map_or(Ok(2_000_000), |count| count.parse())?;
+    let rounds: usize = arguments.get(1).map_or(Ok(3), |count| count.parse())?;
+    let folder = tempfile::tempdir()?;
+    eprintln!("writing {events} events");
+    events::write(folder.path(), events)?;
+    let mut measured: Vec<Vec<Measurement>> = vec![Vec::new(); CONTENDERS.len()];
+    for round in 1..=rounds {
+        for (name, measured) in CONTENDERS.iter().zip(&mut measured) {
+            let measurement = run_contender(name, folder.path())?;
+            eprintln!("round {round}: {name:<16} {:>8.2} s  {:>6.0} MiB", measurement.seconds, measurement.peak_mib);
+            measured.push(measurement);
+        }
+    }
+    report(events, &measured)
+}
+
+fn run_contender(name: &str, folder: &Path) -> Outcome<Measurement> {
+    let work = folder.join(name);
+    std::fs::remove_dir_all(&work).ok();
+    std::fs::create_dir_all(&work)?;
+    let output = Command::new(std::env::current_exe()?)
+        .args(["contender", name])
+        .arg(folder)
+        .current_dir(&work)
+        .output()?;
+    if !output.status.success() {
+        return Err(format!("{name}: {}", String::from_utf8_lossy(&output.stderr)).into());
+    }
+    Ok(serde_json::from_slice(&output.stdout)?)
+}
+
+fn report(events: usize, measured: &[Vec<Measurement>]) -> Outcome<()> {
+    let median = |values: &[Measurement]| {
+        let mut seconds: Vec<f64> = values.iter().map(|value| value.seconds).collect();
+        seconds.sort_by(f64::total_cmp);
+        seconds[seconds.len() / 2]
+    };
+    let floor = median(&measured[0]);
+    println!("| contender | median s | events/s | ratio to bare DataFusion | peak MiB | rows out |");
+    println!("|---|---|---|---|---|---|");
+    for (name, values) in CONTENDERS.iter().zip(measured) {
+        let seconds = median(values);
+        let peak = values.iter().map(|value| value.peak_mib).fold(0.0, f64::max);
+        let rows = values.first().map_or(0, |value| value.rows);
+        let rate = events as f64 / seconds;
+        println!("| {name} | {seconds:.2} | {rate:.0} | {:.2} | {peak:.0} | {rows} |", floor / seconds);
+    }
+    let (with, without) = (median(&measured[1]), median(&measured[2]));
+    println!("\ncheckpoints every 100 ms against none: {:.2}", without / with);
+    Ok(())
+}

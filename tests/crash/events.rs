@@ -1,0 +1,63 @@
+//! Generated operations events, and the pipeline that is killed while it reads them.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+/// What the pipeline writes.
+pub(crate) const OUTPUTS: &[&str] = &["critical.jsonl", "others.jsonl", "rejected.jsonl"];
+
+/// Reads, filters, enriches, removes duplicates, routes; some lines are broken.
+pub(crate) const PIPELINE: &str = r#"
+version: 1
+name: events
+checkpoint: {every: 20ms, keep: 3}
+limits: {edge: {rows: 2000}}
+sources:
+  events: {file: {path: events.jsonl}}
+operators:
+  loud:  {from: events, filter: "severity <> 'info'"}
+  owned: {from: loud, enrich: {table: owners.csv, on: resource_id}}
+  fresh: {from: owned, dedupe: {key: [resource_id, kind, severity], within: 10m, time: ts}}
+  alarm: {from: fresh, select: "*, size_gib > 100 AS alarm"}
+  split: {from: alarm, route: {critical: "severity = 'critical'"}}
+sinks:
+  critical: {from: split.critical, file: {path: critical.jsonl}}
+  others:   {from: split.unmatched, file: {path: others.jsonl}}
+  rejected: {from: events.errors, file: {path: rejected.jsonl}}
+"#;
+
+/// A small generator of numbers: the same everywhere, from one seed.
+struct Numbers(u64);
+
+impl Numbers {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % bound
+    }
+}
+
+/// Writes the pipeline, `count` events and the table of owners into a folder.
+pub(crate) fn write(directory: &Path, count: usize) {
+    let mut numbers = Numbers(20_261_121);
+    let mut events = String::new();
+    for index in 0..count {
+        let kind = ["instance", "volume", "elastic_ip"][numbers.below(3) as usize];
+        let severity = ["info", "info", "warning", "critical"][numbers.below(4) as usize];
+        let (resource, size) = (numbers.below(2_000), numbers.below(1_000));
+        let ts = 1_795_200_000_000_u64 + index as u64 * 100;
+        let message = "resource changed state during the refresh of its region";
+        if index % 5_000 == 4_999 {
+            events.push_str("{\"event_id\": \"broken\n");
+        }
+        let _ = writeln!(
+            events,
+            "{{\"event_id\":\"e-{index:07}\",\"ts\":{ts},\"resource_id\":\"i-{resource:05}\",\"kind\":\"{kind}\",\
+             \"severity\":\"{severity}\",\"size_gib\":{size},\"message\":\"{message}\"}}"
+        );
+    }
+    let owners = (0..1_000).map(|index| format!("i-{index:05},team-{}\n", index % 17));
+    let owners: String = std::iter::once("resource_id,owner\n".to_owned()).chain(owners).collect();
+    for (name, text) in [("events.jsonl", events.as_str()), ("owners.csv", &owners), ("pipeline.yaml", PIPELINE)] {
+        std::fs::write(directory.join(name), text).expect("the folder can be written");
+    }
+}

@@ -1,0 +1,30 @@
+//! Whole-program tests of what survives: the program is killed, started again, and its output compared with
+//! that of a run that nobody disturbed.
+
+mod events;
+mod ownership;
+mod resume;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+/// The program under test.
+pub(crate) fn tidegate(directory: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tidegate"));
+    command.current_dir(directory).env_remove("TIDEGATE_DIR").env("NO_COLOR", "1");
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+/// Runs a pipeline to its end, which must be a good one.
+pub(crate) fn run_to_the_end(directory: &Path, pipeline: &str) -> Output {
+    let output = tidegate(directory).args(["run", pipeline]).output().expect("the program starts");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{pipeline} ended with {}: {said}", output.status);
+    output
+}
+
+/// The bytes of the outputs of a pipeline.
+pub(crate) fn outputs(directory: &Path, names: &[&str]) -> Vec<(PathBuf, Vec<u8>)> {
+    names.iter().map(|name| (PathBuf::from(name), std::fs::read(directory.join(name)).unwrap_or_default())).collect()
+}
