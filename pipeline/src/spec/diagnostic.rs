@@ -19,6 +19,40 @@ pub struct Place {
     pub length: usize,
 }
 
+impl Place {
+    /// The place of `length` bytes at `offset` of a file with this text. What lies beyond the text is cut.
+    pub fn in_text(text: &str, offset: usize, length: usize) -> Self {
+        let offset = text.floor_char_boundary(offset);
+        let end = text.ceil_char_boundary(offset.saturating_add(length));
+        let before = text.get(..offset).unwrap_or_default();
+        let line_start = before.rfind(['\n', '\r']).map_or(0, |at| at + 1);
+        let in_line = before.get(line_start..).unwrap_or_default().trim_start_matches('\u{feff}');
+        Self {
+            line: one_based(count_breaks(before)),
+            column: one_based(in_line.chars().count()),
+            offset,
+            length: end - offset,
+        }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.line, self.column)
+    }
+}
+
+/// Line breaks as YAML counts them: `\n`, `\r\n` and a lone `\r`.
+fn count_breaks(text: &str) -> usize {
+    let bytes = text.as_bytes();
+    let lone = |at: usize| bytes.get(at) == Some(&b'\r') && bytes.get(at + 1) != Some(&b'\n');
+    bytes.iter().enumerate().filter(|(at, byte)| **byte == b'\n' || lone(*at)).count()
+}
+
+fn one_based(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX - 1) + 1
+}
+
 /// A value and the place where the file says it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Located<T> {
@@ -76,13 +110,24 @@ pub struct Diagnostic {
     /// What to do, in one sentence: a did-you-mean or a remedy.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub help: Option<String>,
+    /// The line holds a secret: a rendering must not quote it.
+    #[serde(skip)]
+    pub confidential: bool,
 }
 
 impl Diagnostic {
     /// An error at a place.
     pub fn error(place: Place, message: impl fmt::Display) -> Self {
         let message = message.to_string();
-        Self { severity: Severity::Error, file: None, place, message, expected: Vec::new(), help: None }
+        Self {
+            severity: Severity::Error,
+            file: None,
+            place,
+            message,
+            expected: Vec::new(),
+            help: None,
+            confidential: false,
+        }
     }
 
     /// A warning at a place.
@@ -94,6 +139,13 @@ impl Diagnostic {
     #[must_use]
     pub fn with_help(mut self, help: impl fmt::Display) -> Self {
         self.help = Some(help.to_string());
+        self
+    }
+
+    /// Keeps the line out of renderings: it holds a secret.
+    #[must_use]
+    pub fn without_source(mut self) -> Self {
+        self.confidential = true;
         self
     }
 

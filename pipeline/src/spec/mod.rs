@@ -4,12 +4,41 @@
 //! [`PipelineSpec`]. The options of a node stay a tree until its kind reads them with [`Options::read`], so
 //! that every kind finds its own errors and all of them are reported in one go.
 
+mod canonical;
+mod containers;
 pub mod diagnostic;
+mod load;
+mod node;
+mod options;
+mod parse;
+pub mod pipeline;
+mod place;
+mod read;
+pub mod render;
+mod scalar;
+pub mod schema;
+mod secret;
+mod settings;
+mod syntax;
+mod values;
+mod variables;
+
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::sync::Arc;
 
 use diagnostic::{Located, Place};
+
+pub use containers::{Named, OneOrMany};
+pub use load::{KnownKinds, Loaded, load};
+pub use options::Options;
+pub use parse::{DEPTH_LIMIT, TEXT_LIMIT, VALUE_LIMIT, decode, parse};
+pub use pipeline::PipelineSpec;
+pub use secret::Secret;
+pub use values::{ByteSize, Duration};
+pub use variables::Variables;
 
 /// A piece of YAML, with places.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,13 +57,6 @@ pub enum Tree {
     List(Vec<Located<Tree>>),
     /// A map, in the order of the file.
     Map(Vec<(Located<Arc<str>>, Located<Tree>)>),
-}
-
-/// The options of a node: the value of its kind's key.
-#[derive(Debug, Clone)]
-pub struct Options {
-    /// The options, as written.
-    pub tree: Located<Tree>,
 }
 
 /// `NODE` or `NODE.PORT`, as `from:` writes it.
