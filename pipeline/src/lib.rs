@@ -11,8 +11,11 @@
 //! ```
 
 pub mod catalog;
+pub mod checkpoint;
+mod disk;
 pub mod error;
 pub mod expression;
+pub mod journal;
 pub mod operator;
 pub mod provider;
 pub mod rows;
@@ -21,3 +24,4 @@ pub mod source;
 pub mod spec;
 pub mod step;
 pub mod table;
+pub mod testing;

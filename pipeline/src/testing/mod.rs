@@ -1,0 +1,3 @@
+//! What tests of pipelines are made of.
+
+pub mod crash;
