@@ -1,0 +1,129 @@
+//! What the owner knows of its checkpoints and segments without asking the disk, and what may go.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::step::ContentHash;
+
+use super::manifest::{CheckpointNumber, CheckpointSummary};
+use super::retention::Retention;
+
+/// The journal may name a segment that no manifest ever names (a file that was read, and replaced before the
+/// next checkpoint). When the segment was on the disk before checkpoint n was committed, the step that names
+/// it comes before checkpoint n + 1 was begun. One more, for a checkpoint begun while n was under way.
+const SLACK: u64 = 2;
+
+#[derive(Debug)]
+struct Committed {
+    summary: CheckpointSummary,
+    /// The segments that it names; `None` until its manifest has been read.
+    names: Option<BTreeSet<ContentHash>>,
+}
+
+/// All checkpoints and segments of a directory.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    checkpoints: BTreeMap<CheckpointNumber, Committed>,
+    /// All segments, with the first checkpoint that was committed after they were written, or asked for again.
+    segments: BTreeMap<ContentHash, Option<CheckpointNumber>>,
+}
+
+/// What retention has decided, before anything is deleted.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Decision {
+    /// The checkpoints to remove, oldest first.
+    pub(super) checkpoints: Vec<CheckpointNumber>,
+    /// The segments to remove.
+    pub(super) segments: Vec<ContentHash>,
+}
+
+impl Known {
+    /// `dated` are segments with the first checkpoint that was committed after them.
+    pub(super) fn new(
+        checkpoints: Vec<CheckpointSummary>,
+        present: BTreeSet<ContentHash>,
+        dated: &BTreeMap<ContentHash, CheckpointNumber>,
+    ) -> Self {
+        let segments = present.into_iter().map(|hash| {
+            let date = dated.get(&hash).copied();
+            (hash, date)
+        });
+        let committed = |summary: CheckpointSummary| (summary.number, Committed { summary, names: None });
+        Self { segments: segments.collect(), checkpoints: checkpoints.into_iter().map(committed).collect() }
+    }
+
+    /// All checkpoints, oldest first.
+    pub(super) fn summaries(&self) -> Vec<CheckpointSummary> {
+        self.checkpoints.values().map(|committed| committed.summary.clone()).collect()
+    }
+
+    /// One checkpoint.
+    pub(super) fn summary(&self, number: CheckpointNumber) -> Option<&CheckpointSummary> {
+        self.checkpoints.get(&number).map(|committed| &committed.summary)
+    }
+
+    /// A checkpoint has been committed.
+    pub(super) fn commit(&mut self, summary: CheckpointSummary, names: BTreeSet<ContentHash>, dated: &[ContentHash]) {
+        for hash in dated {
+            self.segments.insert(hash.clone(), Some(summary.number));
+        }
+        self.checkpoints.insert(summary.number, Committed { summary, names: Some(names) });
+    }
+
+    /// The segments after which no checkpoint has been committed.
+    pub(super) fn undated(&self) -> Vec<ContentHash> {
+        self.segments.iter().filter(|(_, date)| date.is_none()).map(|(hash, _)| hash.clone()).collect()
+    }
+
+    /// A segment has been written, or asked for again; whether it had a date, which is now void.
+    pub(super) fn wrote(&mut self, hash: &ContentHash) -> bool {
+        self.segments.insert(hash.clone(), None).flatten().is_some()
+    }
+
+    /// Whether a segment is there.
+    pub(super) fn has(&self, hash: &ContentHash) -> bool {
+        self.segments.contains_key(hash)
+    }
+
+    /// Checkpoints whose manifests have not been read.
+    pub(super) fn unread(&self) -> Vec<CheckpointSummary> {
+        self.checkpoints.values().filter(|found| found.names.is_none()).map(|found| found.summary.clone()).collect()
+    }
+
+    /// What the manifest of a checkpoint names.
+    pub(super) fn names(&mut self, number: CheckpointNumber, names: BTreeSet<ContentHash>) {
+        if let Some(committed) = self.checkpoints.get_mut(&number) {
+            committed.names = Some(names);
+        }
+    }
+
+    /// A checkpoint is gone.
+    pub(super) fn forget_checkpoint(&mut self, number: CheckpointNumber) {
+        self.checkpoints.remove(&number);
+    }
+
+    /// A segment is gone.
+    pub(super) fn forget_segment(&mut self, hash: &ContentHash) {
+        self.segments.remove(hash);
+    }
+
+    /// Decides what may go; nothing while a manifest is unread.
+    pub(super) fn decide(&self, retention: Retention) -> Decision {
+        let summaries = self.summaries();
+        let kept = retention.kept(&summaries);
+        let (Some(reach), true) = (retention.oldest_of_last(&summaries), self.unread().is_empty()) else {
+            return Decision::default();
+        };
+        let protected: BTreeSet<&ContentHash> = self
+            .checkpoints
+            .values()
+            .filter(|committed| kept.contains(&committed.summary.number))
+            .flat_map(|committed| committed.names.iter().flatten().chain([&committed.summary.manifest]))
+            .collect();
+        let settled = |date: &Option<CheckpointNumber>| date.is_some_and(|date| date.0 + SLACK <= reach.number.0);
+        let unneeded = self.segments.iter().filter(|(hash, date)| !protected.contains(hash) && settled(date));
+        Decision {
+            checkpoints: self.checkpoints.keys().filter(|number| !kept.contains(number)).copied().collect(),
+            segments: unneeded.map(|(hash, _)| hash.clone()).collect(),
+        }
+    }
+}
