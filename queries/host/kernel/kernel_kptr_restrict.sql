@@ -1,0 +1,8 @@
+select arn as resource,
+       case when value is null then 'skip' when value in ('1', '2') then 'ok' else 'alarm' end as status,
+       case when value is null then name || ' cannot be read by this user.'
+            when value in ('1', '2') then name || ' is ' || value || '.'
+            else name || ' is ' || value || ': everybody can read addresses of the kernel.' end as reason,
+       account_id, region, name
+from host_kernel_setting
+where name = 'kernel.kptr_restrict'
