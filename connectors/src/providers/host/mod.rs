@@ -8,6 +8,8 @@
 mod accounts;
 mod glob;
 mod machine;
+#[cfg(test)]
+mod queries;
 mod root;
 mod table;
 mod tables;

@@ -130,9 +130,8 @@ impl HostRoot {
 
     /// What lies at `path` once symbolic links are followed.
     pub(super) fn metadata(&self, path: &str) -> io::Result<std::fs::Metadata> {
-        std::fs::symlink_metadata(self.locate(path, true)).and_then(|found| {
-            if found.is_symlink() { std::fs::metadata(self.locate(path, true)) } else { Ok(found) }
-        })
+        std::fs::symlink_metadata(self.locate(path, true))
+            .and_then(|found| if found.is_symlink() { std::fs::metadata(self.locate(path, true)) } else { Ok(found) })
     }
 
     /// Whether there is anything at `path` that this user can see.

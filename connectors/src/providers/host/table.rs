@@ -175,7 +175,8 @@ impl<R: 'static> Table<R> {
 
     fn page(&self, schema: &SchemaRef, account_id: &str, arns: &[String], rows: &[R]) -> Result<RecordBatch, Unread> {
         let same = |text: &str| -> ArrayRef { Arc::new(StringArray::from_iter_values(rows.iter().map(|_| text))) };
-        let mut arrays = vec![same(account_id), same(REGION), Arc::new(StringArray::from_iter_values(arns)) as ArrayRef];
+        let mut arrays =
+            vec![same(account_id), same(REGION), Arc::new(StringArray::from_iter_values(arns)) as ArrayRef];
         arrays.extend(self.columns.iter().map(|column| (column.build)(rows)));
         RecordBatch::try_new(schema.clone(), arrays).map_err(|error| Unread::Failed(error.to_string()))
     }

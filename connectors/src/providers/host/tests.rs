@@ -161,7 +161,8 @@ async fn an_empty_package_database_has_no_packages() {
 
 #[tokio::test]
 async fn permissions_are_told_of_what_is_there_and_absence_of_what_is_not() {
-    let passwd = "root:x:0:0:root:/root:/bin/bash\nbob:x:1000:1000::/home/bob/:/bin/sh\nd:x:2:2::/nonexistent:/bin/sh\n";
+    let passwd =
+        "root:x:0:0:root:/root:/bin/bash\nbob:x:1000:1000::/home/bob/:/bin/sh\nd:x:2:2::/nonexistent:/bin/sh\n";
     let machine = machine(&[
         ("etc/passwd", passwd),
         ("home/bob/.ssh/authorized_keys", "key"),
@@ -278,7 +279,8 @@ async fn units_are_enabled_by_links_masked_by_dev_null_and_static_without_instal
         ("usr/lib/systemd/system/ssh.service.d/x.conf", ""),
         ("etc/systemd/system/multi-user.target.wants/.keep", ""),
     ]);
-    let link = |target: &str, path: &str| symlink(target, machine.path().join("etc/systemd/system").join(path)).unwrap();
+    let link =
+        |target: &str, path: &str| symlink(target, machine.path().join("etc/systemd/system").join(path)).unwrap();
     link("/usr/lib/systemd/system/ssh.service", "multi-user.target.wants/ssh.service");
     link("/usr/lib/systemd/system/getty@.service", "multi-user.target.wants/getty@tty1.service");
     link("/usr/lib/systemd/system/ssh.service", "sshd.service");
@@ -307,7 +309,8 @@ async fn this_machine_is_collected_and_collecting_it_again_changes_nothing() {
     assert_eq!(outcome, ScopeOutcome::Complete);
     let own = i64::from(std::process::id());
     assert!(integers(&processes, "pid").contains(&Some(own)));
-    for table in ["host_group", "host_group_member", "host_kernel_setting", "host_package", "host_system", "host_user"] {
+    for table in ["host_group", "host_group_member", "host_kernel_setting", "host_package", "host_system", "host_user"]
+    {
         let first = collected(&provider, table).await;
         assert!(!matches!(first.0, ScopeOutcome::Failed(_)), "{table}: {:?}", first.0);
         assert_eq!(first, collected(&provider, table).await, "{table}");

@@ -76,7 +76,9 @@ pub(super) fn table() -> Table<File> {
         })
         .column("uid", "The uid that owns it.", |file| &file.attributes.uid)
         .column("gid", "The gid that owns it.", |file| &file.attributes.gid)
-        .column("size_bytes", "The size of a file in bytes; NULL for anything else.", |file| &file.attributes.size_bytes)
+        .column("size_bytes", "The size of a file in bytes; NULL for anything else.", |file| {
+            &file.attributes.size_bytes
+        })
         .column("world_readable", "Whether everybody may read it.", |file| &file.attributes.world_readable)
         .column("world_writable", "Whether everybody may write it.", |file| &file.attributes.world_writable)
         .column("group_writable", "Whether its group may write it.", |file| &file.attributes.group_writable)
@@ -120,9 +122,10 @@ fn places(root: &HostRoot) -> Vec<Place> {
 /// The homes of root and of the people of this machine, with whose they are; then what else lies in `/home`.
 fn homes(root: &HostRoot) -> Vec<(String, Option<String>)> {
     let is_system = system_uids(root);
-    let of_a_person = accounts(root).unwrap_or_default().into_iter().filter(|account| {
-        (account.uid == 0 || !is_system(account.uid)) && account.home.starts_with('/')
-    });
+    let of_a_person = accounts(root)
+        .unwrap_or_default()
+        .into_iter()
+        .filter(|account| (account.uid == 0 || !is_system(account.uid)) && account.home.starts_with('/'));
     let mut homes: Vec<(String, Option<String>)> = of_a_person
         .map(|account| (account.home.trim_end_matches('/').to_owned(), Some(account.name)))
         .filter(|(home, _)| !NO_HOMES.contains(&home.as_str()))

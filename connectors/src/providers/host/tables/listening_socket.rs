@@ -178,7 +178,8 @@ mod tests {
 
     #[test]
     fn only_sockets_that_wait_are_taken() {
-        let line = "0: 00000000:0016 00000000:0000 0A 00000000:00000000 00:00000000 00000000  0  0 1162 1 0 100 0 0 10 0";
+        let line =
+            "0: 00000000:0016 00000000:0000 0A 00000000:00000000 00:00000000 00000000  0  0 1162 1 0 100 0 0 10 0";
         let socket = Waiting::parse("tcp", "0A", line).unwrap();
         assert_eq!((socket.port, socket.inode), (22, 1162));
         assert_eq!(Waiting::parse("tcp", "0A", &line.replace(" 0A ", " 01 ")), None);

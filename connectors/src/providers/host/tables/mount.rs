@@ -20,7 +20,9 @@ pub(super) fn table() -> Table<Mount> {
     let description = "The mounts that this process sees; where one covers another, the upper one.";
     Table::new("host_mount", description, &["mount_point"], identity, collect)
         .column("mount_point", "Where it is mounted.", |mount| &mount.mount_point)
-        .column("device", "What is mounted: a device, a share, or a name that the filesystem chose.", |mount| &mount.device)
+        .column("device", "What is mounted: a device, a share, or a name that the filesystem chose.", |mount| {
+            &mount.device
+        })
         .column("fstype", "The type of the filesystem.", |mount| &mount.fstype)
         .column("options", "The options of the mount, with commas between them.", |mount| &mount.options)
         .column("filesystem_options", "The options of the filesystem, shared by all of its mounts.", |mount| {

@@ -45,9 +45,11 @@ pub(super) fn table() -> Table<SshdSetting> {
                        what is not said has no row either, and the server's default.";
     Table::new("host_sshd_setting", description, &["keyword", "match_block", "occurrence"], identity, collect)
         .column("keyword", "The keyword, in lower case.", |setting| &setting.keyword)
-        .column("match_block", "The condition of the Match block it stands in; empty where it always applies.", |setting| {
-            &setting.match_block
-        })
+        .column(
+            "match_block",
+            "The condition of the Match block it stands in; empty where it always applies.",
+            |setting| &setting.match_block,
+        )
         .column("occurrence", "1 for the first line with this keyword under this condition, and so on.", |setting| {
             &setting.occurrence
         })
@@ -125,7 +127,8 @@ fn setting(line: &str) -> Option<(String, String)> {
     if line.is_empty() || line.starts_with('#') {
         return None;
     }
-    let (keyword, value) = line.split_once(|letter: char| letter.is_whitespace() || letter == '=').unwrap_or((line, ""));
+    let (keyword, value) =
+        line.split_once(|letter: char| letter.is_whitespace() || letter == '=').unwrap_or((line, ""));
     let value = value.trim_start_matches(|letter: char| letter.is_whitespace() || letter == '=');
     let value = value.split(" #").next().unwrap_or_default().trim();
     let unquoted = value.strip_prefix('"').and_then(|value| value.strip_suffix('"'));
@@ -155,7 +158,12 @@ mod tests {
             ("sshd_config.d/ignored", "PermitRootLogin yes\n"),
         ]);
         let row = |setting: &SshdSetting| (setting.keyword.clone(), setting.value.clone(), setting.effective);
-        let expected = [("permitrootlogin", "no", true), ("permitrootlogin", "yes", false), ("port", "22", true), ("port", "2222", true)];
+        let expected = [
+            ("permitrootlogin", "no", true),
+            ("permitrootlogin", "yes", false),
+            ("port", "22", true),
+            ("port", "2222", true),
+        ];
         let expected = expected.map(|(keyword, value, effective)| (keyword.to_owned(), value.to_owned(), effective));
         assert_eq!(found.iter().map(row).collect::<Vec<_>>(), expected);
         assert_eq!((found[0].file.as_str(), found[0].line), ("/etc/ssh/sshd_config.d/10-hard.conf", 1));
@@ -163,10 +171,13 @@ mod tests {
 
     #[test]
     fn lines_of_a_match_block_name_its_condition() {
-        let found = settings(&[(
-            "sshd_config",
-            "PasswordAuthentication no\nMatch User backup\n  PasswordAuthentication yes\nInclude more\nX11Forwarding yes\n",
-        ), ("more", "Match Group a\nBanner none\n")]);
+        let found = settings(&[
+            (
+                "sshd_config",
+                "PasswordAuthentication no\nMatch User backup\n  PasswordAuthentication yes\nInclude more\nX11Forwarding yes\n",
+            ),
+            ("more", "Match Group a\nBanner none\n"),
+        ]);
         let blocks: Vec<&str> = found.iter().map(|setting| setting.match_block.as_str()).collect();
         assert_eq!(blocks, ["", "User backup", "Group a", "User backup"]);
         assert!(found[1].effective);

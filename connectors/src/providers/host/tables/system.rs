@@ -52,15 +52,21 @@ pub(super) fn table() -> Table<System> {
             &system.memory_total_bytes
         })
         .column("boot_time", "When the machine was booted.", |system| &system.boot_time)
-        .column("virtualization", "What runs the virtual machine: kvm, vmware, …; vm where unknown; NULL on bare metal.", |system| {
-            &system.virtualization
-        })
-        .column("container", "What runs the container that this is read from: docker, podman, …; NULL outside.", |system| {
-            &system.container
-        })
-        .column("secure_boot", "Whether UEFI verified what it booted; NULL without UEFI or where unreadable.", |system| {
-            &system.secure_boot
-        })
+        .column(
+            "virtualization",
+            "What runs the virtual machine: kvm, vmware, …; vm where unknown; NULL on bare metal.",
+            |system| &system.virtualization,
+        )
+        .column(
+            "container",
+            "What runs the container that this is read from: docker, podman, …; NULL outside.",
+            |system| &system.container,
+        )
+        .column(
+            "secure_boot",
+            "Whether UEFI verified what it booted; NULL without UEFI or where unreadable.",
+            |system| &system.secure_boot,
+        )
         .column("time_zone", "The time zone, such as Europe/Paris.", |system| &system.time_zone)
 }
 
@@ -134,11 +140,8 @@ fn container(root: &HostRoot) -> Option<String> {
     if let Some(name) = root.line("/run/systemd/container") {
         return Some(name);
     }
-    let marks = [
-        ("/run/secrets/kubernetes.io", "kubernetes"),
-        ("/.dockerenv", "docker"),
-        ("/run/.containerenv", "podman"),
-    ];
+    let marks =
+        [("/run/secrets/kubernetes.io", "kubernetes"), ("/.dockerenv", "docker"), ("/run/.containerenv", "podman")];
     marks.iter().find(|(path, _)| root.has(path)).map(|(_, name)| (*name).to_owned())
 }
 

@@ -15,9 +15,8 @@ const DIRECTORIES: [&str; 5] = [
     "/lib/systemd/system",
 ];
 
-const KINDS: [&str; 11] = [
-    "automount", "device", "mount", "path", "scope", "service", "slice", "socket", "swap", "target", "timer",
-];
+const KINDS: [&str; 11] =
+    ["automount", "device", "mount", "path", "scope", "service", "slice", "socket", "swap", "target", "timer"];
 
 pub(super) struct SystemdUnit {
     name: String,
@@ -31,14 +30,17 @@ pub(super) struct SystemdUnit {
 
 pub(super) fn table() -> Table<SystemdUnit> {
     let identity = |unit: &SystemdUnit| unit.name.clone();
-    let description = "The units that systemd can load, from its directories; drop-in files and generated units are not read.";
+    let description =
+        "The units that systemd can load, from its directories; drop-in files and generated units are not read.";
     Table::new("host_systemd_unit", description, &["name"], identity, collect)
         .column("name", "The name, such as ssh.service.", |unit| &unit.name)
         .column("kind", "The last part of its name: service, socket, timer, …", |unit| &unit.kind)
         .column("load_path", "The file that it is loaded from.", |unit| &unit.load_path)
-        .column("enabled_state", "enabled, enabled-runtime, disabled, static (cannot be enabled), masked or alias.", |unit| {
-            &unit.enabled_state
-        })
+        .column(
+            "enabled_state",
+            "enabled, enabled-runtime, disabled, static (cannot be enabled), masked or alias.",
+            |unit| &unit.enabled_state,
+        )
         .column("description", "Its Description=.", |unit| &unit.description)
         .column("exec_start", "The first ExecStart= of a service.", |unit| &unit.exec_start)
         .column("run_as", "The User= of a service; NULL means root.", |unit| &unit.run_as)

@@ -39,9 +39,11 @@ pub(super) fn table() -> Table<User> {
             &user.is_system
         })
         .column("entries", "How many lines of /etc/passwd have this name; the row is the first.", |user| &user.entries)
-        .column("has_password", "Whether a password is set, locked or not; NULL where /etc/shadow is unreadable.", |user| {
-            &user.password.has
-        })
+        .column(
+            "has_password",
+            "Whether a password is set, locked or not; NULL where /etc/shadow is unreadable.",
+            |user| &user.password.has,
+        )
         .column("password_empty", "Whether it can log in without a password; NULL where unreadable.", |user| {
             &user.password.empty
         })
@@ -94,9 +96,7 @@ fn password(account: &Account, shadows: Option<&HashMap<String, Shadow>>) -> Pas
         empty: Some(field.is_empty()),
         locked: Some(field.starts_with('!') || (!field.is_empty() && !has)),
         algorithm: has.then(|| algorithm(hash).to_owned()),
-        last_change: shadow
-            .and_then(|shadow| shadow.last_change_day?.checked_mul(MILLISECONDS_OF_A_DAY))
-            .map(Moment),
+        last_change: shadow.and_then(|shadow| shadow.last_change_day?.checked_mul(MILLISECONDS_OF_A_DAY)).map(Moment),
         days_at_most: shadow.and_then(|shadow| shadow.days_at_most),
     }
 }
