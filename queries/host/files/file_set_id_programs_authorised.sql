@@ -3,7 +3,8 @@ select arn as resource,
        path || ' runs with the rights of '
        || case when setuid then 'its owner ' || coalesce(owner, cast(uid as text), 'unknown')
                else 'its group ' || coalesce(group_name, cast(gid as text), 'unknown') end
-       || case when array_has($authorised, path) then ' and is authorised to.' else ' and is not authorised to.' end as reason,
+       || case when array_has($authorised, path) then ' and is authorised to.'
+               else ' and is not authorised to.' end as reason,
        account_id, region, path
 from host_file
 where category = 'set_id_program'

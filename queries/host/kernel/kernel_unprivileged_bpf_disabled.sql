@@ -1,8 +1,14 @@
+with judged as (
+  select *,
+         value in ('1', '2') as good
+  from host_kernel_setting
+  where name = 'kernel.unprivileged_bpf_disabled'
+)
 select arn as resource,
-       case when value is null then 'skip' when value in ('1', '2') then 'ok' else 'alarm' end as status,
-       case when value is null then name || ' cannot be read by this user.'
-            when value in ('1', '2') then name || ' is ' || value || '.'
-            else name || ' is ' || value || ': any user can load BPF programs.' end as reason,
+       case when value is null then 'skip' when good then 'ok' else 'alarm' end as status,
+       name
+       || case when value is null then ' cannot be read by this user.'
+               when good then ' is ' || value || '.'
+               else ' is ' || value || ': any user can load BPF programs.' end as reason,
        account_id, region, name
-from host_kernel_setting
-where name = 'kernel.unprivileged_bpf_disabled'
+from judged

@@ -6,7 +6,8 @@ with judged as (
 )
 select arn as resource,
        case when authorised then 'ok' else 'alarm' end as status,
-       coalesce(process_name, 'A program') || ' waits on ' || protocol || ' port ' || port || ' of all addresses and is '
+       coalesce(process_name, 'A program') || ' waits on ' || protocol || ' port ' || port
+       || ' of all addresses and is '
        || case when authorised then 'authorised to.' else 'not authorised to.' end as reason,
        account_id, region, protocol, address, port
 from judged

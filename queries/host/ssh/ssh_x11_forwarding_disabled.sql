@@ -9,19 +9,24 @@ with said as (
 ),
 server as (
   -- What is not said is as the server has it: no.
-  select f.arn, f.account_id, f.region, f.present, coalesce(s.everywhere, 'no') as everywhere, s.exceptions
+  select f.arn, f.account_id, f.region, f.present, s.exceptions,
+         coalesce(s.everywhere, 'no') as everywhere
   from host_file f
   left join said s on s.account_id = f.account_id
   where f.path = '/etc/ssh/sshd_config'
+),
+judged as (
+  select *,
+         everywhere <> 'no' as bad_everywhere
+  from server
 )
 select arn as resource,
        case when present is null or not present then 'skip'
-            when everywhere <> 'no' or exceptions is not null then 'alarm'
+            when bad_everywhere or exceptions is not null then 'alarm'
             else 'ok' end as status,
        case when present is null then 'The configuration of the SSH server cannot be read by this user.'
             when not present then 'There is no SSH server with /etc/ssh/sshd_config on this machine.'
-            when everywhere <> 'no' then 'X11Forwarding is ' || everywhere || '.'
-            when exceptions is not null then 'X11Forwarding is allowed where Match applies: ' || exceptions || '.'
-            else 'X11Forwarding is ' || everywhere || '.' end as reason,
+            when exceptions is null or bad_everywhere then 'X11Forwarding is ' || everywhere || '.'
+            else 'X11Forwarding is allowed where Match applies: ' || exceptions || '.' end as reason,
        account_id, region
-from server
+from judged
