@@ -101,12 +101,15 @@ impl Cell for Option<Moment> {
     }
 }
 
+/// Makes a column of the rows of a page.
+type Build<R> = Box<dyn Fn(&[R]) -> ArrayRef + Send + Sync>;
+
 struct Column<R> {
     name: &'static str,
     description: &'static str,
     data_type: DataType,
     nullable: bool,
-    build: Box<dyn Fn(&[R]) -> ArrayRef + Send + Sync>,
+    build: Build<R>,
 }
 
 /// A table whose rows are read as `R`.
