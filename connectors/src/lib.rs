@@ -1,1 +1,3 @@
-//! wip
+//! The sources, providers and sinks of Tidegate.
+
+pub mod providers;

@@ -1,0 +1,154 @@
+//! `host`: the inventory of this machine as keyed tables, read from `/proc`, `/etc` and `/var/lib`.
+//!
+//! Each table is a file in [`tables`]: its columns, its row and how it is read. Rows hold what an administrator
+//! or the kernel has set, never what changes by itself (load, memory in use, up time), so that a refresh of a
+//! quiet machine changes nothing. What this user may not read is `NULL` in its column, or the table is
+//! skipped with the reason.
+
+mod accounts;
+mod glob;
+mod machine;
+#[cfg(test)]
+mod queries;
+mod root;
+mod table;
+mod tables;
+#[cfg(test)]
+mod tests;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use async_trait::async_trait;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use tidegate_pipeline::error::{Error, Result};
+use tidegate_pipeline::provider::{Pages, Provider};
+use tidegate_pipeline::spec::diagnostic::closest;
+use tidegate_pipeline::step::{Scope, ScopeOutcome};
+use tidegate_pipeline::table::TableDefinition;
+
+pub use root::HostRoot;
+use root::Unread;
+use table::HostTable;
+
+/// The region of everything on this machine.
+pub const REGION: &str = "local";
+
+/// The options of the `host` provider.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct HostOptions {
+    /// The tables to collect, such as `host_user`; all of them where it is absent.
+    pub tables: Option<Vec<String>>,
+    /// The directory under which the machine's files lie; `/` where it is absent. Another one reads a mounted image.
+    pub root: Option<PathBuf>,
+}
+
+/// The inventory of one machine.
+pub struct HostProvider {
+    root: HostRoot,
+    tables: Vec<Arc<dyn HostTable>>,
+}
+
+impl HostProvider {
+    /// The provider that these options describe.
+    ///
+    /// # Errors
+    /// When `tables` names a table that does not exist, or none.
+    pub fn new(options: HostOptions) -> Result<Self> {
+        let root = HostRoot::new(options.root.unwrap_or_else(|| PathBuf::from("/")));
+        let all = tables::all();
+        let tables = match options.tables {
+            None => all,
+            Some(names) => chosen(all, &names)?,
+        };
+        Ok(Self { root, tables })
+    }
+
+    fn table(&self, name: &str) -> Option<Arc<dyn HostTable>> {
+        self.tables.iter().find(|table| table.name() == name).cloned()
+    }
+}
+
+/// The definitions of every table that the provider can collect.
+pub fn definitions() -> Vec<TableDefinition> {
+    tables::all().iter().map(|table| table.definition()).collect()
+}
+
+/// The tables of those names, in the order of `all`.
+fn chosen(all: Vec<Arc<dyn HostTable>>, names: &[String]) -> Result<Vec<Arc<dyn HostTable>>> {
+    let known: Vec<String> = all.iter().map(|table| table.name().to_owned()).collect();
+    if let Some(unknown) = names.iter().find(|name| !known.contains(name)) {
+        let remedy = match closest(unknown, &known) {
+            Some(name) => format!("did you mean `{name}`?"),
+            None => format!("the tables are {}", known.join(", ")),
+        };
+        return Err(Error::user(format!("`host` has no table `{unknown}`")).with_remedy(remedy));
+    }
+    if names.is_empty() {
+        return Err(Error::user("`tables` of `host` is empty")
+            .with_remedy(format!("leave it out for all tables, or name some of {}", known.join(", "))));
+    }
+    Ok(all.into_iter().filter(|table| names.iter().any(|name| name == table.name())).collect())
+}
+
+#[async_trait]
+impl Provider for HostProvider {
+    fn tables(&self) -> Vec<TableDefinition> {
+        self.tables.iter().map(|table| table.definition()).collect()
+    }
+
+    async fn verify(&self) -> Result<()> {
+        let root = self.root.clone();
+        blocking(move || {
+            root.verify()?;
+            machine::id(&root).map(drop)
+        })
+        .await?
+    }
+
+    async fn scopes(&self) -> Result<Vec<Scope>> {
+        let root = self.root.clone();
+        let account_id: Arc<str> = blocking(move || machine::id(&root)).await??.into();
+        let scope = |table: &Arc<dyn HostTable>| Scope {
+            account_id: account_id.clone(),
+            region: REGION.into(),
+            table: table.name().into(),
+        };
+        Ok(self.tables.iter().map(scope).collect())
+    }
+
+    async fn collect(&self, scope: &Scope, pages: Pages) -> ScopeOutcome {
+        let Some(table) = self.table(&scope.table) else {
+            return ScopeOutcome::Failed(format!("`host` does not collect a table `{}`", scope.table));
+        };
+        let (root, account_id) = (self.root.clone(), scope.account_id.clone());
+        let read = match blocking(move || table.read(&root, &account_id)).await {
+            Ok(read) => read,
+            Err(error) => return ScopeOutcome::Failed(error.to_string()),
+        };
+        match read {
+            Ok(batches) => send(batches, &pages).await,
+            Err(Unread::Skipped(reason)) => ScopeOutcome::Skipped(reason),
+            Err(Unread::Failed(reason)) => ScopeOutcome::Failed(reason),
+        }
+    }
+}
+
+async fn send(batches: Vec<RecordBatch>, pages: &Pages) -> ScopeOutcome {
+    for batch in batches {
+        if let Err(error) = pages.send(batch).await {
+            return ScopeOutcome::Failed(error.to_string());
+        }
+    }
+    ScopeOutcome::Complete
+}
+
+/// Runs what reads files away from the threads that must not wait.
+async fn blocking<T: Send + 'static>(read: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+    tokio::task::spawn_blocking(read)
+        .await
+        .map_err(|error| Error::internal(format!("reading the machine's files stopped: {error}")))
+}

@@ -1,0 +1,3 @@
+//! The providers: what collects inventory into keyed tables.
+
+pub mod host;

@@ -1,0 +1,18 @@
+-- 63: the bits of group and others.
+with judged as (
+  select *,
+         (mode_bits & 63) = 0 as good
+  from host_file
+  where category = 'ssh_private_key'
+    and (present is null or present)
+)
+select arn as resource,
+       case when mode_bits is null then 'skip' when good then 'ok' else 'alarm' end as status,
+       path
+       || case when mode_bits is null then ' cannot be looked at by this user.'
+               else ' has the mode ' || mode || ' and belongs to '
+                    || coalesce(owner, cast(uid as text)) || ':' || coalesce(group_name, cast(gid as text))
+                    || case when good then '.' else '; only its owner should have any right to it.' end
+          end as reason,
+       account_id, region, path
+from judged
