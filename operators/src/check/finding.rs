@@ -167,17 +167,10 @@ impl From<IdentityParts<'_>> for Identity {
 impl Finding {
     /// The order in which findings are reported: control, resource, dimensions, then the rest of the identity.
     pub fn order(&self, other: &Self) -> std::cmp::Ordering {
-        let key = |finding: &Self| {
-            (
-                Arc::clone(&finding.control),
-                Arc::clone(&finding.resource),
-                Arc::clone(&finding.dimensions),
-                finding.account_id.clone(),
-                finding.region.clone(),
-                finding.identity,
-            )
-        };
-        key(self).cmp(&key(other))
+        let rest = || (&self.account_id, &self.region, self.identity).cmp(&(&other.account_id, &other.region, other.identity));
+        (&self.control, &self.resource, &self.dimensions)
+            .cmp(&(&other.control, &other.resource, &other.dimensions))
+            .then_with(rest)
     }
 }
 

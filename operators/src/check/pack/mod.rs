@@ -243,3 +243,9 @@ impl PackLibrary {
         names
     }
 }
+
+/// A YAML text as a tree.
+#[cfg(test)]
+pub(crate) fn document_of(text: &str) -> tidegate_pipeline::spec::diagnostic::Located<tidegate_pipeline::spec::Tree> {
+    document::read("test.yaml", text).unwrap()
+}

@@ -40,6 +40,32 @@ pub struct Selection {
     pub benchmark: Option<String>,
 }
 
+/// What is wrong with what was asked of a pack, not with the pack.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OptionProblem {
+    /// The option: `controls`, `except`, `benchmark` or `params`.
+    pub option: &'static str,
+    /// What is wrong, in one sentence without a final period.
+    pub message: String,
+    /// What would be right.
+    pub help: Option<String>,
+}
+
+/// Everything that planning found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PlanProblems {
+    /// What is wrong with what was asked for.
+    pub options: Vec<OptionProblem>,
+    /// What is wrong with queries.
+    pub queries: Vec<PackProblem>,
+}
+
+impl PlanProblems {
+    fn option(&mut self, option: &'static str, message: String, help: Option<String>) {
+        self.options.push(OptionProblem { option, message, help });
+    }
+}
+
 /// A control whose query is planned, or is known to be wrong.
 #[derive(Debug, Clone)]
 pub struct PlannedControl {
@@ -99,10 +125,10 @@ impl PlannedPack {
         selection: &Selection,
         overrides: &Overrides,
         memory: Arc<dyn MemoryPool>,
-    ) -> Result<(Self, Vec<PackProblem>)> {
+    ) -> Result<(Self, PlanProblems)> {
         let session = Session::new(memory)?;
         let offered = Tables::new(&session, tables);
-        let mut problems = Vec::new();
+        let mut problems = PlanProblems::default();
         let selected = select(pack, selection, &mut problems);
         check_overrides(pack, overrides, &mut problems);
         let mut planned = Self { controls: Vec::new(), without_tables: Vec::new(), session: session.clone() };
@@ -112,7 +138,7 @@ impl PlannedPack {
             match missing {
                 Some(table) if !named => planned.without_tables.push((Arc::clone(&control.id), table)),
                 _ => {
-                    problems.extend_from_slice(planned_control.problems());
+                    problems.queries.extend_from_slice(planned_control.problems());
                     planned.controls.push(planned_control);
                 }
             }
@@ -122,28 +148,26 @@ impl PlannedPack {
 }
 
 /// The controls that the selection means, by id.
-fn select(pack: &Pack, selection: &Selection, problems: &mut Vec<PackProblem>) -> Vec<Arc<Control>> {
-    let pack_file = format!("{}/pack.yaml", pack.root);
+fn select(pack: &Pack, selection: &Selection, problems: &mut PlanProblems) -> Vec<Arc<Control>> {
     let names: Vec<String> = pack.controls.iter().map(|control| control.id.to_string()).collect();
     let fits = |pattern: &str, control: &Control| {
         glob::matches(pattern, &control.id) || control.aliases.iter().any(|alias| alias == pattern)
     };
-    for pattern in selection.controls.iter().chain(&selection.except) {
-        if !pack.controls.iter().any(|control| fits(pattern, control)) {
-            let problem = PackProblem::new(&pack_file, Place::default(), format!("no control matches `{pattern}`"));
+    for (option, patterns) in [("controls", &selection.controls), ("except", &selection.except)] {
+        for pattern in patterns.iter().filter(|pattern| !pack.controls.iter().any(|control| fits(pattern, control))) {
             let near = closest(pattern, &names).map(|name| format!("did you mean `{name}`?"));
-            problems.push(PackProblem { help: near, ..problem });
+            problems.option(option, format!("no control of pack `{}` matches `{pattern}`", pack.name), near);
         }
     }
     let of_benchmark = selection.benchmark.as_ref().map(|id| match pack.benchmark(id) {
         Some(benchmark) => benchmark.node.all_controls(),
         None => {
             let known: Vec<String> = pack.benchmarks.iter().map(|known| known.node.id.clone()).collect();
-            let problem = PackProblem::new(&pack_file, Place::default(), format!("there is no benchmark `{id}`"));
-            problems.push(problem.with_help(match closest(id, &known) {
+            let help = match closest(id, &known) {
                 Some(near) => format!("did you mean `{near}`?"),
                 None => format!("benchmarks that are there: {}", known.join(", ")),
-            }));
+            };
+            problems.option("benchmark", format!("pack `{}` has no benchmark `{id}`", pack.name), Some(help));
             Vec::new()
         }
     });
@@ -159,26 +183,22 @@ fn select(pack: &Pack, selection: &Selection, problems: &mut Vec<PackProblem>) -
 }
 
 /// Complains about values for controls and parameters that do not exist.
-fn check_overrides(pack: &Pack, overrides: &Overrides, problems: &mut Vec<PackProblem>) {
-    let pack_file = format!("{}/pack.yaml", pack.root);
-    let mut add = |message: String, found: &str, names: Vec<String>| {
-        let near = closest(found, &names).map(|name| format!("did you mean `{name}`?"));
-        problems.push(PackProblem { help: near, ..PackProblem::new(&pack_file, Place::default(), message) });
-    };
+fn check_overrides(pack: &Pack, overrides: &Overrides, problems: &mut PlanProblems) {
+    let near = |found: &str, names: &[String]| closest(found, names).map(|name| format!("did you mean `{name}`?"));
     for (id, values) in overrides {
         let control = pack.control(id);
         if control.is_none() && id != EVERY_CONTROL {
-            let names = pack.controls.iter().map(|control| control.id.to_string()).collect();
-            add(format!("`params` names a control `{id}` that is not there"), id, names);
+            let names: Vec<String> = pack.controls.iter().map(|control| control.id.to_string()).collect();
+            let message = format!("pack `{}` has no control `{id}`", pack.name);
+            problems.option("params", message, near(id, &names));
             continue;
         }
-        for name in values.keys() {
-            let of_controls = pack.controls.iter().filter(|known| control.is_none_or(|control| control.id == known.id));
-            let names: Vec<String> =
-                of_controls.flat_map(|control| control.parameters.keys()).chain(pack.variables.keys()).cloned().collect();
-            if !names.contains(name) {
-                add(format!("`params` of `{id}` names a parameter `{name}` that is not there"), name, names);
-            }
+        let of_controls = pack.controls.iter().filter(|known| control.is_none_or(|control| control.id == known.id));
+        let parameters = of_controls.flat_map(|control| control.parameters.keys());
+        let names: Vec<String> = parameters.chain(pack.variables.keys()).cloned().collect();
+        for name in values.keys().filter(|name| !names.contains(name)) {
+            let message = format!("control `{id}` has no parameter `{name}`");
+            problems.option("params", message, near(name, &names));
         }
     }
 }
