@@ -141,24 +141,17 @@ impl Evaluator {
         let sources = Arc::new(sources(tables)?);
         let state = Arc::new(self.pack.session.at(time)?);
         let at_once = std::thread::available_parallelism().map_or(1, NonZero::get);
-        let tasks = which.iter().filter_map(|index| self.pack.controls.get(*index)).map(|control| {
-            let judgement = scopes::judge(control, tables);
-            let run = Run {
+        let mut runs = Vec::with_capacity(which.len());
+        for control in which.iter().filter_map(|index| self.pack.controls.get(*index)) {
+            runs.push(Run {
                 control: control.clone(),
-                judgement,
+                judgement: scopes::judge(control, tables),
                 sources: Arc::clone(&sources),
                 state: Arc::clone(&state),
                 interest: interest(control),
-            };
-            async move {
-                let control = run.control.clone();
-                match SpawnedTask::spawn(run.evaluate()).join().await {
-                    Ok(evaluation) => evaluation,
-                    Err(error) => failed(&control, Vec::new(), &format!("Evaluating it broke off: {error}")),
-                }
-            }
-        });
-        Ok(stream::iter(tasks).buffered(at_once).collect().await)
+            });
+        }
+        Ok(stream::iter(runs.into_iter().map(Run::on_its_own)).buffered(at_once).collect().await)
     }
 }
 
@@ -183,6 +176,15 @@ struct Run {
 }
 
 impl Run {
+    /// Evaluates in a task of its own, so that several run in parallel and one that panics ends alone.
+    async fn on_its_own(self) -> ControlEvaluation {
+        let control = self.control.clone();
+        match SpawnedTask::spawn(self.evaluate()).join().await {
+            Ok(evaluation) => evaluation,
+            Err(error) => failed(&control, Vec::new(), &format!("evaluating it broke off: {error}")),
+        }
+    }
+
     async fn evaluate(self) -> ControlEvaluation {
         let control = &self.control;
         let about_scopes = self.judgement.findings.iter().map(|(scope, status, reason)| {

@@ -82,6 +82,7 @@ impl<'a> Collector<'a> {
     /// When a column cannot be written as text.
     pub(super) fn take(&mut self, batch: &RecordBatch) -> Result<()> {
         let columns = self.text_columns(batch)?;
+        let no_dimensions = Arc::clone(&self.no_dimensions);
         // A loop over rows: each finding is a value of its own with an identity of its own.
         for row in 0..batch.num_rows() {
             let account_id = text(columns.account_id.as_ref(), row);
@@ -102,10 +103,11 @@ impl<'a> Collector<'a> {
                 None => format!("row:{:032x}", xxhash_rust::xxh3::xxh3_128(row_text(batch, row)?.as_bytes())),
             };
             let resource = resource.unwrap_or(&nameless);
-            let dimensions = columns.dimensions.as_ref().map_or(&*self.no_dimensions, |lines| lines[row].as_str());
+            let dimensions = columns.dimensions.as_ref().map_or(&*no_dimensions, |lines| lines[row].as_str());
+            let control = self.control;
             let parts = IdentityParts {
-                pack: &self.control.pack,
-                control: &self.control.control.id,
+                pack: &control.pack,
+                control: &control.control.id,
                 resource,
                 account_id,
                 region,
