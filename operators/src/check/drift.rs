@@ -136,9 +136,8 @@ impl DriftState {
         let before = held.get(&finding.identity);
         let previous_status = before.map(|before| before.finding.status);
         let first_seen = before.map_or(time, |before| before.first_seen);
-        let same = before.is_some_and(|before| {
-            before.finding.status == finding.status && before.finding.reason == finding.reason
-        });
+        let same = before
+            .is_some_and(|before| before.finding.status == finding.status && before.finding.reason == finding.reason);
         let last_changed = before.filter(|_| same).map_or(time, |before| before.last_changed);
         let unchanged_entirely = before.is_some_and(|before| before.finding == finding);
         let row = |drift, first_seen, last_changed, finding| DriftedFinding {

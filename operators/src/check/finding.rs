@@ -167,7 +167,8 @@ impl From<IdentityParts<'_>> for Identity {
 impl Finding {
     /// The order in which findings are reported: control, resource, dimensions, then the rest of the identity.
     pub fn order(&self, other: &Self) -> std::cmp::Ordering {
-        let rest = || (&self.account_id, &self.region, self.identity).cmp(&(&other.account_id, &other.region, other.identity));
+        let rest =
+            || (&self.account_id, &self.region, self.identity).cmp(&(&other.account_id, &other.region, other.identity));
         (&self.control, &self.resource, &self.dimensions)
             .cmp(&(&other.control, &other.resource, &other.dimensions))
             .then_with(rest)

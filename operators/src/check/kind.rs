@@ -111,7 +111,9 @@ impl CheckKind {
         let misplaced: Vec<Diagnostic> = only_for_sql
             .into_iter()
             .filter(|(_, given)| *given)
-            .map(|(option, _)| Diagnostic::error(place(option), format!("`{option}` belongs to `sql`, a pack brings its own")))
+            .map(|(option, _)| {
+                Diagnostic::error(place(option), format!("`{option}` belongs to `sql`, a pack brings its own"))
+            })
             .collect();
         if !misplaced.is_empty() {
             return Err(misplaced);
@@ -179,7 +181,9 @@ fn report(
         let count = planned.without_tables.len();
         let message = match count {
             1 => format!("control `{control}` is left out: there is no table `{table}` among the inputs"),
-            _ => format!("{count} controls are left out, such as `{control}`: there is no table `{table}` among the inputs"),
+            _ => format!(
+                "{count} controls are left out, such as `{control}`: there is no table `{table}` among the inputs"
+            ),
         };
         context.warnings.push(Diagnostic::warning(place("pack"), message));
     }
@@ -224,7 +228,9 @@ fn inline(
     for (name, value) in &options.params {
         let value = tree_of(value);
         let Some(kind) = type_of(&value) else {
-            let message = format!("the parameter `{name}` must be text, a number, true or false, or a list of texts or whole numbers");
+            let message = format!(
+                "the parameter `{name}` must be text, a number, true or false, or a list of texts or whole numbers"
+            );
             return Err(vec![Diagnostic::error(place("params"), message)]);
         };
         let default = kind.read(&value).ok();

@@ -23,4 +23,4 @@ pub use options::{CheckOptions, tree_of};
 pub use rows::{finding_rows, finding_schema};
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -109,8 +109,7 @@ impl CheckOperator {
         absent_stays: bool,
         out: &mut Output,
     ) -> Result<()> {
-        let interest =
-            |control: &super::plan::PlannedControl| self.drift.interest(&control.control.id, self.emit);
+        let interest = |control: &super::plan::PlannedControl| self.drift.interest(&control.control.id, self.emit);
         let evaluations = self.evaluator.evaluate(contents, which, interest, step.time).await?;
         let controls = self.evaluator.controls();
         let is_known = |id: &str| controls.iter().any(|control| &*control.control.id == id);
@@ -132,7 +131,9 @@ impl CheckOperator {
 /// Whether two versions of a table hold the same rows and scopes. Versions share the leaves that did not
 /// change, so looking at where they lie is enough.
 fn is_same(a: &TableVersion, b: &TableVersion) -> bool {
-    a.scopes() == b.scopes() && a.batches().count() == b.batches().count() && a.batches().zip(b.batches()).all(|(a, b)| std::ptr::eq(a, b))
+    a.scopes() == b.scopes()
+        && a.batches().count() == b.batches().count()
+        && a.batches().zip(b.batches()).all(|(a, b)| std::ptr::eq(a, b))
 }
 
 #[async_trait]
@@ -160,7 +161,8 @@ impl Operator for CheckOperator {
     ) -> Result<()> {
         let before = self.tables.insert(input.0, tables.clone()).unwrap_or_default();
         for (name, version) in tables.tables.iter() {
-            let same = before.tables.get(name).is_some_and(|known| Arc::ptr_eq(known, version) || is_same(known, version));
+            let same =
+                before.tables.get(name).is_some_and(|known| Arc::ptr_eq(known, version) || is_same(known, version));
             if !same {
                 self.changed.insert(Arc::clone(name));
             }
@@ -185,5 +187,74 @@ impl Operator for CheckOperator {
     fn restore(&mut self, reader: StateReader) -> Result<()> {
         self.drift = DriftState::restore(&reader)?;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::AsArray;
+    use tidegate_pipeline::step::{ScopeOutcome, StepNumber, StepTime};
+
+    use super::*;
+    use crate::check::tests::{ENCRYPTED, TIME, complete, pack_of, plan, tables};
+
+    fn operator() -> CheckOperator {
+        let evaluator = Evaluator::new(plan(&pack_of(&[("a", ENCRYPTED)])).0);
+        CheckOperator::new(evaluator, Reading::Tables, Emit::Changes)
+    }
+
+    async fn after(operator: &mut CheckOperator, contents: &BTreeMap<Arc<str>, TableContents>) -> Vec<String> {
+        let step = StepHeader {
+            number: StepNumber(1),
+            time: StepTime(TIME.0),
+            source: "inventory".into(),
+            unit: Unit::Rows,
+            schema_version: tidegate_pipeline::step::SchemaVersion(1),
+            watermark: None,
+        };
+        let mut out = Output::default();
+        operator.evaluate(&step, contents, &[0], false, &mut out).await.unwrap();
+        let mut lines = Vec::new();
+        for (_, batch) in &out.rows {
+            let text = |name: &str, row| batch.column_by_name(name).unwrap().as_string::<i32>().value(row).to_owned();
+            lines.extend((0..batch.num_rows()).map(|row| format!("{} {}", text("resource", row), text("drift", row))));
+        }
+        lines
+    }
+
+    #[tokio::test]
+    async fn only_what_changed_leaves() {
+        let mut operator = operator();
+        let bad = complete(&[("r", "v1", "in-use", false), ("r", "v2", "in-use", true)]);
+        assert_eq!(after(&mut operator, &bad).await, ["arn:v1 new"]);
+        assert_eq!(after(&mut operator, &bad).await, [""; 0]);
+        assert_eq!(after(&mut operator, &complete(&[])).await, ["arn:v1 resolved"]);
+    }
+
+    #[tokio::test]
+    async fn what_a_failed_scope_said_stays_until_it_is_collected_again() {
+        let mut operator = operator();
+        assert_eq!(after(&mut operator, &complete(&[("r", "v1", "in-use", false)])).await, ["arn:v1 new"]);
+        let failed = tables(&[], &[("r", ScopeOutcome::Failed("no answer".to_owned()))]);
+        assert_eq!(after(&mut operator, &failed).await, ["scope:1/r/volume new"]);
+        let mended = complete(&[("r", "v1", "in-use", false)]);
+        assert_eq!(after(&mut operator, &mended).await, ["scope:1/r/volume resolved"]);
+    }
+
+    #[tokio::test]
+    async fn nothing_is_evaluated_when_no_table_changed() {
+        let mut operator = operator();
+        let mut out = Output::default();
+        let step = StepHeader {
+            number: StepNumber(1),
+            time: TIME,
+            source: "inventory".into(),
+            unit: Unit::Rows,
+            schema_version: tidegate_pipeline::step::SchemaVersion(1),
+            watermark: None,
+        };
+        operator.tables(&step, InputIndex(0), &TableSet::default(), &mut out).await.unwrap();
+        operator.end_of_step(&step, &mut out).await.unwrap();
+        assert!(out.rows.is_empty());
     }
 }

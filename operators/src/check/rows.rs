@@ -193,7 +193,8 @@ fn read_state(batch: &RecordBatch, state: &mut DriftState) -> Result<()> {
         let texts = column(position).as_string::<i32>();
         texts.is_valid(row).then(|| texts.value(row).into())
     };
-    let time = |position: usize, row: usize| StepTime(column(position).as_primitive::<TimestampMillisecondType>().value(row));
+    let time =
+        |position: usize, row: usize| StepTime(column(position).as_primitive::<TimestampMillisecondType>().value(row));
     for row in 0..batch.num_rows() {
         let control: Arc<str> = controls.value(row).into();
         let bytes: [u8; 16] = identities.value(row).try_into().map_err(|_| damaged())?;

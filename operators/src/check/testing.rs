@@ -67,8 +67,8 @@ async fn run(pack: &Pack, definitions: &[TableDefinition], test: &GivenTest) -> 
         false => Overrides::from([(test.control.to_string(), params.collect())]),
     };
     let memory = Arc::new(UnboundedMemoryPool::default());
-    let (planned, problems) = PlannedPack::plan(pack, definitions, &selection, &overrides, memory)
-        .map_err(|error| error.to_string())?;
+    let (planned, problems) =
+        PlannedPack::plan(pack, definitions, &selection, &overrides, memory).map_err(|error| error.to_string())?;
     if let Some(problem) = problems.options.first() {
         return Err(problem.message.clone());
     }
@@ -124,8 +124,7 @@ fn batches(definition: &TableDefinition, rows: &[&Located<Tree>]) -> Result<Vec<
         return Ok(Vec::new());
     }
     let unreadable = |error| format!("the rows of `{}` cannot be read: {error}", definition.name);
-    let mut decoder =
-        ReaderBuilder::new(schema).with_coerce_primitive(true).build_decoder().map_err(unreadable)?;
+    let mut decoder = ReaderBuilder::new(schema).with_coerce_primitive(true).build_decoder().map_err(unreadable)?;
     decoder.serialize(&values).map_err(unreadable)?;
     Ok(decoder.flush().map_err(unreadable)?.into_iter().collect())
 }

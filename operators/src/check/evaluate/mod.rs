@@ -207,8 +207,7 @@ impl Run {
                 Ok(batches) => batches,
                 Err(reason) => return failed(control, findings, &reason),
             };
-            let mut collector =
-                rows::Collector::new(control, &query.columns, &self.judgement.frozen, &self.interest);
+            let mut collector = rows::Collector::new(control, &query.columns, &self.judgement.frozen, &self.interest);
             for batch in &batches {
                 if let Err(error) = collector.take(batch) {
                     return failed(control, findings, &error.message);

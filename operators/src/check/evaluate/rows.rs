@@ -138,14 +138,20 @@ impl<'a> Collector<'a> {
         let reason = reason.ok_or("The row has no reason")?;
         let severity = match text(columns.severity.as_ref(), row) {
             None => self.control.control.severity,
-            Some(word) => word.parse().map_err(|()| {
-                format!("`{word}` is not a severity (none, low, medium, high or critical)")
-            })?,
+            Some(word) => word
+                .parse()
+                .map_err(|()| format!("`{word}` is not a severity (none, low, medium, high or critical)"))?,
         };
         Ok((status, reason.into(), severity))
     }
 
-    fn keep(&mut self, parts: IdentityParts<'_>, status: Status, reason: std::borrow::Cow<'_, str>, severity: Severity) {
+    fn keep(
+        &mut self,
+        parts: IdentityParts<'_>,
+        status: Status,
+        reason: std::borrow::Cow<'_, str>,
+        severity: Severity,
+    ) {
         let identity = Identity::from(parts);
         let wanted = status != Status::Ok || self.interest.includes(identity);
         let place = match self.seen.entry(identity) {

@@ -38,12 +38,15 @@ impl Frozen {
     /// themselves is known anew each time and never stays.
     pub fn covers(&self, resource: &str, account_id: Option<&str>, region: Option<&str>) -> bool {
         let is_about_rows = !resource.starts_with(SCOPE_PREFIX) && !resource.starts_with(CONTROL_PREFIX);
-        let same = |mine: Option<&str>, place: &str| mine.is_none_or(|mine| mine == place || mine == GLOBAL || place == GLOBAL);
+        let same = |mine: Option<&str>, place: &str| {
+            mine.is_none_or(|mine| mine == place || mine == GLOBAL || place == GLOBAL)
+        };
         is_about_rows
             && (self.everything
-                || self.places.iter().any(|(account, place)| {
-                    account_id.is_none_or(|mine| mine == &**account) && same(region, place)
-                }))
+                || self
+                    .places
+                    .iter()
+                    .any(|(account, place)| account_id.is_none_or(|mine| mine == &**account) && same(region, place)))
     }
 }
 

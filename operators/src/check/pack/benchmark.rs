@@ -48,11 +48,7 @@ impl BenchmarkNode {
 }
 
 /// Reads a file of `benchmarks/`.
-pub(super) fn read(
-    tree: &Located<Tree>,
-    controls: &[Arc<Control>],
-    problems: &mut Problems<'_>,
-) -> Option<Benchmark> {
+pub(super) fn read(tree: &Located<Tree>, controls: &[Arc<Control>], problems: &mut Problems<'_>) -> Option<Benchmark> {
     let fields = Fields::of(tree, "a benchmark file", &["benchmark", "children", "controls"], problems)?;
     let Some(head) = fields.get("benchmark") else {
         problems.add(tree.place, "a benchmark file needs `benchmark: {id: …}`");

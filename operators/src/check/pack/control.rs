@@ -174,8 +174,24 @@ impl ParameterType {
 }
 
 const FIELDS: &[&str] = &[
-    "id", "aliases", "title", "severity", "description", "rationale", "remediation", "references", "service",
-    "resource_type", "categories", "query", "sql", "reads", "params", "triggers", "handlers", "mode",
+    "id",
+    "aliases",
+    "title",
+    "severity",
+    "description",
+    "rationale",
+    "remediation",
+    "references",
+    "service",
+    "resource_type",
+    "categories",
+    "query",
+    "sql",
+    "reads",
+    "params",
+    "triggers",
+    "handlers",
+    "mode",
 ];
 
 /// Where a control's query is to be found.
@@ -292,11 +308,7 @@ fn remediation(fields: &Fields<'_>, problems: &mut Problems<'_>) -> Remediation 
 }
 
 /// Reads `params:` of a control or `variables:` of a pack.
-pub(super) fn parameters(
-    fields: &Fields<'_>,
-    name: &str,
-    problems: &mut Problems<'_>,
-) -> BTreeMap<String, Parameter> {
+pub(super) fn parameters(fields: &Fields<'_>, name: &str, problems: &mut Problems<'_>) -> BTreeMap<String, Parameter> {
     let mut parameters = BTreeMap::new();
     for (key, value) in fields.map(name, problems) {
         if !is_id(key) || key.starts_with(|c: char| c.is_ascii_digit()) {

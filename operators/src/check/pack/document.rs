@@ -18,11 +18,13 @@ pub(crate) fn read(file: &str, text: &str) -> Result<Located<Tree>, PackProblem>
     if text.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#')) {
         return Ok(Located::new(Tree::Null, Place { line: 1, column: 1, ..Place::default() }));
     }
-    match serde_saphyr::from_str::<Spanned<Node>>(text) {
+    // Only `true` and `false` are that: `region: no` and `state: on` are text.
+    let options = serde_saphyr::options! { strict_booleans: true, with_snippet: false };
+    match serde_saphyr::from_str_with_options::<Spanned<Node>>(text, options) {
         Ok(node) => Ok(located(node)),
         Err(error) => {
             let place = error.location().map(place_of).unwrap_or_default();
-            let message = error.without_snippet().to_string();
+            let message = error.to_string();
             Err(PackProblem::new(file, place, format!("not valid YAML: {message}")))
         }
     }
@@ -127,6 +129,14 @@ mod tests {
         let problem = read("x.yaml", "a: 1\nb: [1\n").unwrap_err();
         assert_eq!(&*problem.file, "x.yaml");
         assert!(problem.line >= 2, "{problem:?}");
+    }
+
+    #[test]
+    fn words_that_are_not_true_or_false_are_text() {
+        let tree = read("x.yaml", "[n, no, on, y, False, true]").unwrap();
+        let Tree::List(items) = &tree.value else { panic!("a list") };
+        let texts = items.iter().filter(|item| matches!(item.value, Tree::Text(_))).count();
+        assert_eq!(texts, 4, "{items:?}");
     }
 
     #[test]

@@ -37,12 +37,7 @@ pub(crate) struct Fields<'t> {
 
 impl<'t> Fields<'t> {
     /// The map in `tree`; `what` names it in messages. Fields that are not in `known` become problems.
-    pub(crate) fn of(
-        tree: &'t Located<Tree>,
-        what: &str,
-        known: &[&str],
-        problems: &mut Problems<'_>,
-    ) -> Option<Self> {
+    pub(crate) fn of(tree: &'t Located<Tree>, what: &str, known: &[&str], problems: &mut Problems<'_>) -> Option<Self> {
         let Tree::Map(entries) = &tree.value else {
             problems.add(tree.place, format!("{what} must be a map, found {}", kind(&tree.value)));
             return None;
@@ -77,12 +72,7 @@ impl<'t> Fields<'t> {
     }
 
     /// As [`Fields::text`], but its absence is a problem.
-    pub(crate) fn required(
-        &self,
-        name: &str,
-        what: &str,
-        problems: &mut Problems<'_>,
-    ) -> Option<Located<String>> {
+    pub(crate) fn required(&self, name: &str, what: &str, problems: &mut Problems<'_>) -> Option<Located<String>> {
         if self.get(name).is_none() {
             problems.add(self.place, format!("{what} has no `{name}`"));
             return None;
@@ -119,11 +109,7 @@ impl<'t> Fields<'t> {
     }
 
     /// A field that holds a map of any names.
-    pub(crate) fn map(
-        &self,
-        name: &str,
-        problems: &mut Problems<'_>,
-    ) -> &'t [(Located<Arc<str>>, Located<Tree>)] {
+    pub(crate) fn map(&self, name: &str, problems: &mut Problems<'_>) -> &'t [(Located<Arc<str>>, Located<Tree>)] {
         match self.get(name) {
             None => &[],
             Some(Located { value: Tree::Map(entries), .. }) => entries,

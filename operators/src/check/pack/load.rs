@@ -112,7 +112,8 @@ impl<'a> Loader<'a> {
             };
             for (mut control, query) in self.controls_of(path, &tree, service) {
                 if let Some(other) = clash(&controls, &control) {
-                    let problem = PackProblem::new(path, control.place, format!("control `{}` is there twice", control.id));
+                    let problem =
+                        PackProblem::new(path, control.place, format!("control `{}` is there twice", control.id));
                     let first = format!("the other is in {}:{}", other.file, other.place.line);
                     self.problems.push(problem.with_help(first));
                     continue;
@@ -205,7 +206,10 @@ impl<'a> Loader<'a> {
             let cases = test_case::read(&tree, name, &mut problems);
             for case in &cases {
                 if !controls.iter().any(|control| control.id == case.control) {
-                    problems.add(case.place, format!("the test `{}` is for an unknown control `{}`", case.name, case.control));
+                    problems.add(
+                        case.place,
+                        format!("the test `{}` is for an unknown control `{}`", case.name, case.control),
+                    );
                 }
             }
             tests.extend(cases);

@@ -59,7 +59,8 @@ impl OutputColumns {
         let resource = find("resource", true);
         let status = find("status", mode == Mode::Status);
         let reason = find("reason", true);
-        let (account_id, region, severity) = (find("account_id", false), find("region", false), find("severity", false));
+        let (account_id, region, severity) =
+            (find("account_id", false), find("region", false), find("severity", false));
         let known = [resource, status, reason, account_id, region, severity];
         let mut dimensions: Vec<usize> =
             (0..fields.len()).filter(|position| !known.contains(&Some(*position))).collect();

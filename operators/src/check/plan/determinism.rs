@@ -42,8 +42,9 @@ impl Finder<'_> {
     fn function(&mut self, function: &Function) {
         let Some(name) = function.name.0.last().map(|part| part.to_string().to_lowercase()) else { return };
         let span = function.name.span();
-        let volatile =
-            |udf: &std::sync::Arc<datafusion::logical_expr::ScalarUDF>| udf.signature().volatility == Volatility::Volatile;
+        let volatile = |udf: &std::sync::Arc<datafusion::logical_expr::ScalarUDF>| {
+            udf.signature().volatility == Volatility::Volatile
+        };
         if self.state.scalar_functions().get(&name).is_some_and(volatile) {
             let message = format!("`{name}()` gives another value at each call, so the query could not be replayed");
             self.add(span, message, "derive the value from the row; `now()` is fine, it is the step's time");
@@ -89,7 +90,8 @@ impl Visitor for Finder<'_> {
             Some(LimitClause::OffsetCommaLimit { limit, .. }) => Some(limit.span()),
             None => None,
         };
-        let fetch = query.fetch.as_ref().map(|fetch| fetch.quantity.as_ref().map_or_else(|| query.span(), Spanned::span));
+        let fetch =
+            query.fetch.as_ref().map(|fetch| fetch.quantity.as_ref().map_or_else(|| query.span(), Spanned::span));
         if let Some(span) = limit.or(fetch) {
             let message = "LIMIT without ORDER BY takes whichever rows happen to come first".to_owned();
             self.add(span, message, HELP);

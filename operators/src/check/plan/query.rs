@@ -147,9 +147,7 @@ fn explain(error: &DataFusionError, tables: &Tables<'_>, relations: &Relations) 
         return QueryProblem { missing_table: Some(name), ..problem };
     }
     let text = error.strip_backtrace();
-    let text = ["Schema error: ", "Error during planning: ", "type_coercion\ncaused by\n", "SQL error: "]
-        .iter()
-        .fold(text.as_str(), |text, prefix| text.trim_start_matches(prefix));
+    let text = without_prefixes(&text);
     // The rest of a long message lists candidates and plans; its first line says what is wrong.
     let text = text.lines().next().unwrap_or(text).trim_end_matches('.');
     let span = error.diagnostic().and_then(|diagnostic| diagnostic.span);
@@ -161,6 +159,17 @@ fn explain(error: &DataFusionError, tables: &Tables<'_>, relations: &Relations) 
             QueryProblem { line, column, ..QueryProblem::whole(text) }
         }
     }
+}
+
+/// The message without the names of the stages that it went through.
+fn without_prefixes(text: &str) -> &str {
+    const PREFIXES: &[&str] =
+        &["Schema error: ", "Error during planning: ", "type_coercion\ncaused by\n", "SQL error: "];
+    let mut text = text;
+    while let Some(rest) = PREFIXES.iter().find_map(|prefix| text.strip_prefix(prefix)) {
+        text = rest;
+    }
+    text
 }
 
 /// The tables in a plan, and whether it asks for the time.

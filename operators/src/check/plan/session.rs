@@ -50,11 +50,8 @@ impl Session {
             .with_memory_pool(memory)
             .with_disk_manager_builder(DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled))
             .build_arc()?;
-        let state = SessionStateBuilder::new()
-            .with_config(config)
-            .with_runtime_env(runtime)
-            .with_default_features()
-            .build();
+        let state =
+            SessionStateBuilder::new().with_config(config).with_runtime_env(runtime).with_default_features().build();
         Ok(Self { state: Arc::new(state) })
     }
 
@@ -82,8 +79,7 @@ impl Session {
 /// The schema that queries see a table with: every column may be NULL, whatever its definition says, so
 /// that no plan rests on a promise that a partial row (a failed hydration, a test) cannot keep.
 pub(crate) fn relaxed(schema: &SchemaRef) -> SchemaRef {
-    let fields: Vec<Field> =
-        schema.fields().iter().map(|field| field.as_ref().clone().with_nullable(true)).collect();
+    let fields: Vec<Field> = schema.fields().iter().map(|field| field.as_ref().clone().with_nullable(true)).collect();
     Arc::new(Schema::new(fields))
 }
 
@@ -97,20 +93,13 @@ pub(crate) struct Tables<'s> {
 
 impl<'s> Tables<'s> {
     /// The tables of these definitions.
-    pub(crate) fn new<'d>(
-        session: &'s Session,
-        definitions: impl IntoIterator<Item = &'d TableDefinition>,
-    ) -> Self {
+    pub(crate) fn new<'d>(session: &'s Session, definitions: impl IntoIterator<Item = &'d TableDefinition>) -> Self {
         let source = |definition: &TableDefinition| {
             let table: Arc<dyn TableSource> =
                 provider_as_source(Arc::new(EmptyTable::new(relaxed(&definition.schema))));
             (definition.name.to_string(), table)
         };
-        Self {
-            session,
-            sources: definitions.into_iter().map(source).collect(),
-            missing: Mutex::new(BTreeSet::new()),
-        }
+        Self { session, sources: definitions.into_iter().map(source).collect(), missing: Mutex::new(BTreeSet::new()) }
     }
 
     /// The names of the tables.

@@ -68,7 +68,11 @@ fn a_finding_that_is_gone_is_resolved_unless_it_is_frozen() {
     say(&mut state, &[("a", Status::Alarm, "x."), ("scope:1/r/t", Status::Error, "x.")], 1, Emit::Changes);
     let frozen = Frozen { everything: false, places: [("1".into(), "r".into())].into() };
     let rows = state.apply(evaluation(Vec::new(), frozen), StepTime(2), Emit::Changes);
-    assert_eq!(words(&rows), [("scope:1/r/t", Status::Ok, Drift::Resolved)], "what is said about scopes is never frozen");
+    assert_eq!(
+        words(&rows),
+        [("scope:1/r/t", Status::Ok, Drift::Resolved)],
+        "what is said about scopes is never frozen"
+    );
     let rows = state.apply(evaluation(Vec::new(), Frozen::default()), StepTime(3), Emit::Changes);
     assert_eq!(words(&rows), [("a", Status::Ok, Drift::Resolved)]);
 }
@@ -116,7 +120,9 @@ fn arbitrary_saying() -> impl Strategy<Value = BTreeMap<u8, (Status, u8)>> {
 }
 
 fn findings_of(saying: &BTreeMap<u8, (Status, u8)>) -> Vec<Finding> {
-    let one = |(resource, (status, reason)): (&u8, &(Status, u8))| finding(&format!("v{resource}"), *status, &format!("{reason}."));
+    let one = |(resource, (status, reason)): (&u8, &(Status, u8))| {
+        finding(&format!("v{resource}"), *status, &format!("{reason}."))
+    };
     saying.iter().map(one).collect()
 }
 

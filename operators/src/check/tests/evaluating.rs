@@ -14,7 +14,8 @@ use super::{ENCRYPTED, HEAD, TIME, complete, evaluate, files, findings, line, pa
 async fn rows_become_findings_in_the_order_of_their_resources() {
     let rows = [("r", "v3", "available", false), ("r", "v2", "in-use", false), ("r", "v1", "in-use", true)];
     let found = findings(&pack_of(&[("a", ENCRYPTED)]), &complete(&rows)).await;
-    let expected = ["arn:v1 ok v1 is encrypted.", "arn:v2 alarm v2 is not encrypted.", "arn:v3 skip v3 is not encrypted."];
+    let expected =
+        ["arn:v1 ok v1 is encrypted.", "arn:v2 alarm v2 is not encrypted.", "arn:v3 skip v3 is not encrypted."];
     assert_eq!(found, expected);
 }
 
@@ -107,7 +108,8 @@ async fn a_report_counts_statuses_and_severities() {
 
 #[tokio::test]
 async fn now_is_the_time_of_the_step() {
-    let sql = "select arn as resource, case when created < now() - interval '30 days' then 'alarm' else 'ok' end as status,
+    let sql =
+        "select arn as resource, case when created < now() - interval '30 days' then 'alarm' else 'ok' end as status,
         cast(cast(now() as date) as text) || ' ' || cast(current_date as text) || '.' as reason from volume";
     let pack = pack_of(&[("a", sql)]);
     let contents = complete(&[("r", "v1", "in-use", true)]);
@@ -120,9 +122,11 @@ async fn now_is_the_time_of_the_step() {
 
 #[tokio::test]
 async fn one_evaluator_gives_each_evaluation_its_own_data_and_time() {
-    let sql = "select arn as resource, 'alarm' as status, cast(cast(now() as date) as text) || '.' as reason from volume";
+    let sql =
+        "select arn as resource, 'alarm' as status, cast(cast(now() as date) as text) || '.' as reason from volume";
     let evaluator = Evaluator::new(plan(&pack_of(&[("a", sql)])).0);
-    for (volume, time, expected) in [("v1", TIME.0, "arn:v1 alarm 2026-01-01."), ("v2", 0, "arn:v2 alarm 1970-01-01.")] {
+    for (volume, time, expected) in [("v1", TIME.0, "arn:v1 alarm 2026-01-01."), ("v2", 0, "arn:v2 alarm 1970-01-01.")]
+    {
         let contents = complete(&[("r", volume, "in-use", true)]);
         let said = evaluator.evaluate(&contents, &[0], |_| Interest::All, StepTime(time)).await.unwrap();
         assert_eq!(said[0].findings.iter().map(line).collect::<Vec<_>>(), [expected]);
@@ -146,7 +150,7 @@ fn with_params() -> Pack {
     let sql = "select arn as resource, case when volume_id = $name then 'alarm' else 'ok' end as status, $name || '.' as reason
 from volume
 where volume_id = any($names) and size = any($sizes) and $loud and size > $share
-  and created < now() - $days * interval '1 day'";
+  and created < now() - cast($days || ' days' as interval)";
     let (pack, problems) = Pack::load(&files(&[HEAD, ("p/ec2/controls.yaml", yaml), ("p/ec2/a.sql", sql)]), "p");
     assert_eq!(problems, []);
     pack
@@ -192,7 +196,10 @@ async fn a_failed_scope_is_one_error_and_its_findings_are_frozen() {
     let scopes = [("good", ScopeOutcome::Complete), ("bad", ScopeOutcome::Failed("no answer".to_owned()))];
     let evaluations = evaluate(&pack_of(&[("a", ENCRYPTED)]), &tables(&rows, &scopes), TIME).await;
     let found: Vec<String> = evaluations[0].findings.iter().map(line).collect();
-    assert_eq!(found, ["arn:v2 alarm v2 is not encrypted.", "scope:1/bad/volume error Collecting volume failed: no answer."]);
+    assert_eq!(
+        found,
+        ["arn:v2 alarm v2 is not encrypted.", "scope:1/bad/volume error Collecting volume failed: no answer."]
+    );
     assert!(evaluations[0].frozen.covers("arn:v1", Some("1"), Some("bad")));
     assert!(!evaluations[0].frozen.covers("arn:v2", Some("1"), Some("good")));
     assert!(evaluations[0].frozen.covers("arn:v", None, None), "it may rest on the failed scope");

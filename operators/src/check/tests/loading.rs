@@ -44,7 +44,8 @@ fn a_control_is_read_with_all_its_fields() {
 
 #[test]
 fn an_unknown_field_has_a_place_and_the_name_that_was_meant() {
-    let (_, problems) = load("controls:\n  - id: a\n    title: T\n    severity: low\n    sql: select 1\n    sevrity: x\n");
+    let (_, problems) =
+        load("controls:\n  - id: a\n    title: T\n    severity: low\n    sql: select 1\n    sevrity: x\n");
     let problem = only(&problems);
     assert_eq!((&*problem.file, problem.line, problem.column), ("p/ec2/controls.yaml", 6, 5));
     assert_eq!(problem.help.as_deref(), Some("did you mean `severity`?"));

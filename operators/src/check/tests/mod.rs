@@ -23,17 +23,17 @@ use super::finding::Finding;
 use super::pack::{Pack, PackFiles, PackProblem};
 use super::plan::{Overrides, PlanProblems, PlannedPack, Selection};
 
-pub(super) const HEAD: (&str, &str) = ("p/pack.yaml", "name: p\nversion: '1'\n");
+pub(crate) const HEAD: (&str, &str) = ("p/pack.yaml", "name: p\nversion: '1'\n");
 /// 2026-01-01T00:00:00Z.
-pub(super) const TIME: StepTime = StepTime(1_767_225_600_000);
+pub(crate) const TIME: StepTime = StepTime(1_767_225_600_000);
 
-pub(super) const ENCRYPTED: &str = "select arn as resource,
+pub(crate) const ENCRYPTED: &str = "select arn as resource,
        case when state <> 'in-use' then 'skip' when encrypted then 'ok' else 'alarm' end as status,
        volume_id || case when encrypted then ' is encrypted.' else ' is not encrypted.' end as reason,
        account_id, region
 from volume";
 
-pub(super) fn files(files: &[(&str, &str)]) -> PackFiles {
+pub(crate) fn files(files: &[(&str, &str)]) -> PackFiles {
     let mut all = PackFiles::default();
     for (path, text) in files {
         all.insert(*path, text.as_bytes());
@@ -42,12 +42,12 @@ pub(super) fn files(files: &[(&str, &str)]) -> PackFiles {
 }
 
 /// A pack of `controls.yaml`, with the usual head.
-pub(super) fn load(controls: &str) -> (Pack, Vec<PackProblem>) {
+pub(crate) fn load(controls: &str) -> (Pack, Vec<PackProblem>) {
     Pack::load(&files(&[HEAD, ("p/ec2/controls.yaml", controls)]), "p")
 }
 
 /// A pack of controls: id, query.
-pub(super) fn pack_of(controls: &[(&str, &str)]) -> Pack {
+pub(crate) fn pack_of(controls: &[(&str, &str)]) -> Pack {
     let mut all = files(&[HEAD]);
     let mut yaml = "controls:\n".to_owned();
     for (id, sql) in controls {
@@ -71,19 +71,23 @@ fn definition(name: &str, columns: Vec<Field>) -> TableDefinition {
 }
 
 /// `volume` and `snapshot`.
-pub(super) fn definitions() -> Vec<TableDefinition> {
+pub(crate) fn definitions() -> Vec<TableDefinition> {
     let text = |name: &str| Field::new(name, DataType::Utf8, false);
     let created = Field::new("created", DataType::Timestamp(TimeUnit::Millisecond, None), true);
     let mut volume = vec![text("account_id"), text("region"), text("arn"), text("volume_id"), text("state")];
-    volume.extend([Field::new("encrypted", DataType::Boolean, false), Field::new("size", DataType::Int64, true), created]);
+    volume.extend([
+        Field::new("encrypted", DataType::Boolean, false),
+        Field::new("size", DataType::Int64, true),
+        created,
+    ]);
     let snapshot = vec![text("account_id"), text("region"), text("arn"), text("volume_id")];
     vec![definition("volume", volume), definition("snapshot", snapshot)]
 }
 
 /// A volume: region, id, state, whether it is encrypted.
-pub(super) type Volume<'a> = (&'a str, &'a str, &'a str, bool);
+pub(crate) type Volume<'a> = (&'a str, &'a str, &'a str, bool);
 
-pub(super) fn volume_rows(rows: &[Volume<'_>]) -> RecordBatch {
+pub(crate) fn volume_rows(rows: &[Volume<'_>]) -> RecordBatch {
     let texts = |text: &dyn Fn(&Volume<'_>) -> String| -> ArrayRef {
         Arc::new(rows.iter().map(|row| Some(text(row))).collect::<StringArray>())
     };
@@ -100,56 +104,53 @@ pub(super) fn volume_rows(rows: &[Volume<'_>]) -> RecordBatch {
     RecordBatch::try_new(Arc::clone(&definitions()[0].schema), columns).unwrap()
 }
 
-pub(super) fn scope(region: &str, table: &str) -> Scope {
+pub(crate) fn scope(region: &str, table: &str) -> Scope {
     Scope { account_id: "1".into(), region: region.into(), table: table.into() }
 }
 
-pub(super) type Contents = BTreeMap<Arc<str>, TableContents>;
+pub(crate) type Contents = BTreeMap<Arc<str>, TableContents>;
 
 /// `volume` with these rows and scopes, and an empty `snapshot` with the same scopes.
-pub(super) fn tables(rows: &[Volume<'_>], scopes: &[(&str, ScopeOutcome)]) -> Contents {
+pub(crate) fn tables(rows: &[Volume<'_>], scopes: &[(&str, ScopeOutcome)]) -> Contents {
     let [volume, snapshot] = <[TableDefinition; 2]>::try_from(definitions()).unwrap();
     let scopes_of =
         |table: &str| scopes.iter().map(|(region, outcome)| (scope(region, table), outcome.clone())).collect();
     let empty: Vec<ArrayRef> =
         snapshot.schema.fields().iter().map(|field| new_null_array(field.data_type(), 0)).collect();
     let none = RecordBatch::try_new(Arc::clone(&snapshot.schema), empty).unwrap();
-    let volumes = TableContents {
-        definition: Arc::new(volume),
-        batches: vec![volume_rows(rows)],
-        scopes: scopes_of("volume"),
-    };
+    let volumes =
+        TableContents { definition: Arc::new(volume), batches: vec![volume_rows(rows)], scopes: scopes_of("volume") };
     let snapshots =
         TableContents { definition: Arc::new(snapshot), batches: vec![none], scopes: scopes_of("snapshot") };
     BTreeMap::from([("volume".into(), volumes), ("snapshot".into(), snapshots)])
 }
 
-pub(super) fn complete(rows: &[Volume<'_>]) -> Contents {
+pub(crate) fn complete(rows: &[Volume<'_>]) -> Contents {
     tables(rows, &[("r", ScopeOutcome::Complete)])
 }
 
-pub(super) fn plan_with(pack: &Pack, overrides: &Overrides) -> (PlannedPack, PlanProblems) {
+pub(crate) fn plan_with(pack: &Pack, overrides: &Overrides) -> (PlannedPack, PlanProblems) {
     let memory = Arc::new(UnboundedMemoryPool::default());
     PlannedPack::plan(pack, &definitions(), &Selection::default(), overrides, memory).unwrap()
 }
 
-pub(super) fn plan(pack: &Pack) -> (PlannedPack, PlanProblems) {
+pub(crate) fn plan(pack: &Pack) -> (PlannedPack, PlanProblems) {
     plan_with(pack, &Overrides::new())
 }
 
 /// What the controls of a pack say, everything included.
-pub(super) async fn evaluate(pack: &Pack, contents: &Contents, time: StepTime) -> Vec<ControlEvaluation> {
+pub(crate) async fn evaluate(pack: &Pack, contents: &Contents, time: StepTime) -> Vec<ControlEvaluation> {
     let evaluator = Evaluator::new(plan(pack).0);
     let all: Vec<usize> = (0..evaluator.controls().len()).collect();
     evaluator.evaluate(contents, &all, |_| Interest::All, time).await.unwrap()
 }
 
 /// The findings of all controls, as `resource status reason`.
-pub(super) async fn findings(pack: &Pack, contents: &Contents) -> Vec<String> {
+pub(crate) async fn findings(pack: &Pack, contents: &Contents) -> Vec<String> {
     let evaluations = evaluate(pack, contents, TIME).await;
     evaluations.iter().flat_map(|evaluation| &evaluation.findings).map(line).collect()
 }
 
-pub(super) fn line(finding: &Finding) -> String {
+pub(crate) fn line(finding: &Finding) -> String {
     format!("{} {} {}", finding.resource, finding.status, finding.reason)
 }

@@ -19,8 +19,18 @@ fn library() -> PackLibrary {
     let control = |id: &str| format!("  - {{id: {id}, title: T, severity: high, query: {id}.sql}}\n");
     let controls = format!("controls:\n{}{}", control("good"), control("bad"));
     let over_input = ENCRYPTED.replace("from volume", "from input");
-    let pack = [HEAD, ("p/ec2/controls.yaml", &controls), ("p/ec2/good.sql", ENCRYPTED), ("p/ec2/bad.sql", "select x from volume"), ("p/tests/good.yaml", "")];
-    let events = [("e/pack.yaml", "name: e"), ("e/controls.yaml", &*format!("controls:\n{}", control("good"))), ("e/good.sql", &over_input)];
+    let pack = [
+        HEAD,
+        ("p/ec2/controls.yaml", &controls),
+        ("p/ec2/good.sql", ENCRYPTED),
+        ("p/ec2/bad.sql", "select x from volume"),
+        ("p/tests/good.yaml", ""),
+    ];
+    let events = [
+        ("e/pack.yaml", "name: e"),
+        ("e/controls.yaml", &*format!("controls:\n{}", control("good"))),
+        ("e/good.sql", &over_input),
+    ];
     PackLibrary {
         embedded: vec![("p".to_owned(), files(&pack)), ("e".to_owned(), files(&events))],
         directories: Vec::new(),
@@ -73,7 +83,9 @@ async fn run(operator: &mut dyn Operator, number: u64, rows: &RecordBatch) -> Ve
 fn lines(batch: &RecordBatch) -> Vec<String> {
     assert_eq!(batch.schema(), finding_schema());
     let text = |name: &str, row: usize| batch.column_by_name(name).unwrap().as_string::<i32>().value(row).to_owned();
-    (0..batch.num_rows()).map(|row| format!("{} {} {}", text("resource", row), text("status", row), text("drift", row))).collect()
+    (0..batch.num_rows())
+        .map(|row| format!("{} {} {}", text("resource", row), text("status", row), text("drift", row)))
+        .collect()
 }
 
 #[tokio::test]

@@ -82,7 +82,7 @@ fn a_resource_that_is_no_text_is_a_problem() {
 #[test]
 fn volatile_functions_are_problems() {
     let problem = problem_of(&format!("select arn as resource,\n {TAIL} where random() > 0.5"));
-    assert_eq!((problem.line, problem.column), (2, 50), "{problem}");
+    assert_eq!((problem.line, problem.column), (2, 51), "{problem}");
     assert!(problem.message.contains("random()"));
 }
 
@@ -104,19 +104,23 @@ fn limit_without_an_order_is_a_problem_and_with_one_is_not() {
 
 #[test]
 fn aggregates_over_the_order_of_rows_need_one() {
-    for call in ["array_agg(volume_id)", "string_agg(volume_id, ',')", "first_value(volume_id)", "last_value(volume_id)"] {
+    for call in
+        ["array_agg(volume_id)", "string_agg(volume_id, ',')", "first_value(volume_id)", "last_value(volume_id)"]
+    {
         let select = "select account_id as resource, 'ok' as status";
         let problem = problem_of(&format!("{select}, cast({call} as text) as reason from volume group by account_id"));
         assert!(problem.message.contains("without ORDER BY"), "{call}: {problem}");
     }
-    let ordered = "select account_id as resource, 'ok' as status, string_agg(volume_id, ',' order by volume_id) as reason
+    let ordered =
+        "select account_id as resource, 'ok' as status, string_agg(volume_id, ',' order by volume_id) as reason
         from volume group by account_id";
     assert_eq!(plan(&pack_of(&[("a", ordered)])).1.queries, []);
 }
 
 #[test]
 fn a_row_number_without_an_order_is_a_problem() {
-    let problem = problem_of("select arn as resource, 'ok' as status, cast(row_number() over () as text) as reason from volume");
+    let problem =
+        problem_of("select arn as resource, 'ok' as status, cast(row_number() over () as text) as reason from volume");
     assert!(problem.message.contains("row_number"), "{problem}");
 }
 
@@ -147,9 +151,7 @@ fn reads_that_do_not_list_a_table_are_a_problem() {
 }
 
 fn with_params(params: &str) -> Pack {
-    let yaml = format!(
-        "controls:\n  - {{id: a, title: T, severity: low, params: {params}, query: a.sql}}\n"
-    );
+    let yaml = format!("controls:\n  - {{id: a, title: T, severity: low, params: {params}, query: a.sql}}\n");
     let sql = format!("select arn as resource, {TAIL} where size > $least");
     Pack::load(&files(&[HEAD, ("p/ec2/controls.yaml", &yaml), ("p/ec2/a.sql", &sql)]), "p").0
 }
@@ -186,7 +188,8 @@ fn values_for_what_is_not_there_or_of_another_type_are_problems() {
 #[test]
 fn controls_are_selected_by_pattern_exception_and_benchmark() {
     let yaml = "benchmark: {id: b}\ncontrols: [ebs_*]\n";
-    let control = |id: &str| format!("  - {{id: {id}, title: T, severity: low, sql: \"select arn as resource, {TAIL}\"}}\n");
+    let control =
+        |id: &str| format!("  - {{id: {id}, title: T, severity: low, sql: \"select arn as resource, {TAIL}\"}}\n");
     let controls = format!("controls:\n{}{}{}", control("ebs_a"), control("ebs_b"), control("vpc_a"));
     let (pack, problems) =
         Pack::load(&files(&[HEAD, ("p/ec2/controls.yaml", &controls), ("p/benchmarks/b.yaml", yaml)]), "p");

@@ -4,7 +4,8 @@ use super::{ENCRYPTED, HEAD, definitions, files};
 
 /// The outcome of each case: name and message.
 async fn outcomes(sql: &str, cases: &str) -> Vec<(String, String)> {
-    let controls = "controls:\n  - {id: a, title: T, severity: high, query: a.sql, params: {x: {type: int, default: 1}}}\n";
+    let controls =
+        "controls:\n  - {id: a, title: T, severity: high, query: a.sql, params: {x: {type: int, default: 1}}}\n";
     let all = [HEAD, ("p/ec2/controls.yaml", controls), ("p/ec2/a.sql", sql), ("p/tests/a.yaml", cases)];
     let (pack, problems) = Pack::load(&files(&all), "p");
     assert_eq!(problems, []);
@@ -39,7 +40,7 @@ async fn a_case_passes_when_its_findings_are_the_expected_ones() {
     assert_eq!(message("other status"), "expected `a` to be alarm; found: `a` is ok (v-1 is encrypted.)");
     assert!(message("one too many").starts_with("expected 1 findings, found 2"));
     assert_eq!(message("one too many, partial"), "");
-    assert_eq!(message("unknown column"), "line 18: the table `volume` has no column `arm`");
+    assert_eq!(message("unknown column"), "line 16: the table `volume` has no column `arm`");
 }
 
 #[tokio::test]
@@ -51,7 +52,7 @@ async fn a_column_that_a_row_leaves_out_is_null_even_where_the_table_says_otherw
 
 #[tokio::test]
 async fn the_time_and_parameters_of_a_case_are_what_it_says() {
-    let sql = "select arn as resource, case when created < now() - $x * interval '1 day' then 'alarm' else 'ok' end as status, 'r.' as reason from volume";
+    let sql = "select arn as resource, case when created < now() - cast($x || ' days' as interval) then 'alarm' else 'ok' end as status, 'r.' as reason from volume";
     let cases = "
 - {name: young, now: '2026-01-02T00:00:00Z', tables: {volume: [{arn: a, created: '2026-01-01T12:00:00'}]}, expect: [{resource: a, status: ok}]}
 - {name: old, now: 2026-01-03, tables: {volume: [{arn: a, created: '2026-01-01T12:00:00'}]}, expect: [{resource: a, status: alarm}]}
