@@ -1,0 +1,205 @@
+//! What changed between what a control said and what it says now.
+
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use hashbrown::{HashMap, HashSet};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use tidegate_pipeline::step::StepTime;
+
+use super::evaluate::{ControlEvaluation, Frozen, Interest};
+use super::finding::{Finding, Identity, Status};
+
+/// How a finding relates to what was known before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Drift {
+    /// Not ok, and nothing was known against it.
+    New,
+    /// Not ok as before, with another status or reason.
+    Changed,
+    /// As before.
+    Unchanged,
+    /// Was not ok; now it is, or it is gone.
+    Resolved,
+}
+
+impl Drift {
+    /// The word that rows use.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::New => "new",
+            Self::Changed => "changed",
+            Self::Unchanged => "unchanged",
+            Self::Resolved => "resolved",
+        }
+    }
+}
+
+/// Which findings leave the operator.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Emit {
+    /// Those that are new, changed or resolved.
+    #[default]
+    Changes,
+    /// All, at every evaluation, ok ones included.
+    All,
+}
+
+/// A finding with its history.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DriftedFinding {
+    /// The finding. A resolved one that is gone has status ok.
+    pub finding: Finding,
+    /// How it relates to what was known before.
+    pub drift: Drift,
+    /// When it was first not ok; `None` for one that is ok and always was.
+    pub first_seen: Option<StepTime>,
+    /// When its status or reason last changed.
+    pub last_changed: Option<StepTime>,
+    /// The status before, where it was not ok.
+    pub previous_status: Option<Status>,
+}
+
+/// A finding that is not ok.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Held {
+    pub(crate) finding: Finding,
+    pub(crate) first_seen: StepTime,
+    pub(crate) last_changed: StepTime,
+}
+
+/// Every finding that is not ok, by control.
+#[derive(Debug, Clone, Default)]
+pub struct DriftState {
+    pub(super) held: BTreeMap<Arc<str>, HashMap<Identity, Held>>,
+    /// What has changed since the last snapshot.
+    pub(super) touched: HashSet<(Arc<str>, Identity)>,
+}
+
+impl DriftState {
+    /// How many findings are not ok.
+    pub fn len(&self) -> usize {
+        self.held.values().map(HashMap::len).sum()
+    }
+
+    /// Whether everything is ok.
+    pub fn is_empty(&self) -> bool {
+        self.held.values().all(HashMap::is_empty)
+    }
+
+    /// Which ok findings of a control are needed to tell what changed.
+    pub fn interest(&self, control: &str, emit: Emit) -> Interest {
+        match emit {
+            Emit::All => Interest::All,
+            Emit::Changes => {
+                let identities = self.held.get(control).map(|held| held.keys().copied().collect());
+                Interest::NotOk(Arc::new(identities.unwrap_or_default()))
+            }
+        }
+    }
+
+    /// Takes what a control said at `time` and tells what of it is to be emitted, in the order of
+    /// [`Finding::order`]. Held findings that it did not mention are resolved, unless they are frozen.
+    pub fn apply(&mut self, evaluation: ControlEvaluation, time: StepTime, emit: Emit) -> Vec<DriftedFinding> {
+        let ControlEvaluation { control, findings, frozen, .. } = evaluation;
+        let mentioned: HashSet<Identity> = findings.iter().map(|finding| finding.identity).collect();
+        let mut drifted = Vec::with_capacity(findings.len());
+        for finding in findings {
+            drifted.push(self.take(&control, finding, time));
+        }
+        drifted.extend(self.resolve_missing(&control, &mentioned, &frozen, time));
+        if emit == Emit::Changes {
+            drifted.retain(|row| row.drift != Drift::Unchanged);
+        }
+        drifted.sort_by(order);
+        drifted
+    }
+
+    /// Resolves everything held of controls that `is_known` does not know any more.
+    pub fn retire(&mut self, is_known: impl Fn(&str) -> bool, time: StepTime) -> Vec<DriftedFinding> {
+        let gone: Vec<Arc<str>> = self.held.keys().filter(|control| !is_known(control)).cloned().collect();
+        let none = HashSet::new();
+        let mut resolved = Vec::new();
+        for control in gone {
+            resolved.extend(self.resolve_missing(&control, &none, &Frozen::default(), time));
+        }
+        resolved.sort_by(order);
+        resolved
+    }
+
+    fn take(&mut self, control: &Arc<str>, finding: Finding, time: StepTime) -> DriftedFinding {
+        let held = self.held.entry(Arc::clone(control)).or_default();
+        let before = held.get(&finding.identity);
+        let previous_status = before.map(|before| before.finding.status);
+        let first_seen = before.map_or(time, |before| before.first_seen);
+        let same = before
+            .is_some_and(|before| before.finding.status == finding.status && before.finding.reason == finding.reason);
+        let last_changed = before.filter(|_| same).map_or(time, |before| before.last_changed);
+        let unchanged_entirely = before.is_some_and(|before| before.finding == finding);
+        let row = |drift, first_seen, last_changed, finding| DriftedFinding {
+            finding,
+            drift,
+            first_seen,
+            last_changed,
+            previous_status,
+        };
+        if finding.status == Status::Ok {
+            if previous_status.is_none() {
+                return row(Drift::Unchanged, None, None, finding);
+            }
+            held.remove(&finding.identity);
+            self.touched.insert((Arc::clone(control), finding.identity));
+            return row(Drift::Resolved, Some(first_seen), Some(time), finding);
+        }
+        if !unchanged_entirely {
+            held.insert(finding.identity, Held { finding: finding.clone(), first_seen, last_changed });
+            self.touched.insert((Arc::clone(control), finding.identity));
+        }
+        let drift = match previous_status {
+            None => Drift::New,
+            Some(_) if same => Drift::Unchanged,
+            Some(_) => Drift::Changed,
+        };
+        row(drift, Some(first_seen), Some(last_changed), finding)
+    }
+
+    fn resolve_missing(
+        &mut self,
+        control: &Arc<str>,
+        mentioned: &HashSet<Identity>,
+        frozen: &Frozen,
+        time: StepTime,
+    ) -> Vec<DriftedFinding> {
+        let Some(held) = self.held.get_mut(control) else { return Vec::new() };
+        let is_gone = |identity: &Identity, held: &mut Held| {
+            let finding = &held.finding;
+            !mentioned.contains(identity)
+                && !frozen.covers(&finding.resource, finding.account_id.as_deref(), finding.region.as_deref())
+        };
+        let gone: Vec<(Identity, Held)> = held.extract_if(is_gone).collect();
+        let resolve = |(identity, held): (Identity, Held)| {
+            self.touched.insert((Arc::clone(control), identity));
+            let finding = Finding { status: Status::Ok, reason: "No longer reported.".into(), ..held.finding.clone() };
+            DriftedFinding {
+                finding,
+                drift: Drift::Resolved,
+                first_seen: Some(held.first_seen),
+                last_changed: Some(time),
+                previous_status: Some(held.finding.status),
+            }
+        };
+        let resolved = gone.into_iter().map(resolve).collect();
+        if self.held.get(control).is_some_and(HashMap::is_empty) {
+            self.held.remove(control);
+        }
+        resolved
+    }
+}
+
+fn order(a: &DriftedFinding, b: &DriftedFinding) -> Ordering {
+    a.finding.order(&b.finding)
+}

@@ -1,0 +1,298 @@
+//! `check` as it is planned.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use datafusion::execution::memory_pool::{MemoryPool, UnboundedMemoryPool};
+use tidegate_pipeline::error::Error;
+use tidegate_pipeline::operator::{Operator, OperatorKind, PlanContext, PlannedOperator};
+use tidegate_pipeline::rows::Port;
+use tidegate_pipeline::spec::diagnostic::{Diagnostic, Place};
+use tidegate_pipeline::spec::{Options, Tree};
+use tidegate_pipeline::table::TableDefinition;
+
+use super::evaluate::Evaluator;
+use super::finding::Severity;
+use super::operator::{CheckOperator, Reading};
+use super::options::{CheckOptions, place_of, tree_of};
+use super::pack::{Control, Mode, Pack, PackFiles, PackLibrary, Parameter, ParameterType, Remediation};
+use super::plan::{Overrides, PlanProblems, PlannedPack, Selection};
+use super::rows::finding_schema;
+
+/// The table that queries over events read.
+pub const INPUT: &str = "input";
+
+/// `check`: evaluates controls over tables of inventory, or over events, and emits what changed.
+///
+/// Over tables, a control is evaluated after a step in which a table that it reads has changed; what it
+/// emits does not depend on where other steps are cut. Over events, controls see the rows of one step at a
+/// time as the table `input`, so an aggregate over several rows depends on the cut. A finding over events
+/// that is not ok is held until a later row about the same resource is ok.
+#[derive(Debug)]
+pub struct CheckKind {
+    library: PackLibrary,
+    memory: Arc<dyn MemoryPool>,
+}
+
+impl CheckKind {
+    /// The kind, with these packs and no limit on memory.
+    pub fn new(library: PackLibrary) -> Self {
+        Self { library, memory: Arc::new(UnboundedMemoryPool::default()) }
+    }
+
+    /// Queries take their memory from `memory`.
+    #[must_use]
+    pub fn with_memory(mut self, memory: Arc<dyn MemoryPool>) -> Self {
+        self.memory = memory;
+        self
+    }
+}
+
+impl OperatorKind for CheckKind {
+    fn name(&self) -> &'static str {
+        "check"
+    }
+
+    fn summary(&self) -> &'static str {
+        "Evaluates the controls of a pack, or one query, and emits findings that are new, changed or resolved."
+    }
+
+    fn schema(&self) -> schemars::Schema {
+        schemars::schema_for!(CheckOptions)
+    }
+
+    fn plan(&self, options: &Options, context: &mut PlanContext<'_>) -> Result<PlannedOperator, Vec<Diagnostic>> {
+        let tree = &options.tree;
+        let options: CheckOptions = options.read()?;
+        let place = |name: &str| place_of(tree, name);
+        let (pack, overrides) = match (&options.pack, &options.sql) {
+            (Some(name), None) => (self.named(name, &options, place, context)?, overrides(&options, place)?),
+            (None, Some(sql)) => (inline(sql, &options, context.node, place)?, Overrides::new()),
+            (Some(_), Some(_)) => {
+                let diagnostic = Diagnostic::error(place("sql"), "`check` has both `pack` and `sql`");
+                return Err(vec![diagnostic.with_help("keep one of them")]);
+            }
+            (None, None) => {
+                let diagnostic = Diagnostic::error(tree.place, "`check` has neither `pack` nor `sql`");
+                return Err(vec![diagnostic.with_help("name a pack: `check: {pack: aws}`")]);
+            }
+        };
+        let (definitions, reading) = tables(context);
+        let selection = Selection {
+            controls: options.controls.clone(),
+            except: options.except.clone(),
+            benchmark: options.benchmark.clone(),
+        };
+        let (planned, problems) =
+            PlannedPack::plan(&pack, &definitions, &selection, &overrides, Arc::clone(&self.memory))
+                .map_err(|error| vec![of_error(tree.place, &error)])?;
+        report(&planned, &problems, options.sql.is_some(), &place, context)?;
+        let evaluator = Evaluator::new(planned);
+        let emit = options.emit;
+        let build = move || -> tidegate_pipeline::error::Result<Box<dyn Operator>> {
+            Ok(Box::new(CheckOperator::new(evaluator.clone(), reading.clone(), emit)))
+        };
+        let mut operator = PlannedOperator::new(vec![Port::out(finding_schema())], build);
+        operator.contents = contents(&pack);
+        Ok(operator)
+    }
+}
+
+impl CheckKind {
+    /// The pack that `pack:` names. What is wrong with its files becomes warnings.
+    fn named(
+        &self,
+        name: &str,
+        options: &CheckOptions,
+        place: impl Fn(&str) -> Place,
+        context: &mut PlanContext<'_>,
+    ) -> Result<Pack, Vec<Diagnostic>> {
+        let only_for_sql = [("title", options.title.is_some()), ("severity", options.severity.is_some())];
+        let misplaced: Vec<Diagnostic> = only_for_sql
+            .into_iter()
+            .filter(|(_, given)| *given)
+            .map(|(option, _)| {
+                Diagnostic::error(place(option), format!("`{option}` belongs to `sql`, a pack brings its own"))
+            })
+            .collect();
+        if !misplaced.is_empty() {
+            return Err(misplaced);
+        }
+        let found = self.library.find(name, &context.working_directory);
+        let (pack, problems) = found.map_err(|error| vec![of_error(place("pack"), &error)])?;
+        context.warnings.extend(problems.iter().map(|problem| Diagnostic {
+            severity: tidegate_pipeline::spec::diagnostic::Severity::Warning,
+            ..Diagnostic::from(problem)
+        }));
+        Ok(pack)
+    }
+}
+
+/// The tables that controls may read, and where they come from.
+fn tables(context: &PlanContext<'_>) -> (Vec<TableDefinition>, Reading) {
+    let mut definitions: Vec<TableDefinition> = Vec::new();
+    for definition in context.inputs.iter().flat_map(|input| &input.tables) {
+        if !definitions.iter().any(|known| known.name == definition.name) {
+            definitions.push(definition.clone());
+        }
+    }
+    if !definitions.is_empty() {
+        return (definitions, Reading::Tables);
+    }
+    let input = TableDefinition {
+        name: INPUT.into(),
+        description: "The rows of the step.",
+        schema: Arc::clone(&context.schema),
+        key: Vec::new(),
+        columns: Vec::new(),
+    };
+    (vec![input.clone()], Reading::Events(Arc::new(input)))
+}
+
+/// Turns what planning found into errors and warnings. A broken control of a pack is a warning: it answers
+/// `error` when it is evaluated, and the others go on.
+fn report(
+    planned: &PlannedPack,
+    problems: &PlanProblems,
+    is_inline: bool,
+    place: &impl Fn(&str) -> Place,
+    context: &mut PlanContext<'_>,
+) -> Result<(), Vec<Diagnostic>> {
+    let mut errors = Vec::new();
+    for problem in &problems.options {
+        let mut diagnostic = Diagnostic::error(place(problem.option), &problem.message);
+        diagnostic.help.clone_from(&problem.help);
+        errors.push(diagnostic);
+    }
+    for problem in &problems.queries {
+        let mut diagnostic = Diagnostic::from(problem);
+        if is_inline {
+            // Its place counts inside the query, which stands in the pipeline itself.
+            let sql = place("sql");
+            diagnostic.file = None;
+            diagnostic.place = Place { line: sql.line + diagnostic.place.line.saturating_sub(1), ..sql };
+            errors.push(diagnostic);
+        } else {
+            diagnostic.severity = tidegate_pipeline::spec::diagnostic::Severity::Warning;
+            context.warnings.push(diagnostic);
+        }
+    }
+    if let Some((control, table)) = planned.without_tables.first() {
+        let count = planned.without_tables.len();
+        let message = match count {
+            1 => format!("control `{control}` is left out: there is no table `{table}` among the inputs"),
+            _ => format!(
+                "{count} controls are left out, such as `{control}`: there is no table `{table}` among the inputs"
+            ),
+        };
+        context.warnings.push(Diagnostic::warning(place("pack"), message));
+    }
+    if errors.is_empty() && planned.controls.is_empty() {
+        let diagnostic = Diagnostic::error(place("pack"), "there is no control to evaluate");
+        errors.push(diagnostic.with_help("check `controls`, `except` and the tables of the inputs"));
+    }
+    if errors.is_empty() { Ok(()) } else { Err(errors) }
+}
+
+fn of_error(place: Place, error: &Error) -> Diagnostic {
+    let diagnostic = Diagnostic::error(place, &error.message);
+    match &error.remedy {
+        Some(remedy) => diagnostic.with_help(remedy),
+        None => diagnostic,
+    }
+}
+
+/// `params:` of a pack: control → name → value.
+fn overrides(options: &CheckOptions, place: impl Fn(&str) -> Place) -> Result<Overrides, Vec<Diagnostic>> {
+    let mut overrides = Overrides::new();
+    for (control, values) in &options.params {
+        let serde_json::Value::Object(values) = values else {
+            let message = format!("`params` of `{control}` must be a map of parameters");
+            let help = format!("write `params: {{CONTROL: {{{control}: …}}}}`, or `*` for every control");
+            return Err(vec![Diagnostic::error(place("params"), message).with_help(help)]);
+        };
+        let values = values.iter().map(|(name, value)| (name.clone(), tree_of(value))).collect();
+        overrides.insert(control.clone(), values);
+    }
+    Ok(overrides)
+}
+
+/// A pack of the single control that `sql:` gives.
+fn inline(
+    sql: &str,
+    options: &CheckOptions,
+    node: &str,
+    place: impl Fn(&str) -> Place,
+) -> Result<Pack, Vec<Diagnostic>> {
+    let mut parameters = BTreeMap::new();
+    for (name, value) in &options.params {
+        let value = tree_of(value);
+        let Some(kind) = type_of(&value) else {
+            let message = format!(
+                "the parameter `{name}` must be text, a number, true or false, or a list of texts or whole numbers"
+            );
+            return Err(vec![Diagnostic::error(place("params"), message)]);
+        };
+        let default = kind.read(&value).ok();
+        parameters.insert(name.clone(), Parameter { kind, default, description: String::new() });
+    }
+    let control = Control {
+        id: node.into(),
+        aliases: Vec::new(),
+        title: options.title.as_deref().unwrap_or(node).into(),
+        severity: options.severity.unwrap_or(Severity::Medium),
+        description: String::new(),
+        rationale: String::new(),
+        remediation: Remediation::default(),
+        references: Vec::new(),
+        service: String::new(),
+        resource_type: String::new(),
+        categories: Vec::new(),
+        reads: Vec::new(),
+        parameters,
+        triggers: Vec::new(),
+        handlers: Vec::new(),
+        mode: Mode::Status,
+        sql: sql.to_owned(),
+        sql_file: node.into(),
+        sql_offset: (0, 0),
+        file: node.into(),
+        place: Place::default(),
+    };
+    Ok(Pack {
+        name: node.into(),
+        version: String::new(),
+        title: String::new(),
+        root: node.to_owned(),
+        providers: Vec::new(),
+        tables: Vec::new(),
+        variables: BTreeMap::new(),
+        controls: vec![Arc::new(control)],
+        benchmarks: Vec::new(),
+        tests: Vec::new(),
+        files: PackFiles::default(),
+    })
+}
+
+/// The type of parameter that a value is of.
+fn type_of(value: &Tree) -> Option<ParameterType> {
+    match value {
+        Tree::Integer(_) => Some(ParameterType::Int),
+        Tree::Float(_) => Some(ParameterType::Float),
+        Tree::Text(_) => Some(ParameterType::Text),
+        Tree::Bool(_) => Some(ParameterType::Bool),
+        Tree::List(items) => match items.first().map(|item| &item.value) {
+            Some(Tree::Integer(_)) => Some(ParameterType::Ints),
+            Some(Tree::Text(_)) | None => Some(ParameterType::Texts),
+            Some(_) => None,
+        },
+        Tree::Null | Tree::Map(_) => None,
+    }
+}
+
+/// The texts of a pack that decide what it answers: all but its tests.
+fn contents(pack: &Pack) -> Vec<(String, Arc<[u8]>)> {
+    let tests = format!("{}/tests/", pack.root);
+    let texts = pack.files.iter().filter(|(path, _)| !path.starts_with(&tests));
+    texts.map(|(path, content)| (path.to_owned(), Arc::clone(content))).collect()
+}

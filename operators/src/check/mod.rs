@@ -1,0 +1,26 @@
+//! `check`: evaluates controls over tables, or over events, and tells what changed.
+//!
+//! ```text
+//! pack ──► plan ──────────► evaluate ─────────────► drift ─────────► rows
+//! files    logical plans    findings of a control   new, changed,    what leaves,
+//!                           over tables, at a time  resolved         what is kept
+//! ```
+
+pub mod drift;
+pub mod evaluate;
+pub mod finding;
+mod kind;
+mod operator;
+mod options;
+pub mod pack;
+pub mod plan;
+pub mod report;
+mod rows;
+pub mod testing;
+
+pub use kind::{CheckKind, INPUT};
+pub use options::{CheckOptions, tree_of};
+pub use rows::{finding_rows, finding_schema};
+
+#[cfg(test)]
+pub(crate) mod tests;

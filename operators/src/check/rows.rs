@@ -1,0 +1,229 @@
+//! The rows that `check` emits, and the rows that its state is kept in.
+
+use std::sync::Arc;
+
+use arrow::array::{
+    Array, ArrayRef, AsArray, BooleanArray, FixedSizeBinaryArray, RecordBatch, StringArray, TimestampMillisecondArray,
+};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit, TimestampMillisecondType};
+use tidegate_pipeline::error::{Error, Result};
+use tidegate_pipeline::operator::{SnapshotMode, StateReader, StateWriter};
+use tidegate_pipeline::step::StepTime;
+
+use super::drift::{DriftState, DriftedFinding, Held};
+use super::finding::{Finding, Identity};
+
+/// The part of the state that holds findings which are not ok.
+const FINDINGS: &str = "findings.v1";
+
+/// The columns of the rows that `check` emits. `account_id` and `region` are NULL where the query does not
+/// select them, `first_seen`, `last_changed` and `previous_status` for findings that always were ok.
+pub fn finding_schema() -> SchemaRef {
+    let text = |name: &str, nullable: bool| Field::new(name, DataType::Utf8, nullable);
+    let time = |name: &str| Field::new(name, DataType::Timestamp(TimeUnit::Millisecond, None), true);
+    Arc::new(Schema::new(vec![
+        text("control", false),
+        text("title", false),
+        text("resource", false),
+        text("status", false),
+        text("reason", false),
+        text("severity", false),
+        text("drift", false),
+        text("account_id", true),
+        text("region", true),
+        text("dimensions", false),
+        text("pack", false),
+        time("first_seen"),
+        time("last_changed"),
+        text("previous_status", true),
+    ]))
+}
+
+fn texts<'a, T: 'a>(rows: &'a [T], text: impl Fn(&'a T) -> &'a str) -> ArrayRef {
+    Arc::new(StringArray::from_iter_values(rows.iter().map(text)))
+}
+
+fn optional_texts<'a, T: 'a>(rows: &'a [T], text: impl Fn(&'a T) -> Option<&'a str>) -> ArrayRef {
+    Arc::new(rows.iter().map(text).collect::<StringArray>())
+}
+
+fn times<T>(rows: &[T], time: impl Fn(&T) -> Option<StepTime>) -> ArrayRef {
+    Arc::new(rows.iter().map(|row| time(row).map(|time| time.0)).collect::<TimestampMillisecondArray>())
+}
+
+/// Findings as rows of [`finding_schema`].
+///
+/// # Errors
+/// Never, unless the rows are too many for one batch.
+pub fn finding_rows(rows: &[DriftedFinding]) -> Result<RecordBatch> {
+    let columns: Vec<ArrayRef> = vec![
+        texts(rows, |row| &row.finding.control),
+        texts(rows, |row| &row.finding.title),
+        texts(rows, |row| &row.finding.resource),
+        texts(rows, |row| row.finding.status.word()),
+        texts(rows, |row| &row.finding.reason),
+        texts(rows, |row| row.finding.severity.word()),
+        texts(rows, |row| row.drift.word()),
+        optional_texts(rows, |row| row.finding.account_id.as_deref()),
+        optional_texts(rows, |row| row.finding.region.as_deref()),
+        texts(rows, |row| &row.finding.dimensions),
+        texts(rows, |row| &row.finding.pack),
+        times(rows, |row| row.first_seen),
+        times(rows, |row| row.last_changed),
+        optional_texts(rows, |row| row.previous_status.map(super::finding::Status::word)),
+    ];
+    Ok(RecordBatch::try_new(finding_schema(), columns)?)
+}
+
+/// A change of the state: a finding that is not ok, or the identity of one that is not held any more.
+struct Entry<'a> {
+    control: &'a str,
+    identity: Identity,
+    held: Option<&'a Held>,
+}
+
+impl DriftState {
+    /// Writes what has changed, or everything.
+    ///
+    /// # Errors
+    /// When it is too much for one batch.
+    pub fn snapshot(&mut self, writer: &mut StateWriter) -> Result<()> {
+        let mut entries: Vec<Entry<'_>> = match writer.mode {
+            SnapshotMode::Full => {
+                let all = self.held.iter().flat_map(|(control, held)| {
+                    held.iter().map(|(identity, held)| Entry { control, identity: *identity, held: Some(held) })
+                });
+                all.collect()
+            }
+            SnapshotMode::Changes => {
+                let touched = self.touched.iter().map(|(control, identity)| Entry {
+                    control,
+                    identity: *identity,
+                    held: self.held.get(control).and_then(|held| held.get(identity)),
+                });
+                touched.collect()
+            }
+        };
+        entries.sort_by(|a, b| (a.control, a.identity).cmp(&(b.control, b.identity)));
+        if !entries.is_empty() || writer.mode == SnapshotMode::Full {
+            writer.put(FINDINGS, state_rows(&entries)?);
+        }
+        self.touched.clear();
+        Ok(())
+    }
+
+    /// The state that the snapshots describe.
+    ///
+    /// # Errors
+    /// When they are of a form that this program does not know.
+    pub fn restore(reader: &StateReader) -> Result<Self> {
+        let mut state = Self::default();
+        for (name, batch) in &reader.batches {
+            if name != FINDINGS {
+                return Err(Error::internal(format!("the state of `check` has an unknown part `{name}`"))
+                    .with_remedy("use the program that wrote it, or a newer one"));
+            }
+            read_state(batch, &mut state)?;
+        }
+        Ok(state)
+    }
+}
+
+fn state_schema() -> SchemaRef {
+    let text = |name: &str, nullable: bool| Field::new(name, DataType::Utf8, nullable);
+    let time = |name: &str| Field::new(name, DataType::Timestamp(TimeUnit::Millisecond, None), true);
+    Arc::new(Schema::new(vec![
+        text("control", false),
+        Field::new("identity", DataType::FixedSizeBinary(16), false),
+        Field::new("held", DataType::Boolean, false),
+        text("pack", true),
+        text("title", true),
+        text("resource", true),
+        text("status", true),
+        text("reason", true),
+        text("severity", true),
+        text("account_id", true),
+        text("region", true),
+        text("dimensions", true),
+        time("first_seen"),
+        time("last_changed"),
+    ]))
+}
+
+fn state_rows(entries: &[Entry<'_>]) -> Result<RecordBatch> {
+    let of = |text: for<'f> fn(&'f Finding) -> Option<&'f str>| -> ArrayRef {
+        let values = entries.iter().map(|entry| entry.held.and_then(|held| text(&held.finding)));
+        Arc::new(values.collect::<StringArray>())
+    };
+    let identities: Vec<[u8; 16]> = entries.iter().map(|entry| entry.identity.0.to_be_bytes()).collect();
+    let identities: ArrayRef = if identities.is_empty() {
+        arrow::array::new_empty_array(&DataType::FixedSizeBinary(16))
+    } else {
+        Arc::new(FixedSizeBinaryArray::try_from_iter(identities.iter())?)
+    };
+    let columns: Vec<ArrayRef> = vec![
+        texts(entries, |entry| entry.control),
+        identities,
+        Arc::new(entries.iter().map(|entry| Some(entry.held.is_some())).collect::<BooleanArray>()),
+        of(|finding| Some(&finding.pack)),
+        of(|finding| Some(&finding.title)),
+        of(|finding| Some(&finding.resource)),
+        of(|finding| Some(finding.status.word())),
+        of(|finding| Some(&finding.reason)),
+        of(|finding| Some(finding.severity.word())),
+        of(|finding| finding.account_id.as_deref()),
+        of(|finding| finding.region.as_deref()),
+        of(|finding| Some(&finding.dimensions)),
+        times(entries, |entry| entry.held.map(|held| held.first_seen)),
+        times(entries, |entry| entry.held.map(|held| held.last_changed)),
+    ];
+    Ok(RecordBatch::try_new(state_schema(), columns)?)
+}
+
+fn read_state(batch: &RecordBatch, state: &mut DriftState) -> Result<()> {
+    let damaged = || Error::internal("the state of `check` cannot be understood");
+    if batch.schema().fields() != state_schema().fields() {
+        return Err(damaged());
+    }
+    let column = |position: usize| batch.column(position);
+    let controls = column(0).as_string::<i32>();
+    let identities = column(1).as_fixed_size_binary();
+    let held = column(2).as_boolean();
+    let text = |position: usize, row: usize| -> Option<Arc<str>> {
+        let texts = column(position).as_string::<i32>();
+        texts.is_valid(row).then(|| texts.value(row).into())
+    };
+    let time =
+        |position: usize, row: usize| StepTime(column(position).as_primitive::<TimestampMillisecondType>().value(row));
+    for row in 0..batch.num_rows() {
+        let control: Arc<str> = controls.value(row).into();
+        let bytes: [u8; 16] = identities.value(row).try_into().map_err(|_| damaged())?;
+        let identity = Identity(u128::from_be_bytes(bytes));
+        if !held.value(row) {
+            if let Some(of_control) = state.held.get_mut(&control) {
+                of_control.remove(&identity);
+                if of_control.is_empty() {
+                    state.held.remove(&control);
+                }
+            }
+            continue;
+        }
+        let required = |position: usize| text(position, row).ok_or_else(damaged);
+        let finding = Finding {
+            identity,
+            pack: required(3)?,
+            control: Arc::clone(&control),
+            title: required(4)?,
+            resource: required(5)?,
+            status: required(6)?.parse().map_err(|()| damaged())?,
+            reason: required(7)?,
+            severity: required(8)?.parse().map_err(|()| damaged())?,
+            account_id: text(9, row),
+            region: text(10, row),
+            dimensions: required(11)?,
+        };
+        let held = Held { finding, first_seen: time(12, row), last_changed: time(13, row) };
+        state.held.entry(control).or_default().insert(identity, held);
+    }
+    Ok(())
+}
