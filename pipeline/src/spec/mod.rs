@@ -37,6 +37,35 @@ pub struct Options {
     pub tree: Located<Tree>,
 }
 
+impl Options {
+    /// The options as a value of `T`.
+    ///
+    /// # Errors
+    /// What is wrong with them, with its place.
+    pub fn read<T: serde::de::DeserializeOwned>(&self) -> Result<T, Vec<diagnostic::Diagnostic>> {
+        serde_json::from_value(self.tree.value.to_json())
+            .map_err(|error| vec![diagnostic::Diagnostic::error(self.tree.place, error)])
+    }
+}
+
+impl Tree {
+    /// The tree as JSON, without places.
+    pub fn to_json(&self) -> serde_json::Value {
+        use serde_json::Value;
+        match self {
+            Self::Null => Value::Null,
+            Self::Bool(value) => (*value).into(),
+            Self::Integer(value) => (*value).into(),
+            Self::Float(value) => (*value).into(),
+            Self::Text(text) => text.as_ref().into(),
+            Self::List(items) => items.iter().map(|item| item.value.to_json()).collect(),
+            Self::Map(entries) => {
+                entries.iter().map(|(key, value)| (key.value.to_string(), value.value.to_json())).collect()
+            }
+        }
+    }
+}
+
 /// `NODE` or `NODE.PORT`, as `from:` writes it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PortReference {
