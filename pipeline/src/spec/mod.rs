@@ -82,32 +82,3 @@ pub type Sql = Located<String>;
 
 /// Where nothing has a place (text made by a program).
 pub const NOWHERE: Place = Place { line: 0, column: 0, offset: 0, length: 0 };
-
-impl Options {
-    /// Options that stand in no file.
-    pub fn new(tree: Located<Tree>) -> Self {
-        Self { tree }
-    }
-
-    /// Reads the options of a kind.
-    ///
-    /// # Errors
-    /// What is wrong with them, at the place of the options.
-    pub fn read<T: serde::de::DeserializeOwned>(&self) -> Result<T, Vec<diagnostic::Diagnostic>> {
-        let at = |error: serde_json::Error| vec![diagnostic::Diagnostic::error(self.tree.place, error)];
-        serde_json::from_value(json(&self.tree.value)).map_err(at)
-    }
-}
-
-/// A tree as JSON, without places.
-fn json(tree: &Tree) -> serde_json::Value {
-    match tree {
-        Tree::Null => serde_json::Value::Null,
-        Tree::Bool(value) => (*value).into(),
-        Tree::Integer(number) => (*number).into(),
-        Tree::Float(number) => (*number).into(),
-        Tree::Text(text) => (&**text).into(),
-        Tree::List(items) => items.iter().map(|item| json(item)).collect(),
-        Tree::Map(entries) => entries.iter().map(|(key, value)| (key.to_string(), json(value))).collect(),
-    }
-}

@@ -1,0 +1,3 @@
+//! Sinks: a file or folder each, named as in YAML.
+
+pub mod file;

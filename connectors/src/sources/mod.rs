@@ -1,0 +1,3 @@
+//! Sources: a file or folder each, named as in YAML.
+
+pub mod file;
