@@ -5,11 +5,14 @@
 //! that every kind finds its own errors and all of them are reported in one go.
 
 pub mod diagnostic;
+mod read;
 
 use std::fmt;
 use std::sync::Arc;
 
 use diagnostic::{Located, Place};
+
+pub use read::Duration;
 
 /// A piece of YAML, with places.
 #[derive(Debug, Clone, PartialEq)]
