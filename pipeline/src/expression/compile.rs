@@ -148,7 +148,7 @@ impl Planner {
 }
 
 /// An expression planned for one schema.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Compiled {
     /// With the step's time as a column.
     template: Arc<dyn PhysicalExpr>,

@@ -34,7 +34,7 @@ pub struct Evaluated<T> {
 }
 
 /// Plans by schema, the most recently used first; failures are kept too, so that they cost once.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct PlanCache<P> {
     plans: Vec<(SchemaRef, Result<P, String>)>,
 }

@@ -42,7 +42,7 @@ pub use parse::place_inside;
 pub use projection::Projection;
 
 /// A SQL expression that is ready to be evaluated.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Expression {
     sql: Sql,
     planner: Arc<Planner>,

@@ -21,7 +21,7 @@ use super::resolve::{self, Names, find, unknown_column};
 ///
 /// A column or field keeps its name (a field its last part); everything else needs `AS`. `*` means the
 /// columns that the rows really have, so columns that appear later pass as well.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Projection {
     sql: Sql,
     planner: Arc<Planner>,
@@ -32,14 +32,14 @@ pub struct Projection {
 }
 
 /// The projection of one schema.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Plan {
     output: SchemaRef,
     columns: Vec<Source>,
 }
 
 /// Where a column of the output comes from.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum Source {
     Column(usize),
     Computed(Box<Compiled>),
