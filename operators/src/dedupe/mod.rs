@@ -25,7 +25,9 @@
 //! row leaves early), and a warning is logged: a duplicate may then pass.
 
 mod first;
+mod held;
 mod kept;
+mod last;
 
 use std::sync::Arc;
 
@@ -169,7 +171,11 @@ impl OperatorKind for Dedupe {
         let rows = Rows { node: context.node.into(), keys, time, late: read.late };
         let port = Port { name: OUT.into(), schema: Arc::clone(&context.schema), open: context.open };
         Ok(PlannedOperator::new(vec![port], move || {
-            Ok(Box::new(first::First::new(rows.clone(), limits)))
+            let operator: Box<dyn Operator> = match read.keep {
+                Keep::First => Box::new(first::First::new(rows.clone(), limits)),
+                Keep::Last => Box::new(last::Last::new(rows.clone(), limits)),
+            };
+            Ok(operator)
         }))
     }
 }

@@ -167,12 +167,71 @@ fn block<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
 }
 
+fn last_by_time() -> Options {
+    by_time(&[("keep", Tree::Text("last".into()))])
+}
+
+#[tokio::test]
+async fn the_last_row_leaves_when_its_stretch_of_time_is_over() {
+    let mut bench = Bench::new(&Dedupe, last_by_time(), schema());
+    bench.step(1_000_000, &events(&[("a", 0), ("b", 1), ("a", 9)])).await;
+    assert_eq!(numbers(&bench), [0usize; 0]);
+    bench.step(1_000_000, &events(&[("c", 10)])).await;
+    assert_eq!(numbers(&bench), [2]);
+    bench.step(1_000_000, &events(&[("c", 30)])).await;
+    assert_eq!(bench.emitted(0)[1..], [event("b", 1, 1), event("c", 10, 0)]);
+    bench.end().await;
+    assert_eq!(bench.emitted(0)[3..], [event("c", 30, 0)]);
+}
+
+#[tokio::test]
+async fn an_older_row_does_not_replace_the_held_one() {
+    assert_eq!(surviving(last_by_time(), &[("a", 5), ("a", 8), ("a", 7), ("a", 8)]).await, [3]);
+}
+
+#[tokio::test]
+async fn a_held_row_leaves_at_its_deadline_in_step_time_also_after_a_restart() {
+    let options = map(&[("key", "key"), ("within", "10ms"), ("keep", "last")]);
+    let mut bench = Bench::new(&Dedupe, options, schema());
+    bench.step(100, &events(&[("a", 0), ("b", 0)])).await;
+    bench.step(105, &events(&[("a", 1)])).await;
+    assert_eq!(bench.operator.deadline(), Some(StepTime(110)));
+    let state = bench.snapshot(SnapshotMode::Changes);
+    bench.restart(state);
+    assert_eq!(bench.operator.deadline(), Some(StepTime(110)));
+    bench.tick(109).await;
+    assert_eq!(bench.emitted(0).len(), 0);
+    bench.tick(110).await;
+    assert_eq!(bench.emitted(0), [event("a", 1, 0), event("b", 0, 1)]);
+    assert_eq!(bench.operator.deadline(), None);
+    bench.step(110, &events(&[("a", 2)])).await;
+    bench.end().await;
+    assert_eq!(bench.emitted(0)[2..], [event("a", 2, 0)]);
+}
+
+#[tokio::test]
+async fn at_max_keys_the_oldest_held_row_leaves_early() {
+    let options = by_time(&[("keep", Tree::Text("last".into())), ("max_keys", Tree::Integer(1))]);
+    assert_eq!(surviving(options, &[("a", 0), ("b", 1), ("b", 2), ("a", 3)]).await, [0, 2, 3]);
+}
+
+#[tokio::test]
+async fn held_rows_do_not_keep_their_batches() {
+    let mut bench = Bench::new(&Dedupe, last_by_time(), schema());
+    let many: Vec<(&str, i64)> = (0..5_000).map(|row| ("a", row)).collect();
+    bench.step(1_000_000, &events(&many)).await;
+    let state = bench.snapshot(SnapshotMode::Full);
+    let held: usize = state.iter().filter(|(name, _)| name == "held.v1").map(|(_, batch)| batch.num_rows()).sum();
+    assert_eq!(held, 1);
+}
+
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
     #[test]
     fn what_leaves_follows_from_the_order_of_rows_alone(
         list in prop::collection::vec((0u8..6, 0i64..200), 1..80),
         cuts in prop::collection::vec((any::<prop::sample::Index>(), 0u8..3), 0..6),
-        last in Just(false),
+        last in any::<bool>(),
     ) {
         let text: Vec<String> =
             list.iter().enumerate().map(|(row, (key, ts))| event(&key.to_string(), *ts, row)).collect();
