@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use arrow::array::{BooleanArray, RecordBatch};
-use arrow::compute::kernels::boolean::{not, or};
 use arrow::compute::filter_record_batch;
+use arrow::compute::kernels::boolean::{not, or};
 use async_trait::async_trait;
 use schemars::{Schema, json_schema};
 use tidegate_pipeline::error::Result;
@@ -69,9 +69,8 @@ impl OperatorKind for Route {
                 let message = format!("`{}` cannot name a port: `from: node.port` splits at the dot", name.value);
                 mistakes.push(Diagnostic::error(name.place, message));
             }
-            let planned = options::text(condition, "urgent: \"severity = 'high'\"").and_then(|sql| {
-                Expression::plan_predicate(&sql, &context.schema, context.open, context.warnings)
-            });
+            let planned = options::text(condition, "urgent: \"severity = 'high'\"")
+                .and_then(|sql| Expression::plan_predicate(&sql, &context.schema, context.open, context.warnings));
             match planned {
                 Ok(planned) => conditions.push(planned),
                 Err(mistake) => mistakes.push(mistake),
@@ -122,7 +121,8 @@ impl Operator for ToFirst {
             let gone = or(&matched.values, &mask(rest.num_rows(), matched.bad.iter().map(|bad| bad.row)))?;
             bad.extend(matched.bad.into_iter().map(|bad| BadRow { row: known[bad.row], ..bad }));
             rest = filter_record_batch(&rest, &not(&gone)?)?;
-            numbers = Some(known.into_iter().zip(gone.values().iter()).filter(|(_, gone)| !gone).map(|(n, _)| n).collect());
+            numbers =
+                Some(known.into_iter().zip(gone.values().iter()).filter(|(_, gone)| !gone).map(|(n, _)| n).collect());
         }
         out.emit(PortIndex(self.conditions.len()), rest);
         bad.sort_by_key(|bad| bad.row);
@@ -182,7 +182,8 @@ mod tests {
     #[tokio::test]
     async fn the_first_condition_that_is_true_takes_the_row() {
         let rows = numbers();
-        let mut bench = Bench::new(&Route, map(&[("big", "n > 4"), ("bigger", "n > 8"), ("one", "n = 1")]), rows.schema());
+        let mut bench =
+            Bench::new(&Route, map(&[("big", "n > 4"), ("bigger", "n > 8"), ("one", "n = 1")]), rows.schema());
         bench.step(0, &rows).await;
         assert_eq!(bench.emitted(0), lines(&[r#"{"n":5}"#, r#"{"n":9}"#]));
         assert_eq!(bench.emitted(1), lines(&[]));

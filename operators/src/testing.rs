@@ -139,12 +139,7 @@ impl Bench {
         Self::within(kind, &options, schema, &Surroundings { match_all: true, ..Surroundings::default() })
     }
 
-    pub(crate) fn within(
-        kind: &dyn OperatorKind,
-        options: &Options,
-        schema: SchemaRef,
-        around: &Surroundings,
-    ) -> Self {
+    pub(crate) fn within(kind: &dyn OperatorKind, options: &Options, schema: SchemaRef, around: &Surroundings) -> Self {
         let (planned, _) = plan_in(kind, options, schema, around).unwrap();
         let operator = (planned.build)().unwrap();
         let emitted = vec![Vec::new(); planned.ports.len()];

@@ -223,7 +223,8 @@ impl Operator for Last {
         }
         if !left.is_empty() {
             left.sort_unstable();
-            writer.put(LEFT, RecordBatch::try_from_iter([("key", Arc::new(key_column(left.into_iter())?) as ArrayRef)])?);
+            writer
+                .put(LEFT, RecordBatch::try_from_iter([("key", Arc::new(key_column(left.into_iter())?) as ArrayRef)])?);
         }
         open.sort_unstable_by_key(|(_, window)| window.order);
         let slots: Vec<Slot> = open.iter().map(|(_, window)| window.slot).collect();
@@ -304,10 +305,8 @@ fn held_batch(windows: &[(Key, Window)], rows: RecordBatch) -> Result<RecordBatc
 }
 
 fn clock_batch(clock: Clock, next_order: u64) -> Result<RecordBatch> {
-    let schema = Schema::new(vec![
-        Field::new("newest", DataType::Int64, true),
-        Field::new("order", DataType::UInt64, false),
-    ]);
+    let schema =
+        Schema::new(vec![Field::new("newest", DataType::Int64, true), Field::new("order", DataType::UInt64, false)]);
     let columns: Vec<ArrayRef> =
         vec![Arc::new(Int64Array::from(vec![clock.newest])), Arc::new(UInt64Array::from(vec![next_order]))];
     Ok(RecordBatch::try_new(Arc::new(schema), columns)?)

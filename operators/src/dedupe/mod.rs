@@ -190,7 +190,8 @@ struct Limits {
 
 /// Whether a value of this type says when.
 fn is_time(data_type: &DataType) -> bool {
-    data_type.is_integer() || data_type.is_temporal() && !matches!(data_type, DataType::Time32(_) | DataType::Time64(_))
+    data_type.is_integer()
+        || data_type.is_temporal() && !matches!(data_type, DataType::Time32(_) | DataType::Time64(_))
         || *data_type == DataType::Null
 }
 
@@ -239,7 +240,10 @@ impl Rows {
             bad.extend(evaluated.bad);
             let milliseconds = milliseconds(&evaluated.values)?;
             let missing = (0..rows.num_rows()).filter(|row| milliseconds.is_null(*row));
-            bad.extend(missing.map(|row| BadRow { row, reason: format!("`{}` is NULL: the row has no time", time.sql().value) }));
+            bad.extend(
+                missing
+                    .map(|row| BadRow { row, reason: format!("`{}` is NULL: the row has no time", time.sql().value) }),
+            );
             times = Some(milliseconds);
         }
         if bad.is_empty() {

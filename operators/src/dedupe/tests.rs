@@ -19,12 +19,17 @@ fn schema() -> arrow::datatypes::SchemaRef {
 }
 
 fn by_time(extra: &[(&'static str, Tree)]) -> Options {
-    let base = [("key", Tree::Text("key".into())), ("within", Tree::Text("10ms".into())), ("time", Tree::Text("ts".into()))];
+    let base =
+        [("key", Tree::Text("key".into())), ("within", Tree::Text("10ms".into())), ("time", Tree::Text("ts".into()))];
     entries(base.into_iter().chain(extra.iter().cloned()))
 }
 
 fn numbers(bench: &Bench) -> Vec<usize> {
-    bench.emitted(0).iter().map(|line| line.rsplit(':').next().unwrap().trim_end_matches('}').parse().unwrap()).collect()
+    bench
+        .emitted(0)
+        .iter()
+        .map(|line| line.rsplit(':').next().unwrap().trim_end_matches('}').parse().unwrap())
+        .collect()
 }
 
 async fn surviving(options: Options, list: &[(&str, i64)]) -> Vec<usize> {
@@ -75,7 +80,8 @@ async fn without_a_time_the_time_is_that_of_the_step() {
 #[tokio::test]
 async fn a_key_may_be_several_expressions_and_null_is_a_value() {
     let options = entries([("key", items(&["k", "ts / 100"])), ("within", Tree::Text("1h".into()))]);
-    let rows = rows(&[r#"{"k":"a","ts":1}"#, r#"{"k":"a","ts":99}"#, r#"{"k":"a","ts":100}"#, r#"{"ts":1}"#, r#"{"ts":2}"#]);
+    let rows =
+        rows(&[r#"{"k":"a","ts":1}"#, r#"{"k":"a","ts":99}"#, r#"{"k":"a","ts":100}"#, r#"{"ts":1}"#, r#"{"ts":2}"#]);
     let mut bench = Bench::new(&Dedupe, options, rows.schema());
     bench.step(0, &rows).await;
     assert_eq!(bench.emitted(0), lines(&[r#"{"k":"a","ts":1}"#, r#"{"k":"a","ts":100}"#, r#"{"ts":1}"#]));

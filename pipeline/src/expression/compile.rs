@@ -223,7 +223,9 @@ fn message(error: &DataFusionError) -> String {
     let text = error.find_root().strip_backtrace();
     let text = text.split("\nThis issue was likely caused by").next().unwrap_or_default();
     let mut text = text.trim();
-    for prefix in ["Error during planning: ", "Schema error: ", "Arrow error: ", "Internal error: ", "Execution error: "] {
+    for prefix in
+        ["Error during planning: ", "Schema error: ", "Arrow error: ", "Internal error: ", "Execution error: "]
+    {
         text = text.strip_prefix(prefix).unwrap_or(text);
     }
     text.trim_end_matches('.').to_owned()

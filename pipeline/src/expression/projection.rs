@@ -149,8 +149,8 @@ impl Plan {
         bad.sort_by_key(|bad| bad.row);
         bad.dedup_by_key(|bad| bad.row);
         let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-        let values = RecordBatch::try_new_with_options(Arc::clone(&self.output), columns, &options)
-            .map_err(Error::internal)?;
+        let values =
+            RecordBatch::try_new_with_options(Arc::clone(&self.output), columns, &options).map_err(Error::internal)?;
         if bad.is_empty() {
             return Ok(Evaluated { values, bad });
         }
@@ -212,7 +212,9 @@ fn derived(expression: &Expr) -> Option<Ident> {
         Expr::CompoundFieldAccess { access_chain, .. } => match access_chain.last()? {
             AccessExpr::Dot(Expr::Identifier(ident)) => Some(ident.clone()),
             AccessExpr::Subscript(Subscript::Index { index: Expr::Value(value) }) => match &value.value {
-                Value::SingleQuotedString(text) => Some(Ident { value: text.clone(), quote_style: None, span: value.span }),
+                Value::SingleQuotedString(text) => {
+                    Some(Ident { value: text.clone(), quote_style: None, span: value.span })
+                }
                 _ => None,
             },
             _ => None,

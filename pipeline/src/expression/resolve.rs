@@ -208,8 +208,9 @@ impl Resolver<'_> {
         let place = place_of(self.sql, ident.span);
         let name = ident.value.to_lowercase();
         if function.over.is_some() {
-            return Err(Diagnostic::error(place, format!("`{name} OVER` looks at more than one row"))
-                .with_help("an expression sees one row at a time; queries over tables belong in a control of `check`"));
+            return Err(Diagnostic::error(place, format!("`{name} OVER` looks at more than one row")).with_help(
+                "an expression sees one row at a time; queries over tables belong in a control of `check`",
+            ));
         }
         match self.planner.kind(&name) {
             FunctionKind::Row => Ok(()),

@@ -31,11 +31,8 @@ fn schema() -> SchemaRef {
 
 fn rows() -> RecordBatch {
     let text = |values: [&str; 3]| Arc::new(StringArray::from(values.to_vec())) as ArrayRef;
-    let inner = StructArray::new(
-        vec![Field::new("deepKey", DataType::Utf8, true)].into(),
-        vec![text(["x", "y", "z"])],
-        None,
-    );
+    let inner =
+        StructArray::new(vec![Field::new("deepKey", DataType::Utf8, true)].into(), vec![text(["x", "y", "z"])], None);
     let payload = StructArray::new(
         payload(),
         vec![text(["info", "high", "low"]), Arc::new(Int64Array::from(vec![1, 2, 3])), Arc::new(inner)],
@@ -164,7 +161,8 @@ fn text_that_is_not_sql_is_an_error_where_it_stops_being_so() {
 
 #[test]
 fn what_needs_more_than_the_row_is_refused() {
-    for text in ["count(*) > 1", "sum(cpu) > 1", "row_number() OVER () = 1", "first_value(cpu) OVER (ORDER BY cpu) = 1"] {
+    for text in ["count(*) > 1", "sum(cpu) > 1", "row_number() OVER () = 1", "first_value(cpu) OVER (ORDER BY cpu) = 1"]
+    {
         let error = refused(text);
         assert!(error.message.contains("looks at more than one row"), "{error:?}");
         assert!(error.help.as_deref().unwrap().contains("control of `check`"), "{error:?}");
@@ -191,7 +189,9 @@ fn an_unknown_function_is_an_error_where_it_stands() {
 
 #[test]
 fn types_that_do_not_fit_are_errors() {
-    for text in ["cpu > 'abc'", "host + 1 > 2", "at > 5.5", "upper(cpu, 1) = 'A'", "cpu AND true", "CAST('x' AS INT) = 1"] {
+    for text in
+        ["cpu > 'abc'", "host + 1 > 2", "at > 5.5", "upper(cpu, 1) = 'A'", "cpu AND true", "CAST('x' AS INT) = 1"]
+    {
         let error = refused(text);
         assert_eq!((error.place.line, error.place.column), (7, 20), "{text}");
         assert!(!error.message.is_empty() && !error.message.contains('\n'), "{text}: {error:?}");
@@ -237,11 +237,10 @@ fn projected(text: &str) -> String {
 
 #[test]
 fn a_projection_names_columns_by_their_last_part() {
-    let table = projected("payload.severity, payload.inner.deepKey, resourceid, cpu::text, cpu > 5 AS busy, payload['a-b'] as n");
-    assert_eq!(
-        table.lines().nth(1).unwrap(),
-        "| severity | deepKey | resourceId | cpu | busy | n |"
+    let table = projected(
+        "payload.severity, payload.inner.deepKey, resourceid, cpu::text, cpu > 5 AS busy, payload['a-b'] as n",
     );
+    assert_eq!(table.lines().nth(1).unwrap(), "| severity | deepKey | resourceId | cpu | busy | n |");
 }
 
 #[test]
