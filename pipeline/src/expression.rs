@@ -1,1 +1,0 @@
-//! SQL expressions over rows: planned once per schema, evaluated per batch.
