@@ -14,9 +14,8 @@ pub(crate) fn failed(what: &str, path: &Path, error: &io::Error) -> Error {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
             Error::external(message).with_remedy("make room on this disk, then start again")
         }
-        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
-            Error::user(message).with_remedy("give this user the right to write there, or choose another place with --dir")
-        }
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => Error::user(message)
+            .with_remedy("give this user the right to write there, or choose another place with --dir"),
         _ => Error::external(message),
     }
 }
@@ -42,19 +41,19 @@ pub(crate) fn create_directory(path: &Path) -> Result<()> {
 
 /// Replaces the file at `path` with `bytes`: whoever opens it sees the old contents or the new ones, whole.
 /// The contents are durable before they get the name; the name itself is durable after
-/// [`sync_directory`]. `point` names the crash points.
-pub(crate) fn replace_file(path: &Path, bytes: &[u8], point: &str) -> Result<()> {
-    let temporary = path.with_extension(TEMPORARY);
+/// [`sync_directory`]. Until then they are in the file `temporary`, which nobody else may write. `point` names
+/// the crash points.
+pub(crate) fn replace_file(path: &Path, temporary: &Path, bytes: &[u8], point: &str) -> Result<()> {
     crash::point(&format!("{point}.write"));
-    let mut file = File::create(&temporary).map_err(|error| failed("create", &temporary, &error))?;
+    let mut file = File::create(temporary).map_err(|error| failed("create", temporary, &error))?;
     let (first, second) = bytes.split_at(bytes.len() / 2);
-    file.write_all(first).map_err(|error| failed("write", &temporary, &error))?;
+    file.write_all(first).map_err(|error| failed("write", temporary, &error))?;
     crash::point(&format!("{point}.half"));
-    file.write_all(second).map_err(|error| failed("write", &temporary, &error))?;
+    file.write_all(second).map_err(|error| failed("write", temporary, &error))?;
     crash::point(&format!("{point}.sync"));
-    file.sync_all().map_err(|error| failed("synchronise", &temporary, &error))?;
+    file.sync_all().map_err(|error| failed("synchronise", temporary, &error))?;
     crash::point(&format!("{point}.rename"));
-    fs::rename(&temporary, path).map_err(|error| failed("rename to", path, &error))?;
+    fs::rename(temporary, path).map_err(|error| failed("rename to", path, &error))?;
     crash::point(&format!("{point}.renamed"));
     Ok(())
 }

@@ -66,7 +66,8 @@ mod tests {
     fn a_slice_of_views_or_dictionaries_writes_only_what_it_uses() {
         let texts: Vec<String> = (0..20_000).map(|n| format!("a text that is longer than twelve bytes {n}")).collect();
         let views: ArrayRef = Arc::new(StringViewArray::from_iter_values(&texts));
-        let keys: ArrayRef = Arc::new(texts.iter().map(|text| Some(text.as_str())).collect::<DictionaryArray<Int32Type>>());
+        let keys: ArrayRef =
+            Arc::new(texts.iter().map(|text| Some(text.as_str())).collect::<DictionaryArray<Int32Type>>());
         let nested: ArrayRef = Arc::new(StructArray::from(vec![(
             Arc::new(arrow::datatypes::Field::new("view", DataType::Utf8View, true)),
             Arc::clone(&views),

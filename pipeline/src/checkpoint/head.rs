@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::disk::{failed, replace_file};
+use crate::disk::{TEMPORARY, failed, replace_file};
 use crate::error::{Error, Result};
 use crate::step::ContentHash;
 
@@ -35,7 +35,8 @@ pub(super) fn write(directory: &Path, newest: &CheckpointSummary) -> Result<()> 
     if read(directory).is_ok_and(|present| present.as_ref() == Some(&head)) {
         return Ok(());
     }
-    replace_file(&directory.join(NAME), &to_json(&head)?, "head")
+    let path = directory.join(NAME);
+    replace_file(&path, &path.with_extension(TEMPORARY), &to_json(&head)?, "head")
 }
 
 fn read(directory: &Path) -> Result<Option<Head>> {
@@ -45,7 +46,8 @@ fn read(directory: &Path) -> Result<Option<Head>> {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(failed("read", &path, &error)),
     };
-    let unreadable = |error| Error::external(format!("the file {} is unreadable: {error}", path.display())).never_retry();
+    let unreadable =
+        |error| Error::external(format!("the file {} is unreadable: {error}", path.display())).never_retry();
     serde_json::from_slice(&json).map(Some).map_err(unreadable)
 }
 

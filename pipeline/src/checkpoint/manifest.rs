@@ -169,20 +169,26 @@ impl Manifest {
 
     /// The section that holds it.
     pub(super) fn to_section(&self) -> Result<Section> {
-        let json = serde_json::to_vec(self).map_err(|error| Error::internal(format!("a manifest cannot be encoded: {error}")))?;
+        let json = serde_json::to_vec(self)
+            .map_err(|error| Error::internal(format!("a manifest cannot be encoded: {error}")))?;
         Ok(Section { node: String::new(), name: SECTION.into(), content: Content::Bytes(json) })
     }
 
     /// The manifest in the sections of its segment.
     pub(super) fn from_sections(sections: &[Section]) -> Result<Self> {
-        let Some(Section { content: Content::Bytes(json), .. }) = sections.iter().find(|section| section.name == SECTION) else {
+        let Some(Section { content: Content::Bytes(json), .. }) =
+            sections.iter().find(|section| section.name == SECTION)
+        else {
             return Err(Error::external("the segment holds no manifest that this program knows").never_retry());
         };
         let bad = |error| Error::external(format!("the manifest is unreadable: {error}")).never_retry();
         let head: Head = serde_json::from_slice(json).map_err(bad)?;
         if head.format != FORMAT {
-            return Err(Error::user(format!("the manifest has format {}, this program reads format {FORMAT}", head.format))
-                .with_remedy("a newer program is needed: run the one that wrote it"));
+            return Err(Error::user(format!(
+                "the manifest has format {}, this program reads format {FORMAT}",
+                head.format
+            ))
+            .with_remedy("a newer program is needed: run the one that wrote it"));
         }
         serde_json::from_slice(json).map_err(bad)
     }
@@ -208,7 +214,9 @@ mod schemas {
         serializer.collect_seq(schemas.iter().map(|(version, bytes)| (version, text(bytes))))
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<(SchemaVersion, Vec<u8>)>, D::Error> {
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Vec<(SchemaVersion, Vec<u8>)>, D::Error> {
         let schemas = Vec::<(SchemaVersion, String)>::deserialize(deserializer)?;
         schemas
             .into_iter()

@@ -8,6 +8,8 @@
 //! All calls block.
 
 pub mod compact;
+#[cfg(test)]
+mod crash_tests;
 mod head;
 mod known;
 mod manifest;
@@ -101,13 +103,8 @@ impl CheckpointStore {
     /// When the store or the disk fails.
     pub fn open(directory: &Path, store: Box<dyn Store>) -> Result<Self> {
         let segments = SegmentStore::open(directory)?;
-        let opened = Self {
-            directory: directory.to_owned(),
-            segments,
-            store,
-            known: Mutex::default(),
-            notes: Mutex::default(),
-        };
+        let opened =
+            Self { directory: directory.to_owned(), segments, store, known: Mutex::default(), notes: Mutex::default() };
         let mut listed = opened.listed()?;
         if listed.is_empty() && opened.rebuild()? {
             listed = opened.listed()?;
@@ -142,7 +139,10 @@ impl CheckpointStore {
         marks::put(self.store.as_ref(), &mut batch, &newest.marks)?;
         self.store.apply(&batch)?;
         self.store.flush()?;
-        self.note(format!("the store was empty; checkpoints up to {} were found through the file `head`", newest.number));
+        self.note(format!(
+            "the store was empty; checkpoints up to {} were found through the file `head`",
+            newest.number
+        ));
         Ok(true)
     }
 
@@ -234,7 +234,8 @@ impl CheckpointStore {
         let summary = self.known.lock().summary(number).cloned();
         match summary {
             Some(summary) => Ok(self.manifest(&summary)?),
-            None => Err(Error::user(format!("there is no checkpoint {number}")).with_remedy("`checkpoint list` shows those that there are")),
+            None => Err(Error::user(format!("there is no checkpoint {number}"))
+                .with_remedy("`checkpoint list` shows those that there are")),
         }
     }
 
@@ -309,7 +310,9 @@ impl CheckpointStore {
         }
         let names = manifest.segments();
         if let Some(missing) = names.iter().find(|hash| !self.known.lock().has(hash)) {
-            return Err(Error::internal(format!("checkpoint {number} names the segment {missing}, which is not there")));
+            return Err(Error::internal(format!(
+                "checkpoint {number} names the segment {missing}, which is not there"
+            )));
         }
         let hash = self.write_segment(&[manifest.to_section()?], "manifest")?;
         let summary = manifest.summary(hash);
@@ -417,10 +420,12 @@ impl CheckpointStore {
 }
 
 fn to_json<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>> {
-    serde_json::to_vec(value).map_err(|error| Error::internal(format!("a value of the store cannot be encoded: {error}")))
+    serde_json::to_vec(value)
+        .map_err(|error| Error::internal(format!("a value of the store cannot be encoded: {error}")))
 }
 
 fn from_json<T: DeserializeOwned>(key: &str, json: &[u8]) -> Result<T> {
-    serde_json::from_slice(json)
-        .map_err(|error| Error::external(format!("the value `{key}` of the store is unreadable: {error}")).never_retry())
+    serde_json::from_slice(json).map_err(|error| {
+        Error::external(format!("the value `{key}` of the store is unreadable: {error}")).never_retry()
+    })
 }

@@ -10,6 +10,8 @@ use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use arrow::array::RecordBatch;
 use serde::{Deserialize, Serialize};
@@ -84,6 +86,8 @@ impl From<Unreadable> for Error {
 #[derive(Debug, Clone)]
 pub struct SegmentStore {
     folder: PathBuf,
+    /// How many files were begun: tells those apart that are being written.
+    written: Arc<AtomicU64>,
 }
 
 impl SegmentStore {
@@ -105,7 +109,7 @@ impl SegmentStore {
 
     /// The segments of a pipeline directory that somebody else owns: to be read only.
     pub fn of(directory: &Path) -> Self {
-        Self { folder: directory.join(FOLDER) }
+        Self { folder: directory.join(FOLDER), written: Arc::default() }
     }
 
     /// Writes a segment; durable when this returns. One that is there already is left as it is.
@@ -125,7 +129,10 @@ impl SegmentStore {
         let present = fs::metadata(&path).is_ok_and(|metadata| metadata.len() == bytes.len() as u64)
             && fs::read(&path).is_ok_and(|present| present == bytes);
         if !present {
-            replace_file(&path, &bytes, point)?;
+            // Two threads may write the same contents.
+            let count = self.written.fetch_add(1, Ordering::Relaxed);
+            let temporary = path.with_extension(format!("{count}.{TEMPORARY}"));
+            replace_file(&path, &temporary, &bytes, point)?;
         }
         sync_directory(&self.folder)?;
         Ok(hash)
@@ -281,7 +288,8 @@ fn encode(sections: &[Section]) -> Result<Vec<u8>> {
         let (length, crc) = (body.len() as u64, crc32fast::hash(body));
         index.push(Entry { node: section.node.clone(), name: section.name.clone(), encoding, length, crc });
     }
-    let index = postcard::to_stdvec(&index).map_err(|error| Error::internal(format!("an index cannot be encoded: {error}")))?;
+    let index =
+        postcard::to_stdvec(&index).map_err(|error| Error::internal(format!("an index cannot be encoded: {error}")))?;
     let index_length = u32::try_from(index.len()).map_err(|_| Error::internal("a segment has too many sections"))?;
     let mut bytes = Vec::with_capacity(HEAD + index.len() + bodies.len());
     bytes.extend_from_slice(MAGIC);
@@ -310,8 +318,11 @@ fn read_index(file: &mut File, path: &Path, length: u64) -> Result<(Vec<Entry>, 
     }
     let number = |at: usize| u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
     if number(8) != FORMAT {
-        let message = format!("the segment {} has format {}, this program reads format {FORMAT}", path.display(), number(8));
-        return Err(Unreadable::Other(Error::user(message).with_remedy("a newer program is needed: run the one that wrote it")));
+        let message =
+            format!("the segment {} has format {}, this program reads format {FORMAT}", path.display(), number(8));
+        return Err(Unreadable::Other(
+            Error::user(message).with_remedy("a newer program is needed: run the one that wrote it"),
+        ));
     }
     let start = HEAD as u64 + u64::from(number(12));
     if start > length {
@@ -322,7 +333,8 @@ fn read_index(file: &mut File, path: &Path, length: u64) -> Result<(Vec<Entry>, 
     if head_checksum(&head[..HEAD - 4], &index) != number(HEAD - 4) {
         return Err(damaged(path, "the checksum of its index is wrong"));
     }
-    let entries = postcard::from_bytes(&index).map_err(|error| damaged(path, &format!("its index is unreadable: {error}")))?;
+    let entries =
+        postcard::from_bytes(&index).map_err(|error| damaged(path, &format!("its index is unreadable: {error}")))?;
     Ok((entries, start))
 }
 
@@ -332,7 +344,10 @@ fn read_section(file: &mut File, path: &Path, start: u64, entry: Entry) -> Resul
     let mut body = vec![0; length];
     fill(file, path, &mut body)?;
     if crc32fast::hash(&body) != entry.crc {
-        return Err(damaged(path, &format!("the checksum of section `{}` of node `{}` is wrong", entry.name, entry.node)));
+        return Err(damaged(
+            path,
+            &format!("the checksum of section `{}` of node `{}` is wrong", entry.name, entry.node),
+        ));
     }
     let content = match entry.encoding {
         BATCH => Content::Batch(read_stream(body).map_err(Unreadable::Other)?),
@@ -354,8 +369,6 @@ fn fill(file: &mut File, path: &Path, bytes: &mut [u8]) -> Result<(), Unreadable
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use arrow::array::Int64Array;
 
     use super::*;

@@ -146,7 +146,8 @@ impl Store for SledStore {
 }
 
 /// What to do about a store that is lost: the segments know what it knew.
-const REMEDY: &str = "move this folder away and start again: the list of checkpoints is then rebuilt from the file `head` beside it";
+const REMEDY: &str =
+    "move this folder away and start again: the list of checkpoints is then rebuilt from the file `head` beside it";
 
 fn seal(key: &str, value: &[u8]) -> Vec<u8> {
     let mut sealed = Vec::with_capacity(5 + value.len());

@@ -308,7 +308,8 @@ fn a_reader_begins_again_when_what_it_reads_is_collected() {
 #[test]
 fn checkpoints_in_sled_survive_opening_again() {
     let directory = tempfile::tempdir().unwrap();
-    let open = || CheckpointStore::open(directory.path(), Box::new(SledStore::open(directory.path()).unwrap())).unwrap();
+    let open =
+        || CheckpointStore::open(directory.path(), Box::new(SledStore::open(directory.path()).unwrap())).unwrap();
     let pipeline = Pipeline { directory: tempfile::tempdir().unwrap(), store: Shared::default(), checkpoints: open() };
     pipeline.commit("one");
     pipeline.checkpoints.put_marks(&BTreeMap::from([("rest".to_owned(), mark(12))])).unwrap();

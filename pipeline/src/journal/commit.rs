@@ -138,7 +138,9 @@ impl Committer {
 fn run(shared: &Shared, mut slots: Slots) {
     loop {
         let go_on = shared.wait();
-        if shared.writer.lock().end() > shared.mark() && let Err(error) = shared.synchronise(&mut slots) {
+        if shared.writer.lock().end() > shared.mark()
+            && let Err(error) = shared.synchronise(&mut slots)
+        {
             shared.fail(&error);
             return;
         }

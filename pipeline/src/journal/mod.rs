@@ -35,12 +35,13 @@ use writer::{Rotation, Writer};
 
 pub use reader::{JournalReader, read_directory};
 pub use record::{
-    EngineEvent, InlinePart, Outcome, OutboxEffect, OutboxRecord, OutcomeRecord, Record, StepBody, StepRecord,
+    EngineEvent, InlinePart, OutboxEffect, OutboxRecord, Outcome, OutcomeRecord, Record, StepBody, StepRecord,
     decode_batch, decode_schema, encode_batch, encode_schema,
 };
 
 /// What to do about a damaged journal.
-const DAMAGE_REMEDY: &str = "nothing was changed; restore the pipeline's directory from a copy, or begin anew with `run --fresh`";
+const DAMAGE_REMEDY: &str =
+    "nothing was changed; restore the pipeline's directory from a copy, or begin anew with `run --fresh`";
 
 /// Where the journal is in a pipeline's directory.
 const FOLDER: &str = "journal";
@@ -82,6 +83,12 @@ impl Journal {
     /// When the disk fails, what was durable is damaged, or a newer program is needed.
     pub fn open(directory: &Path, incarnation: Incarnation, shard: Shard) -> Result<(Self, JournalRecovery)> {
         Self::open_with(directory, incarnation, shard, Rotation::default())
+    }
+
+    /// A journal whose files are no longer than a test needs them.
+    #[cfg(test)]
+    pub(crate) fn open_with_files_of(bytes: u64, directory: &Path) -> Result<(Self, JournalRecovery)> {
+        Self::open_with(directory, Incarnation(1), Shard(0), Rotation(bytes))
     }
 
     fn open_with(

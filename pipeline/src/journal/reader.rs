@@ -49,8 +49,11 @@ impl JournalReader {
     ) -> Result<Self> {
         let mut files = VecDeque::from(files);
         if let Some(first) = files.front().filter(|first| from > StepNumber::ZERO && first.first_step > from) {
-            return Err(Error::user(format!("step {from} is no longer in the journal, which begins at step {}", first.first_step))
-                .with_remedy("choose a checkpoint from `checkpoint list` that is not older, or extend `journal.keep`"));
+            return Err(Error::user(format!(
+                "step {from} is no longer in the journal, which begins at step {}",
+                first.first_step
+            ))
+            .with_remedy("choose a checkpoint from `checkpoint list` that is not older, or extend `journal.keep`"));
         }
         while files.get(1).is_some_and(|second| second.first_step <= from) {
             files.pop_front();
@@ -115,14 +118,12 @@ impl JournalReader {
     fn open_next(&mut self) -> Result<bool> {
         let Some(file) = self.files.pop_front() else {
             return match self.follows {
-                Some((position, _)) if position < self.whole => {
-                    Err(Error::external(format!(
-                        "the journal ends at position {}, but {} was durable",
-                        position.0, self.whole.0
-                    ))
-                    .never_retry()
-                    .with_remedy(super::DAMAGE_REMEDY))
-                }
+                Some((position, _)) if position < self.whole => Err(Error::external(format!(
+                    "the journal ends at position {}, but {} was durable",
+                    position.0, self.whole.0
+                ))
+                .never_retry()
+                .with_remedy(super::DAMAGE_REMEDY)),
                 _ => Ok(false),
             };
         };

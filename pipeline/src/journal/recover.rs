@@ -78,9 +78,14 @@ pub(super) fn recover(directory: &Path, incarnation: Incarnation, shard: Shard) 
         None => None,
     };
     if survey.end < survey.mark {
-        return Err(damage(directory, survey.end.0, &format!("it ends at {}, but {} was durable", survey.end.0, survey.mark.0)));
+        return Err(damage(
+            directory,
+            survey.end.0,
+            &format!("it ends at {}, but {} was durable", survey.end.0, survey.mark.0),
+        ));
     }
-    let (last_step, last_time) = survey.last.map_or((StepNumber::ZERO, StepTime::default()), |step| (step.number, step.time));
+    let (last_step, last_time) =
+        survey.last.map_or((StepNumber::ZERO, StepTime::default()), |step| (step.number, step.time));
     let report = JournalRecovery { last_step, last_time, torn };
     Ok(Recovered { files: survey.placed, previous: survey.previous, end: survey.end, report })
 }
@@ -120,7 +125,8 @@ fn survey(files: &[JournalFile], marked: JournalPosition, incarnation: Incarnati
         let index = first + index;
         // The files before the mark were verified when they were written and are again when they are read:
         // only their ends are compared here.
-        let gap = follows && (scanner.head().start != survey.end || (index > first && scanner.head().previous != survey.previous));
+        let gap = follows
+            && (scanner.head().start != survey.end || (index > first && scanner.head().previous != survey.previous));
         if gap {
             let why = "it does not follow the file before it".to_owned();
             survey.broken = Some(Break { file: index, good: 0, at: survey.end, why });
@@ -157,7 +163,12 @@ fn placed(file: &JournalFile, start: JournalPosition, length: u64) -> PlacedFile
 }
 
 /// Takes all good frames of a file.
-fn take_frames(scanner: &mut Scanner, file: usize, incarnation: Incarnation, survey: &mut Survey) -> Result<Option<Break>> {
+fn take_frames(
+    scanner: &mut Scanner,
+    file: usize,
+    incarnation: Incarnation,
+    survey: &mut Survey,
+) -> Result<Option<Break>> {
     loop {
         match scanner.next()? {
             Scanned::End => return Ok(None),

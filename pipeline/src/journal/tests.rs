@@ -66,7 +66,7 @@ async fn crashed(directory: &Path, count: u64, durable: u64) -> Vec<Record> {
     let mut written = Vec::new();
     let mut mark = fs::read(mark_file(directory)).unwrap();
     for number in 1..=count {
-        written.push(step(number, 40));
+        written.push(step(number, 8));
         let position = journal.append(&written[written.len() - 1]).unwrap();
         if number <= durable {
             journal.sync(position).await.unwrap();
@@ -179,7 +179,7 @@ fn assert_detected_or_harmless(directory: &Path, written: &[Record], durable: us
 #[tokio::test]
 async fn every_flipped_byte_and_every_truncation_is_detected_or_harmless() {
     let origin = tempfile::tempdir().unwrap();
-    let written = crashed(origin.path(), 4, 2).await;
+    let written = crashed(origin.path(), 3, 2).await;
     let journal = fs::read(file_of(origin.path(), 1)).unwrap();
     let mark = fs::read(mark_file(origin.path())).unwrap();
     let directory = tempfile::tempdir().unwrap();
@@ -219,7 +219,7 @@ async fn a_tail_of_zeros_or_of_noise_is_cut() {
 }
 
 fn open_rotating(directory: &Path) -> Result<(Journal, JournalRecovery)> {
-    Journal::open_with(directory, INCARNATION, SHARD, Rotation(1_000))
+    Journal::open_with_files_of(1_000, directory)
 }
 
 #[tokio::test]
@@ -300,8 +300,12 @@ async fn an_error_of_the_disk_stays() {
     let directory = tempfile::tempdir().unwrap();
     let (journal, _) = open(directory.path()).unwrap();
     let position = append_and_sync(&journal, &step(1, 10)).await;
+    let buffered = journal.append(&step(2, 10)).unwrap();
     journal.shared.writer.lock().fail(&Error::external("the disk is gone"));
-    assert!(journal.append(&step(2, 10)).unwrap_err().message.contains("the disk is gone"));
+    assert!(journal.sync(buffered).await.unwrap_err().message.contains("the disk is gone"));
+    assert_eq!(journal.durable(), position);
+    assert!(journal.append(&step(3, 10)).unwrap_err().message.contains("the disk is gone"));
+    assert!(journal.read(StepNumber::ZERO).is_err());
     journal.sync(position).await.unwrap();
 }
 
@@ -363,7 +367,8 @@ fn body() -> impl Strategy<Value = StepBody> {
         hash,
         bytes,
     });
-    let part = (any::<u32>(), prop::collection::vec(any::<u8>(), 0..50)).prop_map(|(port, ipc)| InlinePart { port, ipc });
+    let part =
+        (any::<u32>(), prop::collection::vec(any::<u8>(), 0..50)).prop_map(|(port, ipc)| InlinePart { port, ipc });
     let rejected = (text(), text(), text()).prop_map(|(at, why, raw)| Rejected::new(at, why, raw.as_bytes()));
     let event = prop_oneof![
         Just(EngineEvent::Tick),
@@ -383,17 +388,21 @@ fn body() -> impl Strategy<Value = StepBody> {
     prop_oneof![
         (prop::collection::vec(range, 0..4), text())
             .prop_map(|(ranges, at)| StepBody::Reference { ranges, position: Position(at.into()) }),
-        (prop::collection::vec(part, 0..4), prop::collection::vec(rejected, 0..3), text()).prop_map(
-            |(parts, rejected, at)| StepBody::Inline { parts, rejected, position: Position(at.into()) }
-        ),
+        (prop::collection::vec(part, 0..4), prop::collection::vec(rejected, 0..3), text())
+            .prop_map(|(parts, rejected, at)| StepBody::Inline { parts, rejected, position: Position(at.into()) }),
         event.prop_map(StepBody::Engine),
     ]
 }
 
 fn record() -> impl Strategy<Value = Record> {
-    let step = (any::<u64>(), any::<i64>(), prop::option::of(any::<i64>()), body()).prop_map(|(number, time, watermark, body)| {
-        Record::Step(StepRecord { header: StepHeader { time: StepTime(time), watermark, ..header(number % 1_000) }, body })
-    });
+    let step = (any::<u64>(), any::<i64>(), prop::option::of(any::<i64>()), body()).prop_map(
+        |(number, time, watermark, body)| {
+            Record::Step(StepRecord {
+                header: StepHeader { time: StepTime(time), watermark, ..header(number % 1_000) },
+                body,
+            })
+        },
+    );
     let outcome = (text(), any::<u32>(), prop::option::of(text())).prop_map(|(effect, attempts, reason)| {
         Record::Outcome(OutcomeRecord { sink: "page".into(), effect, outcome: Outcome::Dead, attempts, reason })
     });

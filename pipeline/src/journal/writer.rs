@@ -119,11 +119,19 @@ impl Writer {
     }
 
     /// Appends a record whose payload is already encoded.
-    pub(super) fn append(&mut self, record: &Record, payload: &[u8], durable: JournalPosition) -> Result<JournalPosition> {
+    pub(super) fn append(
+        &mut self,
+        record: &Record,
+        payload: &[u8],
+        durable: JournalPosition,
+    ) -> Result<JournalPosition> {
         self.failure()?;
         if payload.len() > MAX_PAYLOAD {
-            return Err(Error::user(format!("a journal record would have {} bytes, the most is {MAX_PAYLOAD}", payload.len()))
-                .with_remedy("let the source hand over smaller batches"));
+            return Err(Error::user(format!(
+                "a journal record would have {} bytes, the most is {MAX_PAYLOAD}",
+                payload.len()
+            ))
+            .with_remedy("let the source hand over smaller batches"));
         }
         let step = match record {
             Record::Step(step) => Some(step.header.number),
@@ -142,7 +150,13 @@ impl Writer {
         Ok(self.end)
     }
 
-    fn write(&mut self, record: &Record, payload: &[u8], step: Option<StepNumber>, durable: JournalPosition) -> Result<()> {
+    fn write(
+        &mut self,
+        record: &Record,
+        payload: &[u8],
+        step: Option<StepNumber>,
+        durable: JournalPosition,
+    ) -> Result<()> {
         crash::point("journal.append");
         // Files begin with a step, so that each tells which steps it can serve.
         let full = step.is_some() && self.files.last().is_some_and(|file| file.length >= self.rotation.0);
@@ -175,7 +189,8 @@ impl Writer {
         self.files.push(PlacedFile { first_step, path, start, length: 0 });
         self.put(&head)?;
         // The chain goes on from the head: its checksum covers the one of the last frame.
-        self.previous = u32::from_le_bytes([head[FILE_HEAD - 4], head[FILE_HEAD - 3], head[FILE_HEAD - 2], head[FILE_HEAD - 1]]);
+        self.previous =
+            u32::from_le_bytes([head[FILE_HEAD - 4], head[FILE_HEAD - 3], head[FILE_HEAD - 2], head[FILE_HEAD - 1]]);
         self.grow(FILE_HEAD);
         Ok(())
     }
@@ -200,6 +215,8 @@ impl Writer {
 
     /// Hands the buffer to the system: readers of the files see it.
     pub(super) fn write_out(&mut self) -> Result<()> {
+        // What was in the buffer when the disk failed is lost: nothing may look whole after it.
+        self.failure()?;
         if self.buffer.is_empty() {
             return Ok(());
         }
@@ -211,7 +228,6 @@ impl Writer {
     }
 
     fn write_through(&mut self, bytes: &[u8]) -> Result<()> {
-        self.failure()?;
         let (Some(mut file), Some(placed)) = (self.active.as_deref(), self.files.last()) else {
             return Err(Error::internal("the journal has no file to write to"));
         };

@@ -9,6 +9,45 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// The environment variable that arms a point, as `NAME:N`; N counts from 1 and may be left out.
 pub const VARIABLE: &str = "TIDEGATE_CRASH_AT";
 
+/// All points, in about the order in which a checkpoint passes them.
+pub const POINTS: &[&str] = &[
+    "journal.append",
+    "journal.rotate",
+    "journal.created",
+    "journal.write",
+    "journal.write.half",
+    "journal.written",
+    "journal.sync",
+    "journal.synced",
+    "journal.marked",
+    "segment.write",
+    "segment.half",
+    "segment.sync",
+    "segment.rename",
+    "segment.renamed",
+    "marks.apply",
+    "marks.applied",
+    "manifest.write",
+    "manifest.half",
+    "manifest.sync",
+    "manifest.rename",
+    "manifest.renamed",
+    "manifest.apply",
+    "manifest.applied",
+    "store.flush",
+    "store.sync",
+    "store.synced",
+    "head.write",
+    "head.half",
+    "head.sync",
+    "head.rename",
+    "head.renamed",
+    "retain.apply",
+    "retain.applied",
+    "retain.remove",
+    "journal.discard",
+];
+
 /// A point that is armed.
 #[derive(Debug)]
 struct Armed {
