@@ -23,8 +23,8 @@ impl Catalog {
 
     /// The source kind of that name or alias.
     pub fn source(&self, name: &str) -> Option<&dyn SourceKind> {
-        let answers = |kind: &&Box<dyn SourceKind>| kind.name() == name || kind.aliases().contains(&name);
-        self.sources.iter().find(answers).map(Box::as_ref)
+        let answers = |kind: &&dyn SourceKind| kind.name() == name || kind.aliases().contains(&name);
+        self.sources.iter().map(Box::as_ref).find(answers)
     }
 
     /// The operator kind of that name.

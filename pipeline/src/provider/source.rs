@@ -78,6 +78,7 @@ pub fn planned_provider_source<P: Provider + ?Sized>(provider: Arc<P>, refresh: 
     let tables = provider.tables();
     PlannedSource {
         delivery: Delivery::Inline,
+        acknowledges: false,
         bounded: refresh.is_none(),
         ports: tables.iter().map(|table| Port::named(Arc::clone(&table.name), change_schema(table))).collect(),
         tables,

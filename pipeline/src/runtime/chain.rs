@@ -101,8 +101,8 @@ impl Chain {
     }
 
     /// Passes on that nothing up to `through` concerns this chain.
-    pub(crate) async fn blank(&self, through: StepNumber) -> Result<()> {
-        for outgoing in self.nodes.iter().flat_map(|node| &node.outgoing) {
+    pub(crate) async fn blank(&mut self, through: StepNumber) -> Result<()> {
+        for outgoing in self.nodes.iter_mut().flat_map(|node| &mut node.outgoing) {
             outgoing.edge.send(Item::Blank(through)).await.map_err(|_| downstream_is_gone())?;
         }
         Ok(())
@@ -201,7 +201,7 @@ impl ChainNode {
 
     /// Sends what the node emitted over its edges; a blank over those that it does not concern.
     async fn send(
-        &self,
+        &mut self,
         header: &Arc<StepHeader>,
         emitted: &[(PortIndex, RecordBatch)],
         event: Option<&Arc<Event>>,

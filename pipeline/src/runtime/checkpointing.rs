@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 use super::clock::wall;
 use super::outbox::PendingEffects;
 use crate::checkpoint::{
-    CheckpointNumber, CheckpointStore, CheckpointSummary, Content, LookupState, Manifest, NodeState, Retention, Section,
+    CheckpointStore, CheckpointSummary, Content, LookupState, Manifest, NodeState, Retention, Section, SectionReference,
     SourceState,
 };
 use crate::error::{Error, Result};
@@ -94,7 +94,6 @@ pub(crate) struct Coordinator {
     pub(crate) requests: mpsc::Receiver<CheckpointRequest>,
     pub(crate) results: mpsc::Sender<CheckpointResult>,
     pub(crate) chains: Chains,
-    pub(crate) newest: Option<CheckpointNumber>,
 }
 
 /// The segments that make up the state of each node, base first, and changes not yet in any.
@@ -185,7 +184,8 @@ impl Coordinator {
         let marks = try_join_all(commits.into_iter().map(|(name, commit)| async move { Ok::<_, Error>((name, commit.await?)) }));
         let marks: BTreeMap<String, Mark> = marks.await?.into_iter().collect();
 
-        let number = CheckpointNumber(self.newest.map_or(1, |newest| newest.0 + 1));
+        let number = self.store.next_number();
+        let parent = self.store.list().pop().map(|newest| newest.number);
         let mut sections = self.chains.sections();
         let effects = self.pending_effects.all();
         if !effects.is_empty() {
@@ -194,13 +194,13 @@ impl Coordinator {
             sections.push(Section { node, name, content: Content::Bytes(bytes) });
         }
         let manifest = Manifest {
-            format: crate::checkpoint::MANIFEST_FORMAT,
+            format: crate::checkpoint::FORMAT,
             number,
             step: request.barrier.step,
             time: request.time,
             incarnation: self.incarnation,
             definition: self.definition.clone(),
-            parent: self.newest,
+            parent,
             sources: request.sources,
             nodes: BTreeMap::new(),
             marks,
@@ -242,7 +242,11 @@ impl Coordinator {
         .await?;
         let segments = self.chains.with(segment.as_ref());
         if effects {
-            manifest.pending_effects = segment;
+            manifest.pending_effects = segment.map(|segment| SectionReference {
+                segment,
+                node: PIPELINE_SECTIONS.to_owned(),
+                name: PENDING_EFFECTS.to_owned(),
+            });
         }
         for (node, chain) in &segments {
             let state = NodeState { segments: chain.clone() };
@@ -251,26 +255,22 @@ impl Coordinator {
                 None => drop(manifest.nodes.insert(node.to_string(), state)),
             }
         }
-        let number = manifest.number;
         let summary = blocking(move || {
             store.put_marks(&manifest.marks)?;
-            let summary = store.commit(manifest)?;
+            store.commit(manifest)?;
             tidy(&store, &journal, retention);
-            Ok(summary)
+            store.list().pop().ok_or_else(|| Error::internal("a committed checkpoint is not listed"))
         })
         .await?;
         self.chains.saved(segments);
-        self.newest = Some(number);
         Ok(summary)
     }
 }
 
 /// Drops what no retained checkpoint needs. A failure is told and tried again at the next checkpoint.
 fn tidy(store: &CheckpointStore, journal: &Journal, retention: Retention) {
-    let result = store.retain(retention).and_then(|_| {
-        let oldest = store.list()?.iter().rev().take(retention.last.max(1)).map(|summary| summary.step).min();
-        oldest.map_or(Ok(0), |step| journal.discard_before(step.next()))
-    });
+    let discarded = |step: StepNumber| journal.discard_before(step.next()).map(drop);
+    let result = store.retain(retention).and_then(|removed| removed.reach.map_or(Ok(()), discarded));
     if let Err(error) = result {
         tracing::warn!(%error, "Old checkpoints could not be removed.");
     }

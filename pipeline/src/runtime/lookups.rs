@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::checkpointing::{PIPELINE_SECTIONS, blocking};
-use crate::checkpoint::{CheckpointStore, Content, Section};
+use crate::checkpoint::{CheckpointStore, Content, NodeState, Section};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Planned};
 use crate::step::ContentHash;
@@ -98,7 +98,7 @@ fn store_contents(store: &CheckpointStore, contents: &[u8]) -> Result<ContentHas
 
 /// The contents that a segment of [`store_contents`] holds.
 pub(crate) fn stored_contents(store: &CheckpointStore, hash: &ContentHash) -> Result<Vec<u8>> {
-    let sections = store.read_state(hash, PIPELINE_SECTIONS)?;
+    let sections = store.read_state(&NodeState { segments: vec![hash.clone()] }, PIPELINE_SECTIONS)?;
     let contents = sections.into_iter().find_map(|section| match section.content {
         Content::Bytes(bytes) if section.name == CONTENTS => Some(bytes),
         _ => None,

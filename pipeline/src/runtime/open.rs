@@ -15,7 +15,7 @@ use super::outbox::{Deliverer, EffectIdentity, Outbox, PendingEffect, PendingEff
 use super::sink_node::{SinkNode, edge_mark};
 use super::status::{NodeStatus, PipelineStatus};
 use super::RunOptions;
-use crate::checkpoint::{CheckpointStore, Content, Manifest, NodeState, OwnerLock, SledStore};
+use crate::checkpoint::{CheckpointStore, Content, Manifest, NodeState, OwnerLock, Section, SledStore};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Node, NodeIndex, Planned};
 use crate::journal::Journal;
@@ -23,7 +23,7 @@ use crate::journal::record::Record;
 use crate::operator::{InputIndex, Operator, Output, StateReader};
 use crate::sink::{Mark, Sink, SinkContext};
 use crate::source::SourceContext;
-use crate::step::{ENGINE, Incarnation, SchemaVersion, Shard, StepHeader, StepNumber, StepTime, Unit};
+use crate::step::{ContentHash, ENGINE, Incarnation, SchemaVersion, Shard, StepHeader, StepNumber, StepTime, Unit};
 use crate::table::{SharedTables, TableSet, Tables};
 
 /// A pipeline that owns its directory and stands at its newest checkpoint.
@@ -34,6 +34,8 @@ pub struct Pipeline {
     pub(super) journal: Journal,
     pub(super) manifest: Option<Manifest>,
     pub(super) incarnation: Incarnation,
+    /// The segment that holds the definition.
+    pub(super) definition: ContentHash,
     pub(super) clock: Clock,
     pub(super) status: Arc<PipelineStatus>,
     pub(super) tables: HashMap<Arc<str>, (Tables, SharedTables)>,
@@ -60,16 +62,14 @@ impl Pipeline {
             let owner = OwnerLock::acquire(&directory)?;
             let sled = SledStore::open(&directory.join("store"))?;
             let store = CheckpointStore::open(&directory, Box::new(sled))?;
-            let (journal, recovery) = Journal::open(&directory.join("journal"), Incarnation(1), Shard(0))?;
+            let (journal, recovery) = Journal::open(&directory, Incarnation(1), Shard(0))?;
             Ok((owner, Arc::new(store), journal, recovery))
         })
         .await?;
-        if let Some(torn) = &recovery.torn {
-            tracing::warn!(torn, "The end of the journal was torn by a crash and has been cut; nothing durable is lost.");
-        }
         let manifest = store.latest()?;
         let incarnation = manifest.as_ref().map_or(Incarnation(1), |manifest| manifest.incarnation);
-        check_definition(&graph, &store, manifest.as_ref(), &journal)?;
+        let definition = definition(&graph, &store).await?;
+        check_definition(&graph, &definition, manifest.as_ref(), &journal)?;
         let last_time = manifest.as_ref().map_or(StepTime(0), |manifest| manifest.time).max(recovery.last_time);
         let clock = Clock::start(last_time, options.accept_clock)?;
         let statuses = graph.nodes.iter().map(|node| {
@@ -83,6 +83,7 @@ impl Pipeline {
             journal,
             manifest,
             incarnation,
+            definition,
             clock,
             status,
             tables: HashMap::new(),
@@ -132,11 +133,9 @@ impl Pipeline {
 
     fn read_state(&self, node: &str, state: &NodeState) -> Result<StateReader> {
         let mut batches = Vec::new();
-        for segment in &state.segments {
-            for section in self.store.read_state(segment, node)? {
-                if let Content::Batch(batch) = section.content {
-                    batches.push((section.name, batch));
-                }
+        for section in self.store.read_state(state, node)? {
+            if let Content::Batch(batch) = section.content {
+                batches.push((section.name, batch));
             }
         }
         Ok(StateReader { batches })
@@ -145,8 +144,9 @@ impl Pipeline {
     /// Effects that were intended and are neither done nor dead; and the marks that the outbox implies.
     fn restore_outbox(&mut self) -> Result<BTreeMap<String, StepNumber>> {
         let identity = self.identity();
-        if let Some(segment) = self.manifest.as_ref().and_then(|manifest| manifest.pending_effects.clone()) {
-            for section in self.store.read_state(&segment, PIPELINE_SECTIONS)? {
+        if let Some(reference) = self.manifest.as_ref().and_then(|manifest| manifest.pending_effects.clone()) {
+            let state = NodeState { segments: vec![reference.segment] };
+            for section in self.store.read_state(&state, PIPELINE_SECTIONS)? {
                 if let (Content::Bytes(bytes), PENDING_EFFECTS) = (&section.content, section.name.as_str()) {
                     let effects: Vec<PendingEffect> = postcard::from_bytes(bytes).map_err(Error::external)?;
                     effects.into_iter().for_each(|effect| self.pending.add(effect));
@@ -288,25 +288,36 @@ impl Pipeline {
 
 /// A pipeline goes on only as what it was: its journal means something only under the definition that it was
 /// recorded with.
-fn check_definition(graph: &Graph, store: &CheckpointStore, manifest: Option<&Manifest>, journal: &Journal) -> Result<()> {
+fn check_definition(graph: &Graph, now: &ContentHash, manifest: Option<&Manifest>, journal: &Journal) -> Result<()> {
     let recorded = match manifest {
         Some(manifest) => Some(manifest.definition.clone()),
         None => recorded_definition(journal)?,
     };
-    let Some(recorded) = recorded.filter(|recorded| *recorded != graph.definition.hash) else { return Ok(()) };
-    let _ = store;
+    let Some(recorded) = recorded.filter(|recorded| recorded != now) else { return Ok(()) };
     let name = &graph.spec.name.value;
-    let message = format!("pipeline `{name}` has been changed since it last ran (definition {} then, {} now)", short(&recorded), short(&graph.definition.hash));
+    let message = format!("pipeline `{name}` has been changed since it last ran (definition {} then, {} now)", short(&recorded), short(now));
     let remedy = "`--fresh` begins anew and drops its state; to try the change on recorded input, give it another `name:`";
     Err(Error::user(message).with_remedy(remedy).at_place(&graph.file))
 }
 
-fn short(hash: &crate::step::ContentHash) -> &str {
+/// Stores the definition as a segment: its hash is the definition's name in journal and manifests.
+async fn definition(graph: &Graph, store: &Arc<CheckpointStore>) -> Result<ContentHash> {
+    let section = |(name, bytes): &(String, Arc<[u8]>)| Section {
+        node: PIPELINE_SECTIONS.to_owned(),
+        name: name.clone(),
+        content: Content::Bytes(bytes.to_vec()),
+    };
+    let sections: Vec<Section> = graph.definition.parts.iter().map(section).collect();
+    let store = Arc::clone(store);
+    blocking(move || store.write_state(&sections)).await
+}
+
+fn short(hash: &ContentHash) -> &str {
     hash.0.get(..12).unwrap_or(&hash.0)
 }
 
 /// The definition that a journal without any checkpoint begins with.
-fn recorded_definition(journal: &Journal) -> Result<Option<crate::step::ContentHash>> {
+fn recorded_definition(journal: &Journal) -> Result<Option<ContentHash>> {
     use crate::journal::record::{EngineEvent, StepBody};
     for record in journal.read(StepNumber(1))? {
         if let Record::Step(step) = record?.1 {

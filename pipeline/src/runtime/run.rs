@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::assembly::{Assembly, assemble};
 use super::chain::DOWNSTREAM_STOPPED;
-use super::checkpointing::{Chains, Coordinator, PIPELINE_SECTIONS};
+use super::checkpointing::{Chains, Coordinator};
 use super::clock::StepTimes;
 use super::edge::EdgeCapacity;
 use super::feeder::{Backlog, Feeder};
@@ -19,7 +19,7 @@ use super::replay::RereadSources;
 use super::sequencer::{Progress, Sequencer, SequencerEnd, SequencerSettings};
 use super::source_slot::SourceSlot;
 use super::source_task::SourceTask;
-use crate::checkpoint::{Content, Retention, Section, SourceState};
+use crate::checkpoint::{Retention, SourceState};
 use crate::error::{Error, Result};
 use crate::graph::{NodeIndex, Planned};
 use crate::journal::record::EngineEvent;
@@ -71,7 +71,7 @@ impl Pipeline {
         let coordinator = Coordinator {
             store: Arc::clone(&self.store),
             journal: self.journal.clone(),
-            definition: self.graph.definition.hash.clone(),
+            definition: self.definition.clone(),
             incarnation: self.incarnation,
             retention: retention(self.graph.spec.checkpoint.keep),
             pending_effects: self.pending.clone(),
@@ -80,7 +80,6 @@ impl Pipeline {
             requests,
             results: results_sender,
             chains: self.manifest.as_ref().map(Chains::of).unwrap_or_default(),
-            newest: self.manifest.as_ref().map(|manifest| manifest.number),
         };
         let (feed, inbox) = mpsc::unbounded_channel();
         let (lookup_sender, lookup_changes) = mpsc::channel(16);
@@ -247,20 +246,7 @@ impl Pipeline {
     /// are new.
     async fn begin(&self, sequencer: &mut Sequencer) -> Result<()> {
         if sequencer.progress.step == StepNumber::ZERO {
-            let sections: Vec<Section> = self
-                .graph
-                .definition
-                .parts
-                .iter()
-                .map(|(name, bytes)| Section {
-                    node: PIPELINE_SECTIONS.to_owned(),
-                    name: name.clone(),
-                    content: Content::Bytes(bytes.to_vec()),
-                })
-                .collect();
-            let store = Arc::clone(&self.store);
-            super::checkpointing::blocking(move || store.write_state(&sections)).await?;
-            let hash = self.graph.definition.hash.clone();
+            let hash = self.definition.clone();
             sequencer.engine_step(EngineEvent::Definition { hash }, None)?;
         }
         for file in watched_files(&self.graph) {
@@ -316,7 +302,7 @@ impl Pipeline {
 }
 
 fn retention(keep: Keep) -> Retention {
-    Retention { last: keep.last as usize, hourly: keep.hourly as usize, daily: keep.daily as usize }
+    Retention { last: keep.last, hourly: keep.hourly, daily: keep.daily }
 }
 
 /// Ends some time after the pipeline was told to stop.

@@ -2,8 +2,7 @@
 
 use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
-use tokio::sync::OwnedSemaphorePermit;
-use tokio_stream::wrappers::ReceiverStream;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
 use crate::error::Result;
 use crate::rows::{PortIndex, Rejected};
@@ -49,9 +48,9 @@ impl Joined {
     }
 
     /// Joins what waits in the queue, as long as it fits. Gives back the first message that does not.
-    pub(super) fn fill(&mut self, queue: &mut ReceiverStream<FromSource>) -> Option<FromSource> {
+    pub(super) fn fill(&mut self, queue: &mut mpsc::Receiver<FromSource>) -> Option<FromSource> {
         while self.unit == Unit::Rows && self.row_count < MOST_ROWS {
-            match queue.as_mut().try_recv().ok()? {
+            match queue.try_recv().ok()? {
                 FromSource::Arrival(arrival, permit) if self.takes(&arrival) => self.add(*arrival, permit),
                 other => return Some(other),
             }

@@ -122,17 +122,7 @@ impl SourceSlot {
     /// Maintains the source's tables; gives them back when a scope has ended.
     fn apply(&mut self, unit: &Unit, rows: &[(PortIndex, RecordBatch)]) -> Result<Option<TableSet>> {
         let Some(tables) = &mut self.tables else { return Ok(None) };
-        match unit {
-            Unit::Rows => {}
-            Unit::Begin(scope) => tables.begin(scope)?,
-            Unit::Page(scope) => {
-                for (_, batch) in rows {
-                    tables.page(scope, batch)?;
-                }
-            }
-            Unit::End(scope, outcome) => return tables.end(scope, outcome.clone()).map(Some),
-        }
-        Ok(None)
+        tables.apply(unit, rows.iter().map(|(_, batch)| batch))
     }
 
     /// Rejected input as rows of the `errors` port.
