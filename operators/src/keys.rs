@@ -55,6 +55,11 @@ pub(crate) struct Keys {
     pub(crate) nulls: Vec<bool>,
 }
 
+/// Whether values of this type can be a part of a key.
+pub(crate) fn comparable(data_type: &DataType) -> bool {
+    RowConverter::supports_fields(&[SortField::new(data_type.clone())])
+}
+
 /// The keys of rows whose key columns are `columns`, each `length` long.
 ///
 /// # Errors

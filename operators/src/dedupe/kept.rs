@@ -23,6 +23,15 @@ const BUCKETS: i64 = 64;
 /// From how many noted changes on the note is cleaned, where no snapshot takes it.
 const LONG_NOTE: usize = 1 << 20;
 
+/// A change of what is kept.
+#[derive(Debug, Clone, Copy)]
+struct Change {
+    key: Key,
+    time: i64,
+    /// False: forgotten before its time.
+    kept: bool,
+}
+
 /// The time at which each key was last kept.
 ///
 /// A key whose time is `within` or more before the clock counts as absent. When it is really removed is a
@@ -35,8 +44,10 @@ pub(super) struct Kept {
     times: HashTable<(Key, i64)>,
     /// Keys by time, in buckets; an entry counts only if `times` has the same time for the key.
     index: BTreeMap<i64, BinaryHeap<Reverse<(i64, Key)>>>,
-    /// What has changed since the last snapshot, in order; `None`: forgotten before its time.
-    changes: Vec<(Key, Option<i64>)>,
+    /// What has changed since the last snapshot, in order.
+    changes: Vec<Change>,
+    /// At how many changes those that no longer matter are dropped, where no snapshot takes them.
+    long: usize,
     /// How many keys have been forgotten before their time.
     pub(super) forgotten: u64,
 }
@@ -49,6 +60,7 @@ impl Kept {
             times: HashTable::new(),
             index: BTreeMap::new(),
             changes: Vec::new(),
+            long: LONG_NOTE,
             forgotten: 0,
         }
     }
@@ -71,7 +83,7 @@ impl Kept {
             }
         }
         self.index.entry(self.bucket(time)).or_default().push(Reverse((time, key)));
-        self.note(key, Some(time));
+        self.note(Change { key, time, kept: true });
         true
     }
 
@@ -99,7 +111,7 @@ impl Kept {
             };
             if self.remove(key, time) && self.clock.age(time) < self.limits.within {
                 self.forgotten += 1;
-                self.note(key, None);
+                self.note(Change { key, time, kept: false });
             }
         }
     }
@@ -115,12 +127,13 @@ impl Kept {
         }
     }
 
-    fn note(&mut self, key: Key, time: Option<i64>) {
-        self.changes.push((key, time));
-        if self.changes.len() >= LONG_NOTE && self.changes.len() > 4 * self.times.len() {
+    fn note(&mut self, change: Change) {
+        self.changes.push(change);
+        if self.changes.len() >= self.long {
             let (clock, within) = (self.clock, self.limits.within);
-            // Expired keys count as absent after a restart as well: only the others need to be told.
-            self.changes.retain(|(_, time)| time.is_none_or(|time| clock.age(time) < within));
+            // A restored key that has expired counts as absent: only the others need to be told.
+            self.changes.retain(|change| clock.age(change.time) < within);
+            self.long = LONG_NOTE.max(2 * self.changes.len());
         }
     }
 
@@ -137,13 +150,17 @@ impl Kept {
         let (clock, within) = (self.clock, self.limits.within);
         let lives = |time: i64| clock.age(time) < within;
         let changes = std::mem::take(&mut self.changes);
+        self.long = LONG_NOTE;
         let entries: Vec<(Key, Option<i64>)> = match writer.mode {
             SnapshotMode::Full => {
                 let mut all: Vec<_> = self.times.iter().filter(|(_, time)| lives(*time)).copied().collect();
                 all.sort_unstable_by_key(|(key, time)| (*time, *key));
                 all.into_iter().map(|(key, time)| (key, Some(time))).collect()
             }
-            SnapshotMode::Changes => changes.into_iter().filter(|(_, time)| time.is_none_or(lives)).collect(),
+            SnapshotMode::Changes => {
+                let live = changes.into_iter().filter(|change| lives(change.time));
+                live.map(|change| (change.key, change.kept.then_some(change.time))).collect()
+            }
         };
         if !entries.is_empty() {
             writer.put(KEPT, entries_batch(&entries)?);

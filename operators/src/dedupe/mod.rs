@@ -32,7 +32,7 @@ mod last;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch};
-use arrow::compute::{cast, filter, filter_record_batch};
+use arrow::compute::{can_cast_types, cast, filter, filter_record_batch};
 use arrow::datatypes::{DataType, Int64Type, TimeUnit};
 use schemars::{JsonSchema, Schema, schema_for};
 use serde::Deserialize;
@@ -44,7 +44,7 @@ use tidegate_pipeline::spec::diagnostic::Diagnostic;
 use tidegate_pipeline::spec::{Duration, Options, Sql};
 use tidegate_pipeline::step::{StepHeader, StepTime};
 
-use crate::keys::{Key, keys};
+use crate::keys::{Key, comparable, keys};
 use crate::{options, rejection};
 
 /// How far ahead of its step's time a row may be and still move the newest event time: an hour, in ms.
@@ -155,6 +155,10 @@ impl OperatorKind for Dedupe {
             let help = format!("convert it: `to_timestamp({})`", time.sql().value);
             mistakes.push(Diagnostic::error(time.sql().place, message).with_help(help));
         }
+        let unfit = keys.iter().filter(|key| !comparable(key.data_type()));
+        mistakes.extend(
+            unfit.map(|key| Diagnostic::error(key.sql().place, format!("a key cannot be {}", key.data_type()))),
+        );
         let within = i64::try_from(read.within.0.as_millis()).unwrap_or(i64::MAX);
         if within == 0 {
             let place = options::place(options, "within");
@@ -305,10 +309,11 @@ impl Clock {
 
 /// A column of times in ms; NULL where the type has no times.
 fn milliseconds(values: &ArrayRef) -> Result<Int64Array> {
+    let timestamp = DataType::Timestamp(TimeUnit::Millisecond, None);
     let values = match values.data_type() {
-        integer if integer.is_integer() => cast(values, &DataType::Int64)?,
-        DataType::Null => return Ok(Int64Array::new_null(values.len())),
-        _ => cast(&cast(values, &DataType::Timestamp(TimeUnit::Millisecond, None))?, &DataType::Int64)?,
+        number if number.is_numeric() => cast(values, &DataType::Int64)?,
+        other if can_cast_types(other, &timestamp) => cast(&cast(values, &timestamp)?, &DataType::Int64)?,
+        _ => return Ok(Int64Array::new_null(values.len())),
     };
     Ok(values.as_primitive::<Int64Type>().clone())
 }

@@ -115,6 +115,16 @@ async fn at_max_keys_the_oldest_key_is_forgotten_also_across_a_restart() {
 }
 
 #[tokio::test]
+async fn a_time_that_turns_into_another_type_rejects_rows_and_stops_nothing() {
+    let mut bench = Bench::new(&Dedupe, by_time(&[]), schema());
+    let out = bench.step(1_000_000, &rows(&[r#"{"key":"a","ts":"x"}"#, r#"{"key":"b","ts":"1970-01-01"}"#])).await;
+    assert_eq!(out.rejected.iter().map(|(row, _)| *row).collect::<Vec<_>>(), [0]);
+    let out = bench.step(1_000_000, &rows(&[r#"{"key":"c","ts":{"a":1}}"#])).await;
+    assert_eq!(out.rejected.len(), 1);
+    assert!(bench.step(1_000_000, &rows(&[r#"{"key":"d","ts":1.5}"#])).await.rejected.is_empty());
+}
+
+#[tokio::test]
 async fn a_snapshot_holds_only_what_has_changed() {
     let mut bench = Bench::new(&Dedupe, by_time(&[]), schema());
     let kept = |batches: Vec<(String, RecordBatch)>| -> usize {

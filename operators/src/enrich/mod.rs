@@ -25,6 +25,7 @@ mod join;
 use std::path::Path;
 use std::sync::Arc;
 
+use arrow::compute::can_cast_types;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use schemars::{JsonSchema, schema_for};
 use serde::Deserialize;
@@ -35,6 +36,7 @@ use tidegate_pipeline::rows::{OUT, Port};
 use tidegate_pipeline::spec::diagnostic::{Diagnostic, Located};
 use tidegate_pipeline::spec::{Options, PortReference, Sql, Tree};
 
+use crate::keys::comparable;
 use crate::options;
 
 pub use file::Format;
@@ -130,13 +132,18 @@ impl OperatorKind for Enrich {
         let mut mistakes = Vec::new();
         let mut keys = Vec::new();
         for pair in &pairs {
-            if table.schema.field_with_name(&pair.table.value).is_err() {
-                mistakes.push(table.unknown(&pair.table));
+            let key = match Expression::plan(&pair.row, &context.schema, context.open, context.warnings) {
+                Ok(key) => key,
+                Err(mistake) => {
+                    mistakes.push(mistake);
+                    continue;
+                }
+            };
+            match table.schema.field_with_name(&pair.table.value) {
+                Ok(field) => mistakes.extend(unequal(field, &pair.table, &key)),
+                Err(_) => mistakes.push(table.unknown(&pair.table)),
             }
-            match Expression::plan(&pair.row, &context.schema, context.open, context.warnings) {
-                Ok(key) => keys.push(key),
-                Err(mistake) => mistakes.push(mistake),
-            }
+            keys.push(key);
         }
         let columns = match &read.columns {
             Some(_) => options::texts(options, "columns"),
@@ -202,6 +209,15 @@ fn pairs(options: &Options) -> Result<Vec<Pair>, Vec<Diagnostic>> {
         true => Err(vec![Diagnostic::error(options::place(options, "on"), "`on` is empty: rows and table never meet")]),
         false => Ok(pairs),
     }
+}
+
+/// What is wrong with comparing a column of the table with the row's side, if anything.
+fn unequal(field: &Field, name: &Sql, key: &Expression) -> Option<Diagnostic> {
+    let (of_table, of_row) = (field.data_type(), key.data_type());
+    let fits = *of_row == DataType::Null || can_cast_types(of_table, of_row) && comparable(of_row);
+    let message =
+        || format!("`{}` of the table is {of_table}, `{}` of the rows is {of_row}", name.value, key.sql().value);
+    (!fits).then(|| Diagnostic::error(name.place, message()).with_help("meet by a text or a number"))
 }
 
 /// The table as planning sees it.

@@ -187,7 +187,10 @@ fn mistakes_are_found_when_planning() {
     assert_eq!(column.help.as_deref(), Some("did you mean `owner`?"));
 
     let both = first(&entries([("table", text("owners.csv")), ("on", items(&["idd"]))]));
-    assert_eq!(both.message, "the table has no column `idd`");
+    assert_eq!(both.message, "there is no column `idd` here");
+    let nested = rows(&[r#"{"id":{"a":1}}"#]).schema();
+    let unequal = mistakes(&options("owners.csv", &[]), nested, &around).remove(0);
+    assert!(unequal.message.starts_with("`id` of the table is Utf8, `id` of the rows is Struct"), "{unequal:?}");
 
     assert_eq!(first(&entries([("on", text("id"))])).message, "`enrich` needs either `table` or `node`");
     assert!(first(&options("owners", &[])).message.contains("does not tell the format"));
