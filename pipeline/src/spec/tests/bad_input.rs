@@ -331,9 +331,9 @@ fn long_lists_of_names_are_cut() {
 
 #[test]
 fn a_file_full_of_errors_is_answered_with_some_of_them() {
-    let aliases: String = (0..100_000).map(|number| format!("- *a{number}\n")).collect();
+    let aliases: String = (0..5_000).map(|number| format!("- *a{number}\n")).collect();
     assert!(refused(&aliases).lines().count() <= 100);
-    let nodes: String = (0..100_000).map(|number| format!("  n{number}: {{from: x, filtr: y}}\n")).collect();
+    let nodes: String = (0..5_000).map(|number| format!("  n{number}: {{from: x, filtr: y}}\n")).collect();
     let lines = refused(&format!("version: 1\nsources: {{a: {{range: {{}}}}}}\noperators:\n{nodes}")).lines().count();
     assert!((100..300).contains(&lines), "{lines}");
 }
