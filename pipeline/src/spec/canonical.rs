@@ -18,7 +18,8 @@ impl PipelineSpec {
         for (key, nodes) in [("sources", &self.sources), ("operators", &self.operators), ("sinks", &self.sinks)] {
             let mut nodes: Vec<&NodeSpec> = nodes.iter().collect();
             nodes.sort_by(|a, b| a.name.value.cmp(&b.name.value));
-            let nodes: Map<String, Value> = nodes.into_iter().map(|node| (node.name.to_string(), definition(node))).collect();
+            let nodes: Map<String, Value> =
+                nodes.into_iter().map(|node| (node.name.to_string(), definition(node))).collect();
             document[key] = Value::Object(nodes);
         }
         document.to_string()
@@ -36,7 +37,7 @@ fn definition(node: &NodeSpec) -> Value {
     if node.on_end != OnEnd::default() {
         definition.insert("on_end".into(), json!(node.on_end));
     }
-    if node.match_all == Some(true) {
+    if node.match_all {
         definition.insert("match".into(), "all".into());
     }
     definition.insert(node.kind.to_string(), value(&node.options.tree, &node.options));

@@ -6,6 +6,9 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+/// How many findings about one file are collected: nobody reads more, and hostile files could have millions.
+pub const FINDINGS: usize = 100;
+
 /// A place in a text file. Lines and columns count characters from 1; `offset` and `length` are bytes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize)]
 pub struct Place {

@@ -1,14 +1,18 @@
 //! A pipeline file → [`PipelineSpec`], with everything that is wrong in one go.
 
-use std::collections::HashMap;
+use std::cmp::Reverse;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 
-use serde::de::DeserializeOwned;
+use serde::Deserialize;
 
-use super::diagnostic::{Diagnostic, Located, Place, Severity};
+use super::diagnostic::{Diagnostic, FINDINGS, Located, Place, Severity};
 use super::node::NodeReader;
-use super::pipeline::{NodeSpec, PipelineSpec, Section, VERSION};
+use super::pipeline::{
+    CheckpointSettings, JournalSettings, Limits, NodeSpec, PipelineSpec, RestartSettings, Section, StopSettings,
+    VERSION,
+};
 use super::variables::as_written;
 use super::{Options, Tree, Variables, parse};
 use crate::step::ENGINE;
@@ -45,9 +49,32 @@ pub struct Loaded {
 }
 
 const KEYS: [&str; 11] = [
-    "version", "name", "description", "checkpoint", "limits", "journal", "restart", "stop", "sources", "operators",
+    "version",
+    "name",
+    "description",
+    "checkpoint",
+    "limits",
+    "journal",
+    "restart",
+    "stop",
+    "sources",
+    "operators",
     "sinks",
 ];
+
+const SETTINGS: [&str; 6] = ["description", "checkpoint", "limits", "journal", "restart", "stop"];
+
+/// What the file says of the pipeline as a whole.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Settings {
+    description: Option<String>,
+    checkpoint: Option<CheckpointSettings>,
+    limits: Option<Limits>,
+    journal: Option<JournalSettings>,
+    restart: Option<RestartSettings>,
+    stop: Option<StopSettings>,
+}
 
 /// Reads a pipeline file. `file` is its path, which gives the pipeline its name where the text does not.
 ///
@@ -72,7 +99,7 @@ pub fn load(text: &str, file: &str, variables: &Variables, kinds: &KnownKinds) -
     let mut loader = Loader { source: text.into(), kinds, found: Vec::new(), declared: Vec::new() };
     let spec = loader.pipeline(&entries, root.place, file);
     loader.check(&spec);
-    loader.found.sort_by_key(|diagnostic| (diagnostic.place.offset, diagnostic.severity));
+    loader.found.sort_by_key(|diagnostic| (diagnostic.place.offset, Reverse(diagnostic.severity)));
     if loader.found.iter().any(|diagnostic| diagnostic.severity == Severity::Error) {
         return Err(loader.found);
     }
@@ -91,22 +118,22 @@ struct Loader<'a> {
 
 impl Loader<'_> {
     fn pipeline(&mut self, entries: &[Entry], root: Place, file: &str) -> PipelineSpec {
-        for (key, _) in entries {
-            if !KEYS.contains(&key.as_ref()) && !key.starts_with("x-") {
-                let unknown = Diagnostic::error(key.place, format!("unknown key `{}`", key.value));
-                self.found.push(unknown.with_expected(key, KEYS));
-            }
+        let unknown = entries.iter().filter(|(key, _)| !KEYS.contains(&key.as_ref()) && !key.starts_with("x-"));
+        for (key, _) in unknown.take(FINDINGS) {
+            let unknown = Diagnostic::error(key.place, format!("unknown key `{}`", key.value));
+            self.found.push(unknown.with_expected(key, KEYS));
         }
         let get = |name: &str| entries.iter().find(|(key, _)| *key.value == *name).map(|(_, value)| value);
         self.version(get("version"), root);
+        let settings = self.settings(entries, root);
         PipelineSpec {
             name: self.name(get("name"), file),
-            description: self.settings(get("description")),
-            checkpoint: self.settings(get("checkpoint")),
-            limits: self.settings(get("limits")),
-            journal: self.settings(get("journal")),
-            restart: self.settings(get("restart")),
-            stop: self.settings(get("stop")),
+            description: settings.description,
+            checkpoint: settings.checkpoint.unwrap_or_default(),
+            limits: settings.limits.unwrap_or_default(),
+            journal: settings.journal.unwrap_or_default(),
+            restart: settings.restart.unwrap_or_default(),
+            stop: settings.stop.unwrap_or_default(),
             sources: self.section(Section::Source, get("sources")),
             operators: self.section(Section::Operator, get("operators")),
             sinks: self.section(Section::Sink, get("sinks")),
@@ -136,7 +163,8 @@ impl Loader<'_> {
                 Located::new(Arc::clone(name), *place)
             }
             Some(other) => {
-                self.found.push(Diagnostic::error(other.place, "`name` wants text").with_help("put the name in quotes"));
+                self.found
+                    .push(Diagnostic::error(other.place, "`name` wants text").with_help("put the name in quotes"));
                 Located::new("pipeline".into(), other.place)
             }
             None => {
@@ -149,11 +177,12 @@ impl Loader<'_> {
         }
     }
 
-    fn settings<T: DeserializeOwned + Default>(&mut self, value: Option<&Located<Tree>>) -> T {
-        let Some(value) = value else { return T::default() };
-        Options::in_source(value.clone(), Arc::clone(&self.source)).read().unwrap_or_else(|errors| {
+    fn settings(&mut self, entries: &[Entry], root: Place) -> Settings {
+        let entries = entries.iter().filter(|(key, _)| SETTINGS.contains(&key.as_ref())).cloned().collect();
+        let tree = Located::new(Tree::Map(entries), root);
+        Options::in_source(tree, Arc::clone(&self.source)).read().unwrap_or_else(|errors| {
             self.found.extend(errors);
-            T::default()
+            Settings::default()
         })
     }
 
@@ -167,11 +196,13 @@ impl Loader<'_> {
         };
         match value.map(|value| (&value.value, value.place)) {
             None | Some((Tree::Null, _)) => Vec::new(),
-            Some((Tree::Map(entries), _)) => {
-                entries.iter().filter_map(|(name, node)| reader.node(name, node)).collect()
-            }
+            Some((Tree::Map(entries), _)) => entries
+                .iter()
+                .map_while(|(name, node)| reader.unless_hopeless(|reader| reader.node(name, node)))
+                .flatten()
+                .collect(),
             Some((Tree::List(items), _)) if section == Section::Source => {
-                items.iter().filter_map(|item| reader.listed(item)).collect()
+                items.iter().map_while(|item| reader.unless_hopeless(|reader| reader.listed(item))).flatten().collect()
             }
             Some((_, place)) => {
                 let message = format!("`{}` wants a map of nodes by name", section.key());
@@ -205,7 +236,8 @@ impl Loader<'_> {
             }
             if let Some(line) = first.get(name.as_ref()) {
                 let message = format!("a second node is named `{}`", name.value);
-                self.found.push(Diagnostic::error(place, message).with_help(format!("the first one is in line {line}")));
+                self.found
+                    .push(Diagnostic::error(place, message).with_help(format!("the first one is in line {line}")));
             } else {
                 first.insert(name, place.line);
             }
@@ -213,12 +245,11 @@ impl Loader<'_> {
     }
 
     fn check_references(&mut self, spec: &PipelineSpec) {
-        for from in spec.nodes().flat_map(|node| &node.from) {
-            if self.declared.iter().any(|(name, _)| name.value == from.node) {
-                continue;
-            }
+        let names: HashSet<&str> = self.declared.iter().map(|(name, _)| name.as_ref()).collect();
+        let unknown = spec.nodes().flat_map(|node| &node.from).filter(|from| !names.contains(&*from.node));
+        for from in unknown.take(FINDINGS) {
             let readable = self.declared.iter().filter(|(_, section)| *section != Section::Sink);
-            let names = readable.map(|(name, _)| name.to_string());
+            let names = readable.map(|(name, _)| name.to_string()).take(FINDINGS);
             let written = as_written(&self.source, from.place).unwrap_or(&from.node);
             let message = format!("there is no node `{written}`");
             self.found.push(Diagnostic::error(from.place, message).with_expected(&from.node, names));

@@ -1,6 +1,6 @@
 //! YAML → validated spec, with the place of everything in it.
 //!
-//! [`load`] reads the text into a [`Tree`] that knows the place of each value, then into a
+//! [`load()`] reads the text into a [`Tree`] that knows the place of each value, then into a
 //! [`PipelineSpec`]. The options of a node stay a tree until its kind reads them with [`Options::read`], so
 //! that every kind finds its own errors and all of them are reported in one go.
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 
 use super::containers::OneOrMany;
-use super::diagnostic::{Diagnostic, Located, Place};
+use super::diagnostic::{Diagnostic, FINDINGS, Located, Place};
 use super::load::KnownKinds;
 use super::pipeline::{NodeSpec, OnEnd, OnError, Section};
 use super::variables::as_written;
@@ -30,7 +30,7 @@ pub(super) fn common_keys(section: Section) -> &'static [&'static str] {
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Common {
-    from: OneOrMany<Located<String>>,
+    from: Option<OneOrMany<Located<String>>>,
     r#match: Option<Match>,
     was: Option<Located<Arc<str>>>,
     on_error: OnError,
@@ -68,7 +68,11 @@ impl NodeReader<'_> {
             Tree::Map(entries) => self.entries(name, entries, node.place),
             _ => {
                 let message = format!("the node `{}` wants a map with its kind{}", name.value, self.and_from());
-                let help = format!("write `{}: {{{}KIND: OPTIONS}}`", name.value, if self.has_from() { "from: NODE, " } else { "" });
+                let help = format!(
+                    "write `{}: {{{}KIND: OPTIONS}}`",
+                    name.value,
+                    if self.has_from() { "from: NODE, " } else { "" }
+                );
                 self.error(Diagnostic::error(node.place, message).with_help(help))
             }
         }
@@ -102,6 +106,11 @@ impl NodeReader<'_> {
         self.entries(&name, &rest, item.place)
     }
 
+    /// Reads on, unless so much is wrong already that more would help nobody.
+    pub(super) fn unless_hopeless<T>(&mut self, read: impl FnOnce(&mut Self) -> T) -> Option<T> {
+        (self.found.len() < FINDINGS).then(|| read(self))
+    }
+
     fn error<T>(&mut self, diagnostic: Diagnostic) -> Option<T> {
         self.found.push(diagnostic);
         None
@@ -132,7 +141,8 @@ impl NodeReader<'_> {
         let common = Tree::Map(common.into_iter().cloned().collect());
         let common = Options::in_source(Located::new(common, place), Arc::clone(&self.source)).read::<Common>();
         let common = common.map_err(|errors| self.found.extend(errors)).ok();
-        let from = common.as_ref().and_then(|common| self.from(name, entries, &common.from));
+        let from =
+            common.as_ref().and_then(|common| self.from(name, entries, common.from.as_deref().unwrap_or_default()));
         let (kind, options) = kind?;
         let (common, from) = (common?, from?);
         if let Some((key, _)) = entries.iter().find(|(key, _)| &*key.value == "match")
@@ -150,7 +160,7 @@ impl NodeReader<'_> {
             on_error: common.on_error,
             description: common.description,
             on_end: common.on_end,
-            match_all: common.r#match.map(|answer| answer == Match::All),
+            match_all: common.r#match == Some(Match::All),
             place,
         })
     }
@@ -208,7 +218,8 @@ impl NodeReader<'_> {
         for (key, _) in keys {
             let unknown = || Diagnostic::error(key.place, format!("unknown key `{}`", key.value));
             let diagnostic = self.misplaced(key);
-            let diagnostic = diagnostic.unwrap_or_else(|| unknown().with_expected(key, common_keys(self.section).to_vec()));
+            let diagnostic =
+                diagnostic.unwrap_or_else(|| unknown().with_expected(key, common_keys(self.section).to_vec()));
             self.found.push(diagnostic);
         }
     }
@@ -216,9 +227,15 @@ impl NodeReader<'_> {
     /// A key that has its place elsewhere.
     fn misplaced(&self, key: &Located<Arc<str>>) -> Option<Diagnostic> {
         let elsewhere = |section: &Section| *section != self.section;
-        if let Some(section) = Section::ALL.into_iter().filter(elsewhere).find(|section| self.kinds.of(*section).iter().any(|kind| **kind == *key.value)) {
+        if let Some(section) = Section::ALL
+            .into_iter()
+            .filter(elsewhere)
+            .find(|section| self.kinds.of(*section).iter().any(|kind| **kind == *key.value))
+        {
             let message = format!("`{}` is a kind of {section}, not of {}", key.value, self.section);
-            return Some(Diagnostic::error(key.place, message).with_help(format!("put the node under `{}:`", section.key())));
+            return Some(
+                Diagnostic::error(key.place, message).with_help(format!("put the node under `{}:`", section.key())),
+            );
         }
         let message = match &*key.value {
             "from" => "a source reads from no other node",
@@ -238,7 +255,9 @@ impl NodeReader<'_> {
         if from.is_empty() && self.has_from() {
             let place = entries.iter().find(|(key, _)| &*key.value == "from").map_or(name.place, |(key, _)| key.place);
             let message = format!("the node `{}` has no `from`", name.value);
-            return self.error(Diagnostic::error(place, message).with_help("say what it reads: `from: NODE` or `from: NODE.PORT`"));
+            return self.error(
+                Diagnostic::error(place, message).with_help("say what it reads: `from: NODE` or `from: NODE.PORT`"),
+            );
         }
         let mut seen = HashSet::new();
         let mut references = Vec::new();

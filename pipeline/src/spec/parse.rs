@@ -1,11 +1,12 @@
 //! Text → [`Tree`]: YAML 1.2, one document, with the place of every value.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use granit_parser::{Event, Options as ParserOptions, Parser, ScalarStyle, Span, StrInput, Tag};
 
-use super::diagnostic::{Diagnostic, Located, Place};
+use super::diagnostic::{Diagnostic, FINDINGS, Located, Place};
 use super::variables::{Variables, substitute};
 use super::{Tree, scalar, syntax};
 
@@ -95,8 +96,7 @@ impl<'t> Builder<'t> {
 
     fn document(&mut self) -> Result<Located<Tree>, Stopped> {
         let mut root = None;
-        loop {
-            let Some((event, span)) = self.next()? else { break };
+        while let Some((event, span)) = self.next()? {
             match event {
                 Event::StreamStart | Event::DocumentEnd => {}
                 Event::StreamEnd => break,
@@ -131,6 +131,12 @@ impl<'t> Builder<'t> {
         Err(Stopped)
     }
 
+    /// Notes what is wrong and goes on, unless there is too much of it.
+    fn report(&mut self, diagnostic: Diagnostic) -> Result<(), Stopped> {
+        self.found.push(diagnostic);
+        if self.found.len() < FINDINGS { Ok(()) } else { Err(Stopped) }
+    }
+
     fn place(&self, span: &Span) -> Place {
         let range = span.byte_range().unwrap_or_default();
         let start = &span.start;
@@ -157,19 +163,19 @@ impl<'t> Builder<'t> {
         let (tree, anchor) = match event {
             Event::Scalar(text, style, anchor, tag) => {
                 self.spend(1 + text.len() / 64, place)?;
-                (self.scalar(&text, style, tag.as_deref(), place), anchor)
+                (self.scalar(&text, style, tag.as_deref(), place)?, anchor)
             }
             Event::SequenceStart(_, anchor, tag) => {
-                self.check_tag(tag.as_deref(), "seq", place);
+                self.check_tag(tag.as_deref(), "seq", place)?;
                 (self.nested(place, Self::list)?, anchor)
             }
             Event::MappingStart(_, anchor, tag) => {
-                self.check_tag(tag.as_deref(), "map", place);
+                self.check_tag(tag.as_deref(), "map", place)?;
                 (self.nested(place, Self::map)?, anchor)
             }
             Event::Alias(id) => return self.alias(id, place),
             Event::UnresolvedAlias(name) => {
-                self.unknown_anchor(&name, place);
+                self.unknown_anchor(&name, place)?;
                 (Located::new(Tree::Null, place), 0)
             }
             _ => return self.stop(Diagnostic::error(place, "this is not YAML: a value was expected")),
@@ -218,41 +224,47 @@ impl<'t> Builder<'t> {
         Ok(tree)
     }
 
-    fn unknown_anchor(&mut self, name: &str, place: Place) {
+    fn unknown_anchor(&mut self, name: &str, place: Place) -> Result<(), Stopped> {
         let diagnostic = Diagnostic::error(place, format!("`*{name}` repeats an anchor that the file does not have"));
         let names = self.anchor_names.iter().cloned();
         let mut diagnostic = diagnostic.with_expected(name, names);
         diagnostic.help.get_or_insert_with(|| "text that begins with `*` needs quotes".into());
-        self.found.push(diagnostic);
+        diagnostic.expected.truncate(FINDINGS);
+        self.report(diagnostic)
     }
 
-    fn check_tag(&mut self, tag: Option<&Tag>, wanted: &str, place: Place) {
-        if let Some(tag) = tag.filter(|tag| !tag.is_yaml_core_schema_tag(wanted)) {
-            let message = format!("the tag `{}` means nothing here", tag.original());
-            self.found.push(Diagnostic::error(place, message).with_help("remove the tag"));
-        }
+    fn check_tag(&mut self, tag: Option<&Tag>, wanted: &str, place: Place) -> Result<(), Stopped> {
+        let Some(tag) = tag.filter(|tag| !tag.is_yaml_core_schema_tag(wanted)) else { return Ok(()) };
+        let message = format!("the tag `{}` means nothing here", tag.original());
+        self.report(Diagnostic::error(place, message).with_help("remove the tag"))
     }
 
-    fn scalar(&mut self, text: &str, style: ScalarStyle, tag: Option<&Tag>, place: Place) -> Located<Tree> {
-        let mut text = std::borrow::Cow::Borrowed(text);
+    fn scalar(
+        &mut self,
+        text: &str,
+        style: ScalarStyle,
+        tag: Option<&Tag>,
+        place: Place,
+    ) -> Result<Located<Tree>, Stopped> {
+        let mut text = Cow::Borrowed(text);
         if matches!(style, ScalarStyle::Plain | ScalarStyle::DoubleQuoted) {
             match substitute(&text, self.variables) {
                 Ok(None) => {}
                 Ok(Some(replaced)) => text = replaced.into(),
-                Err(bad) => self.found.push(Diagnostic::error(place, bad.message).with_help(bad.help)),
+                Err(bad) => self.report(Diagnostic::error(place, bad.message).with_help(bad.help))?,
             }
         }
         let as_text = tag.is_some_and(|tag| tag.is_yaml_core_schema_tag("str") || tag.original() == "!");
         let typed = tag.and_then(Tag::core_suffix).is_some_and(|name| ["int", "float", "bool", "null"].contains(&name));
         if !as_text && !typed {
-            self.check_tag(tag, "str", place);
+            self.check_tag(tag, "str", place)?;
         }
         let tree = match style {
             ScalarStyle::Plain if !as_text => scalar::plain(&text),
             _ if typed => scalar::plain(&text),
             _ => Tree::Text(text.as_ref().into()),
         };
-        Located::new(tree, place)
+        Ok(Located::new(tree, place))
     }
 
     fn list(&mut self, start: Place) -> Result<Located<Tree>, Stopped> {
@@ -293,7 +305,9 @@ impl<'t> Builder<'t> {
                 value.place = key.place;
             }
             let outcome = if merge { entries.merge(value) } else { entries.put(key, value) };
-            self.found.extend(outcome.err());
+            if let Err(diagnostic) = outcome {
+                self.report(diagnostic)?;
+            }
         }
         Err(Stopped)
     }
@@ -310,7 +324,7 @@ impl<'t> Builder<'t> {
         if let Tree::Text(text) = node.value {
             return Ok(Some(Located::new(text, place)));
         }
-        self.found.push(Diagnostic::error(place, "a key must be a piece of text"));
+        self.report(Diagnostic::error(place, "a key must be a piece of text"))?;
         Ok(None)
     }
 }

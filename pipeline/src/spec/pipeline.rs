@@ -132,8 +132,8 @@ pub struct NodeSpec {
     pub description: Option<String>,
     /// For sources: what happens when it ends.
     pub on_end: OnEnd,
-    /// For `route`: the `match:` beside it, `true` for `all`; `None` where it is absent.
-    pub match_all: Option<bool>,
+    /// For `route`: whether `match: all` stands beside it.
+    pub match_all: bool,
     /// Where it stands.
     pub place: Place,
 }

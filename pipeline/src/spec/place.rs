@@ -96,7 +96,9 @@ impl Decoded {
             if !trimmed.is_empty() || index + 1 == count {
                 let join = if breaks == 1 { " ".to_owned() } else { "\n".repeat(breaks.max(1) - 1) };
                 join.chars().for_each(|character| decoded.push(character, shift + start + skipped));
-                trimmed.char_indices().for_each(|(at, character)| decoded.push(character, shift + start + skipped + at));
+                trimmed
+                    .char_indices()
+                    .for_each(|(at, character)| decoded.push(character, shift + start + skipped + at));
                 breaks = 0;
             }
             start += line.len() + 1;

@@ -82,10 +82,12 @@ impl Document {
     /// Moves a schema's own definitions into the document's; what is left refers to them there.
     fn hoist(&mut self, owner: &str, schema: Schema) -> Value {
         let mut schema = schema.to_value();
+        close(&mut schema);
         let Some(object) = schema.as_object_mut() else { return schema };
         object.remove("$schema");
         let Some(Value::Object(definitions)) = object.remove("$defs") else { return schema };
-        let taken = |name: &str, definition: &Value| self.definitions.get(name).is_some_and(|other| other != definition);
+        let taken =
+            |name: &str, definition: &Value| self.definitions.get(name).is_some_and(|other| other != definition);
         let conflict = definitions.iter().any(|(name, definition)| taken(name, definition));
         let rename = |name: &str| if conflict { format!("{owner}_{name}") } else { name.to_owned() };
         for (name, mut definition) in definitions.clone() {
@@ -141,12 +143,29 @@ impl Document {
                 "description": "What the node reads: NODE (all its data ports) or NODE.PORT, or a list of them.",
                 "anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1, "uniqueItems": true}],
             }),
-            "match" => json!({"enum": ["first", "all"], "description": "Whether a row goes to the first port that matches, or to all."}),
-            "was" => json!({"type": ["string", "null"], "description": "The name that the node had before: its state moves along."}),
+            "match" => {
+                json!({"enum": ["first", "all"], "description": "Whether a row goes to the first port that matches, or to all."})
+            }
+            "was" => {
+                json!({"type": ["string", "null"], "description": "The name that the node had before: its state moves along."})
+            }
             "on_error" => self.of::<OnError>(),
             "on_end" => self.of::<OnEnd>(),
             _ => json!({"type": ["string", "null"], "description": "What the node is for."}),
         }
+    }
+}
+
+/// Reading options refuses keys that their type does not know; so does the schema.
+fn close(schema: &mut Value) {
+    if let Value::Object(object) = schema {
+        let open = ["additionalProperties", "unevaluatedProperties", "allOf", "anyOf", "oneOf"];
+        if object.get("properties").is_some_and(Value::is_object) && !open.iter().any(|key| object.contains_key(*key)) {
+            object.insert("additionalProperties".into(), false.into());
+        }
+        object.values_mut().for_each(close);
+    } else if let Value::Array(items) = schema {
+        items.iter_mut().for_each(close);
     }
 }
 

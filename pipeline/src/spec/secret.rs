@@ -90,6 +90,7 @@ impl<'de> Visitor<'de> for SecretVisitor {
         match (written.env, written.file) {
             (Some(name), None) => Ok(Secret(Reference::Env(name))),
             (None, Some(path)) => Ok(Secret(Reference::File(path))),
+            (None, None) => Err(de::Error::missing_field("env")),
             _ => Err(de::Error::custom("a secret is either `{env: NAME}` or `{file: PATH}`")),
         }
     }

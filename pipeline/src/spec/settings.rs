@@ -122,7 +122,8 @@ impl<'de> Deserialize<'de> for Keep {
             }
 
             fn visit_i64<E: de::Error>(self, number: i64) -> Result<Keep, E> {
-                let last = u32::try_from(number).map_err(|_| E::custom(format!("{number} checkpoints cannot be kept")))?;
+                let last =
+                    u32::try_from(number).map_err(|_| E::custom(format!("{number} checkpoints cannot be kept")))?;
                 checked(Keep { last, ..Keep::default() })
             }
 
@@ -167,11 +168,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self {
-            memory: ByteSize::mebibytes(2048),
-            lookup: ByteSize::mebibytes(256),
-            edge: EdgeLimits::default(),
-        }
+        Self { memory: ByteSize::mebibytes(2048), lookup: ByteSize::mebibytes(256), edge: EdgeLimits::default() }
     }
 }
 

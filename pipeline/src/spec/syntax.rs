@@ -46,7 +46,8 @@ fn explain(kind: &ErrorKind, text: &str, offset: usize) -> (String, Option<Strin
     match kind {
         ErrorKind::ExpectedFlowMappingSeparator | ErrorKind::ExpectedFlowSequenceSeparator => {
             let variable = before.ends_with('$');
-            let help = if variable { "inside `{…}` and `[…]` a `${…}` needs quotes" } else { "separate entries by `,`" };
+            let help =
+                if variable { "inside `{…}` and `[…]` a `${…}` needs quotes" } else { "separate entries by `,`" };
             ("the entry does not end where it should".into(), Some(help.into()))
         }
         ErrorKind::MappingValueNotAllowed => ("a `:` stands where no key can be".into(), quote),

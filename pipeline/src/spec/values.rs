@@ -31,13 +31,18 @@ impl FromStr for Duration {
     fn from_str(text: &str) -> Result<Self, String> {
         let (number, unit) = split_unit(text);
         if unit.is_empty() && !number.is_empty() {
-            return Err(format!("`{text}` has no unit; write `{text}ms`, `{text}s`, `{text}m`, `{text}h` or `{text}d`"));
+            return Err(format!(
+                "`{text}` has no unit; write `{text}ms`, `{text}s`, `{text}m`, `{text}h` or `{text}d`"
+            ));
         }
         let factor = TIME_UNITS.iter().find(|(name, _)| *name == unit).map(|(_, factor)| *factor);
-        let milliseconds = number.parse::<u64>().ok().zip(factor).and_then(|(number, factor)| number.checked_mul(factor));
+        let milliseconds =
+            number.parse::<u64>().ok().zip(factor).and_then(|(number, factor)| number.checked_mul(factor));
         match milliseconds.filter(|milliseconds| i64::try_from(*milliseconds).is_ok()) {
             Some(milliseconds) => Ok(Self(std::time::Duration::from_millis(milliseconds))),
-            None => Err(format!("`{text}` is no length of time; write a whole number and a unit, as `500ms`, `10s`, `15m`, `2h` or `7d`")),
+            None => Err(format!(
+                "`{text}` is no length of time; write a whole number and a unit, as `500ms`, `10s`, `15m`, `2h` or `7d`"
+            )),
         }
     }
 }

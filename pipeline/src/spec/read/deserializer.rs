@@ -22,14 +22,20 @@ pub(super) struct TreeDeserializer<'a> {
 
 impl<'a> TreeDeserializer<'a> {
     fn visit<'de, V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ReadError> {
-        let visited = match &self.tree.value {
+        let visited: Result<_, ReadError> = match &self.tree.value {
             Tree::Null => visitor.visit_unit(),
             Tree::Bool(value) => visitor.visit_bool(*value),
             Tree::Integer(number) => visitor.visit_i64(*number),
             Tree::Float(number) => visitor.visit_f64(*number),
             Tree::Text(text) => visitor.visit_str(text),
             Tree::List(items) => visitor.visit_seq(Items::new(items, self.reader)),
-            Tree::Map(entries) => visitor.visit_map(Entries::new(entries, self.reader, &|_| true)),
+            Tree::Map(entries) => {
+                let hidden = |(key, _): &&(Located<_>, _)| self.reader.is_hidden(key.place);
+                let likes = |key: &str, missing: &str| key == missing || closest(key, &[missing.to_owned()]).is_some();
+                let known = |missing: &str| entries.iter().filter(hidden).any(|(key, _)| likes(key, missing));
+                let visited = visitor.visit_map(Entries::new(entries, self.reader, &|_| true));
+                visited.map_err(|error: ReadError| error.unless_known(known))
+            }
         };
         visited.map_err(|error| error.at(self))
     }
@@ -51,6 +57,10 @@ impl<'a> TreeDeserializer<'a> {
         let entries = match &self.tree.value {
             Tree::Map(entries) => entries.as_slice(),
             Tree::Null => &[],
+            Tree::List(_) => {
+                let error: ReadError = de::Error::invalid_type(Unexpected::Seq, &visitor);
+                return Err(error.at(self));
+            }
             _ => return self.visit(visitor),
         };
         let mut known: Vec<String> = Vec::new();

@@ -119,27 +119,39 @@ impl ReadError {
         let diagnostic = match wrong {
             Wrong::Type { expected, found } => {
                 let expected = in_words(&expected);
-                Diagnostic::error(place, match subject {
-                    Some(subject) => format!("{subject} wants {expected}, not {found}"),
-                    None => format!("{expected} is wanted here, not {found}"),
-                })
+                Diagnostic::error(
+                    place,
+                    match subject {
+                        Some(subject) => format!("{subject} wants {expected}, not {found}"),
+                        None => format!("{expected} is wanted here, not {found}"),
+                    },
+                )
             }
             Wrong::UnknownKey { key, expected } => {
                 Diagnostic::error(place, format!("unknown key `{key}`")).with_expected(&key, expected)
             }
-            Wrong::UnknownVariant { variant, expected } => Diagnostic::error(place, match subject {
-                Some(subject) => format!("{subject} cannot be `{variant}`"),
-                None => format!("`{variant}` cannot stand here"),
-            })
+            Wrong::UnknownVariant { variant, expected } => Diagnostic::error(
+                place,
+                match subject {
+                    Some(subject) => format!("{subject} cannot be `{variant}`"),
+                    None => format!("`{variant}` cannot stand here"),
+                },
+            )
             .with_expected(&variant, expected),
-            Wrong::Missing(key) => Diagnostic::error(place, match subject {
-                Some(subject) => format!("{subject} lacks the key `{key}`"),
-                None => format!("the key `{key}` is missing"),
-            }),
-            Wrong::Message(message) => Diagnostic::error(place, match subject {
-                Some(subject) => format!("{subject}: {message}"),
-                None => message,
-            }),
+            Wrong::Missing(key) => Diagnostic::error(
+                place,
+                match subject {
+                    Some(subject) => format!("{subject} lacks the key `{key}`"),
+                    None => format!("the key `{key}` is missing"),
+                },
+            ),
+            Wrong::Message(message) => Diagnostic::error(
+                place,
+                match subject {
+                    Some(subject) => format!("{subject}: {message}"),
+                    None => message,
+                },
+            ),
         };
         Some(if reader.is_secret(place) { diagnostic.without_source() } else { diagnostic })
     }

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use serde::de::DeserializeOwned;
 
 use super::Tree;
-use super::diagnostic::{Diagnostic, Located, Place};
+use super::diagnostic::{Diagnostic, FINDINGS, Located, Place};
 use super::variables::as_written;
 use deserializer::TreeDeserializer;
 
@@ -80,7 +80,7 @@ struct Notes {
 impl Reader<'_> {
     fn report(&self, diagnostic: Diagnostic) {
         let mut notes = self.notes.borrow_mut();
-        if !notes.errors.contains(&diagnostic) {
+        if notes.errors.len() < FINDINGS && !notes.errors.contains(&diagnostic) {
             notes.errors.push(diagnostic);
         }
     }

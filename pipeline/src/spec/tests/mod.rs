@@ -82,7 +82,7 @@ fn the_first_pipeline_loads() {
 fn the_second_pipeline_loads_with_the_name_of_its_file_and_a_warning() {
     let loaded = load(EVENTS, "pipelines/My Events.yaml", &Variables::none(), &kinds()).unwrap();
     assert_eq!(&*loaded.spec.name.value, "my-events");
-    insta::assert_snapshot!(render::line(&loaded.warnings[0], "e.yaml"), @"");
+    insta::assert_snapshot!(render::line(&loaded.warnings[0], "e.yaml"), @r#"e.yaml:1:1: warning: the pipeline has no sink: what it computes goes nowhere (add `sinks:`)"#);
 }
 
 #[test]
@@ -92,7 +92,10 @@ fn settings_have_defaults() {
     assert_eq!(spec.checkpoint.keep, Keep { last: 5, hourly: 0, daily: 0 });
     assert_eq!((spec.limits.edge.rows, spec.limits.edge.bytes), (65_536, ByteSize::mebibytes(64)));
     assert_eq!(spec.journal.lag, ByteSize::mebibytes(256));
-    assert_eq!(spec.restart, RestartSettings { attempts: 3, initial: Duration::seconds(1), max: Duration::seconds(60) });
+    assert_eq!(
+        spec.restart,
+        RestartSettings { attempts: 3, initial: Duration::seconds(1), max: Duration::seconds(60) }
+    );
     assert_eq!(spec.stop.within, Duration::seconds(30));
 }
 
@@ -119,7 +122,7 @@ fn common_keys_of_nodes_are_read() {
     let node = spec.node("b").unwrap();
     assert_eq!(node.was.as_ref().map(|was| &*was.value), Some("old"));
     assert_eq!(node.on_error, OnError::Fail);
-    assert_eq!(node.match_all, Some(true));
+    assert!(node.match_all);
     assert_eq!(node.description.as_deref(), Some("what it is for"));
     assert_eq!(node.from[1].port.as_deref(), Some("errors"));
 }
@@ -161,9 +164,10 @@ fn the_canonical_text_is_a_pipeline_that_says_the_same() {
         let canonical = loaded(text).canonical();
         assert_eq!(loaded(&canonical).canonical(), canonical);
     }
-    let dollars = "version: 1\nsources: {a: {generic: {payload: ['${WORD} $$1', '$$', \"$${WORD}\", 1.50, \"012\"]}}}\n";
+    let dollars =
+        "version: 1\nsources: {a: {generic: {payload: ['${WORD} $$1', '$$', \"$${WORD}\", 1.50, \"012\"]}}}\n";
     let canonical = loaded(dollars).canonical();
-    insta::assert_snapshot!(canonical, @"");
+    insta::assert_snapshot!(canonical, @r#"{"version":1,"name":"example","sources":{"a":{"generic":{"payload":["$${WORD} $$$$1","$$$$","$${WORD}",1.5,"012"]}}},"operators":{},"sinks":{}}"#);
     assert_eq!(loaded(&canonical).canonical(), canonical);
 }
 
@@ -177,7 +181,7 @@ fn a_literal_secret_is_not_in_the_canonical_text() {
     let options = &spec.sources[0].options;
     assert_eq!(format!("{:?}", options.read::<Hook>().unwrap().secret), "Secret(literal)");
     assert!(!spec.canonical().contains("hunter2"));
-    insta::assert_snapshot!(render::render(&options.warnings(), "e.yaml", "", false), @"");
+    insta::assert_snapshot!(render::render(&options.warnings(), "e.yaml", "", false), @r#"e.yaml:2:33: warning: a secret stands in the file itself (write `{env: NAME}` or `{file: PATH}` in its place)"#);
 }
 
 #[test]
@@ -200,12 +204,14 @@ fn the_schema_stands_on_its_own() {
         options: schemars::schema_for!(Options),
         summary: "A kind.".into(),
     };
-    let kinds = schema::KindSchemas { sources: vec![kind("file")], operators: vec![kind("route")], sinks: vec![kind("file")] };
+    let kinds =
+        schema::KindSchemas { sources: vec![kind("file")], operators: vec![kind("route")], sinks: vec![kind("file")] };
     let document = schema::json_schema(&kinds);
     let text = document.to_string();
     let mut references = text.split("\"$ref\":\"").skip(1).filter_map(|rest| rest.split('"').next());
     let resolves = |reference: &str| document.pointer(reference.trim_start_matches('#')).is_some();
     assert!(references.all(resolves), "{text}");
+    assert_eq!(document["$defs"]["Nested"]["additionalProperties"], false);
     assert_eq!(text.matches("$defs\":{").count(), 1);
     assert_eq!(document["$defs"]["operator"]["oneOf"], serde_json::json!([{"required": ["route"]}]));
 }

@@ -82,7 +82,8 @@ fn one_is_as_good_as_a_list_and_each_has_its_place() {
 #[test]
 fn named_values_keep_their_order_and_their_places() {
     let read: Everything = options("path: x\nroutes:\n  b: x > 1\n  a: y > 1").read().unwrap();
-    let routes: Vec<_> = read.routes.iter().map(|(name, sql)| (name.as_str(), name.place.line, sql.place.column)).collect();
+    let routes: Vec<_> =
+        read.routes.iter().map(|(name, sql)| (name.as_str(), name.place.line, sql.place.column)).collect();
     assert_eq!(routes, [("b", 3, 6), ("a", 4, 6)]);
 }
 
@@ -100,40 +101,66 @@ fn nothing_reads_as_an_empty_map() {
 fn wrong_types_are_told_with_what_stands_there() {
     insta::assert_snapshot!(
         refused("{path: 5, size: big, ratio: x, follow: yes, key: [a, 5], labels: {a: b}, inner: [], list: 5}"),
-        @""
+        @r###"
+    f:1:8: error: `path` wants text, not the number 5
+    f:1:17: error: `size` wants a whole number, 0 or more, not the text `big`
+    f:1:29: error: `ratio` wants a number, not the text `x`
+    f:1:40: error: `follow` wants `true` or `false`, not the text `yes`
+    f:1:54: error: item 2 of `key` wants text, not the number 5
+    f:1:70: error: `a` wants a whole number, not the text `b`
+    f:1:81: error: `inner` wants a map, not a list
+    f:1:91: error: `list` wants a list, not the number 5
+    "###
     );
 }
 
 #[test]
 fn numbers_out_of_range() {
-    insta::assert_snapshot!(refused("{path: x, size: -1, inner: {size: 70000}, list: [1, 300]}"), @"");
+    insta::assert_snapshot!(refused("{path: x, size: -1, inner: {size: 70000}, list: [1, 300]}"), @r###"
+    f:1:17: error: `size` wants a whole number, 0 or more, not the number -1
+    f:1:35: error: `size` wants a whole number from 0 to 65535, not the number 70000
+    f:1:53: error: item 2 of `list` wants a whole number from 0 to 255, not the number 300
+    "###);
 }
 
 #[test]
 fn unknown_keys_are_all_told() {
-    insta::assert_snapshot!(refused("{path: x, szie: 5, inner: {size: 1, foo: 2}, fllow: true}"), @"");
+    insta::assert_snapshot!(refused("{path: x, szie: 5, inner: {size: 1, foo: 2}, fllow: true}"), @r###"
+    f:1:11: error: unknown key `szie` (expected: `path`, `size`, `mode`, `within`, `ratio`, `follow`, `key`, `routes`, `labels`, `inner`, `list`, `secret`; did you mean `size`?)
+    f:1:37: error: unknown key `foo` (expected: `size`)
+    f:1:46: error: unknown key `fllow` (expected: `path`, `size`, `mode`, `within`, `ratio`, `follow`, `key`, `routes`, `labels`, `inner`, `list`, `secret`; did you mean `follow`?)
+    "###);
 }
 
 #[test]
 fn a_missing_key() {
-    insta::assert_snapshot!(refused("{inner: {}}"), @"");
-    insta::assert_snapshot!(refused("{pth: x}"), @"");
+    insta::assert_snapshot!(refused("{inner: {}}"), @r###"
+    f:1:1: error: the key `path` is missing
+    f:1:9: error: `inner` lacks the key `size`
+    "###);
+    insta::assert_snapshot!(refused("{pth: x}"), @r#"f:1:2: error: unknown key `pth` (expected: `path`, `size`, `mode`, `within`, `ratio`, `follow`, `key`, `routes`, `labels`, `inner`, `list`, `secret`; did you mean `path`?)"#);
 }
 
 #[test]
 fn an_unknown_variant() {
-    insta::assert_snapshot!(refused("{path: x, mode: folow, secret: {envv: X}}"), @"");
-    insta::assert_snapshot!(refused("{path: x, mode: 5, secret: {env: X, file: y}}"), @"");
+    insta::assert_snapshot!(refused("{path: x, mode: folow, secret: {envv: X}}"), @r###"
+    f:1:17: error: `mode` cannot be `folow` (expected: `once`, `follow`; did you mean `follow`?)
+    f:1:33: error: unknown key `envv` (expected: `env`, `file`; did you mean `env`?)
+    "###);
+    insta::assert_snapshot!(refused("{path: x, mode: 5, secret: {env: X, file: y}}"), @r###"
+    f:1:17: error: `mode` wants one of `once`, `follow`, not the number 5
+    f:1:28: error: `secret`: a secret is either `{env: NAME}` or `{file: PATH}`
+    "###);
 }
 
 #[test]
 fn a_duration_without_a_unit() {
-    insta::assert_snapshot!(refused("{path: x, within: 10}"), @"");
+    insta::assert_snapshot!(refused("{path: x, within: 10}"), @r#"f:1:19: error: `within`: `10` has no unit; write `10ms`, `10s`, `10m`, `10h` or `10d`"#);
 }
 
 #[test]
 fn options_that_are_no_map() {
-    insta::assert_snapshot!(refused("just text"), @"");
+    insta::assert_snapshot!(refused("just text"), @r#"f:1:1: error: a map is wanted here, not the text `just text`"#);
 }
 
 #[test]
@@ -157,7 +184,11 @@ fn a_variable_that_does_not_fit_is_named_and_not_shown() {
     let options = Options::in_source(parse(text, &variables).unwrap(), text.into());
     let found = options.read::<Everything>().unwrap_err();
     let lines: String = found.iter().map(|diagnostic| render::line(diagnostic, "f") + "\n").collect();
-    insta::assert_snapshot!(lines, @"");
+    insta::assert_snapshot!(lines, @r###"
+    f:2:7: error: `size` wants a whole number, 0 or more, not the value of `${WORD}`
+    f:3:9: error: `within`: `${WORD}` is no length of time; write a whole number and a unit, as `500ms`, `10s`, `15m`, `2h` or `7d`
+    f:4:7: error: `mode` cannot be `${WORD}` (expected: `once`, `follow`)
+    "###);
 }
 
 #[test]

@@ -65,5 +65,8 @@ fn a_block_map_stands_where_its_key_does() {
 
 #[test]
 fn an_offset_beyond_the_text_is_cut() {
-    assert_eq!(diagnostic::Place::in_text("a\nb", 100, 5), diagnostic::Place { line: 2, column: 2, offset: 3, length: 0 });
+    assert_eq!(
+        diagnostic::Place::in_text("a\nb", 100, 5),
+        diagnostic::Place { line: 2, column: 2, offset: 3, length: 0 }
+    );
 }

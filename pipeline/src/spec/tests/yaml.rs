@@ -15,9 +15,11 @@ fn json(tree: &Tree) -> serde_json::Value {
         Tree::Float(value) => (*value).into(),
         Tree::Text(value) => value.to_string().into(),
         Tree::List(items) => items.iter().map(|item| json(&item.value)).collect(),
-        Tree::Map(entries) => {
-            entries.iter().map(|(key, value)| (key.to_string(), json(&value.value))).collect::<serde_json::Map<_, _>>().into()
-        }
+        Tree::Map(entries) => entries
+            .iter()
+            .map(|(key, value)| (key.to_string(), json(&value.value)))
+            .collect::<serde_json::Map<_, _>>()
+            .into(),
     }
 }
 
@@ -27,8 +29,10 @@ fn read(text: &str) -> String {
 
 #[test]
 fn plain_scalars_are_typed_and_quoted_ones_are_text() {
-    assert_eq!(read("[1, 'on', on, true, 'true', \"5\", ~, 1.5, 012, 'x''y', \"a\\tb\"]"),
-        r#"[1,"on","on",true,"true","5",null,1.5,"012","x'y","a\tb"]"#);
+    assert_eq!(
+        read("[1, 'on', on, true, 'true', \"5\", ~, 1.5, 012, 'x''y', \"a\\tb\"]"),
+        r#"[1,"on","on",true,"true","5",null,1.5,"012","x'y","a\tb"]"#
+    );
 }
 
 #[test]
@@ -43,15 +47,19 @@ fn tags_of_the_core_schema_are_kept() {
 
 #[test]
 fn aliases_repeat_and_merges_fill_in() {
-    assert_eq!(read("a: &x {k: 1, l: 2}\nb: *x\nc: {<<: *x, k: 3}\nd: {<<: [{k: 4}, *x]}"),
-        r#"{"a":{"k":1,"l":2},"b":{"k":1,"l":2},"c":{"k":3,"l":2},"d":{"k":4,"l":2}}"#);
+    assert_eq!(
+        read("a: &x {k: 1, l: 2}\nb: *x\nc: {<<: *x, k: 3}\nd: {<<: [{k: 4}, *x]}"),
+        r#"{"a":{"k":1,"l":2},"b":{"k":1,"l":2},"c":{"k":3,"l":2},"d":{"k":4,"l":2}}"#
+    );
     assert_eq!(read("'<<': 1"), r#"{"<<":1}"#);
 }
 
 #[test]
 fn variables_are_filled_in_and_typed_where_they_are_plain() {
-    assert_eq!(read("a: ${PORT}\nb: \"${PORT}\"\nc: '${PORT}'\nd: ${WORD}\ne: ${NOPE:-1.5}\n${PORT}: $${PORT}\n"),
-        r#"{"a":5000,"b":"5000","c":"${PORT}","d":true,"e":1.5,"${PORT}":"${PORT}"}"#);
+    assert_eq!(
+        read("a: ${PORT}\nb: \"${PORT}\"\nc: '${PORT}'\nd: ${WORD}\ne: ${NOPE:-1.5}\n${PORT}: $${PORT}\n"),
+        r#"{"a":5000,"b":"5000","c":"${PORT}","d":true,"e":1.5,"${PORT}":"${PORT}"}"#
+    );
     assert_eq!(read("a: |\n  ${PORT}\n"), r#"{"a":"${PORT}\n"}"#);
 }
 
