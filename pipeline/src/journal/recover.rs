@@ -73,7 +73,7 @@ pub(super) fn recover(directory: &Path, incarnation: Incarnation, shard: Shard) 
     let torn = match survey.broken.take() {
         Some(broken) => {
             judge(&broken, &files, &survey, shard)?;
-            Some(cut(directory, &files, &mut survey, &broken)?)
+            cut(directory, &files, &mut survey, &broken)?
         }
         None => None,
     };
@@ -171,6 +171,11 @@ fn take_frames(
 ) -> Result<Option<Break>> {
     loop {
         match scanner.next()? {
+            // A crash right after a file was begun: it would be named by a step that it does not hold.
+            Scanned::End if scanner.offset() == FILE_HEAD as u64 => {
+                let why = "a file without records".to_owned();
+                return Ok(Some(Break { file, good: scanner.offset(), at: scanner.position(), why }));
+            }
             Scanned::End => return Ok(None),
             Scanned::Bad(why) => {
                 return Ok(Some(Break { file, good: scanner.offset(), at: scanner.position(), why }));
@@ -209,8 +214,8 @@ fn judge(broken: &Break, files: &[JournalFile], survey: &Survey, shard: Shard) -
     Ok(())
 }
 
-/// Removes everything from the break on.
-fn cut(directory: &Path, files: &[JournalFile], survey: &mut Survey, broken: &Break) -> Result<String> {
+/// Removes everything from the break on; says so, unless it was only a file that had just been created.
+fn cut(directory: &Path, files: &[JournalFile], survey: &mut Survey, broken: &Break) -> Result<Option<String>> {
     let mut bytes = 0;
     for (index, file) in files.iter().enumerate().skip(broken.file).rev() {
         let length = fs::metadata(&file.path).map_err(|error| failed("examine", &file.path, &error))?.len();
@@ -233,7 +238,7 @@ fn cut(directory: &Path, files: &[JournalFile], survey: &mut Survey, broken: &Br
         drop_placed(broken.file, survey)?;
     }
     let step = survey.last.as_ref().map_or(StepNumber::ZERO, |step| step.number);
-    Ok(format!("{bytes} bytes after step {step} were torn and have been cut ({})", broken.why))
+    Ok((bytes > 0).then(|| format!("{bytes} bytes after step {step} were torn and have been cut ({})", broken.why)))
 }
 
 /// Forgets the files from `index` on, and goes on at the end of the file before.
