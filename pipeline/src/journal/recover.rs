@@ -94,40 +94,22 @@ pub(super) fn recover(directory: &Path, incarnation: Incarnation, shard: Shard) 
 /// ones too when no step is found in these.
 fn survey(files: &[JournalFile], marked: JournalPosition, incarnation: Incarnation, shard: Shard) -> Result<Survey> {
     let mut survey = Survey::default();
-    let mut scanners = Vec::new();
-    for (index, file) in files.iter().enumerate() {
-        match Scanner::open(&file.path, Some(shard))? {
-            Opened::Scanner(scanner) => {
-                survey.mark = survey.mark.max(scanner.head().durable);
-                scanners.push(scanner);
-            }
-            Opened::Torn(why) => {
-                let at = scanners.last().map_or(JournalPosition::START, |last: &Box<Scanner>| {
-                    JournalPosition(last.head().start.0.saturating_add(last.length()))
-                });
-                survey.broken = Some(Break { file: index, good: 0, at, why });
-                break;
-            }
-        }
-    }
-    let first = scanners.iter().rposition(|scanner| scanner.head().start <= marked).unwrap_or(0);
-    for (index, scanner) in scanners.iter().enumerate().take(first) {
-        let end = scanner.head().start.0.saturating_add(scanner.length());
-        if index > 0 && scanner.head().start != survey.end {
+    let mut earlier = open_files(files, shard, &mut survey)?;
+    let first = earlier.iter().rposition(|scanner| scanner.head().start <= marked).unwrap_or(0);
+    let scanned = earlier.split_off(first);
+    // The files before the mark were verified when they were written and are again when they are read: only
+    // their ends are compared here.
+    for (file, scanner) in files.iter().zip(&earlier) {
+        if !survey.placed.is_empty() && scanner.head().start != survey.end {
             return Err(damage(scanner.path(), 0, "it does not follow the file before it"));
         }
-        survey.placed.push(placed(&files[index], scanner.head().start, scanner.length()));
-        survey.end = JournalPosition(end);
+        survey.placed.push(placed(file, scanner.head().start, scanner.length()));
+        survey.end = JournalPosition(scanner.head().start.0.saturating_add(scanner.length()));
     }
-    let earlier = scanners.drain(..first).collect::<Vec<_>>();
-    let mut follows = first > 0;
-    for (index, mut scanner) in scanners.into_iter().enumerate() {
-        let index = first + index;
-        // The files before the mark were verified when they were written and are again when they are read:
-        // only their ends are compared here.
-        let gap = follows
-            && (scanner.head().start != survey.end || (index > first && scanner.head().previous != survey.previous));
-        if gap {
+    for (index, mut scanner) in (first..).zip(scanned) {
+        let head = scanner.head();
+        let follows = head.start == survey.end && (index == first || head.previous == survey.previous);
+        if index > 0 && !follows {
             let why = "it does not follow the file before it".to_owned();
             survey.broken = Some(Break { file: index, good: 0, at: survey.end, why });
             return Ok(survey);
@@ -139,14 +121,33 @@ fn survey(files: &[JournalFile], marked: JournalPosition, incarnation: Incarnati
             survey.broken = broken;
             return Ok(survey);
         }
-        follows = true;
     }
     find_last_step(earlier, &mut survey, incarnation)?;
     Ok(survey)
 }
 
+/// Opens all files up to one that has no head.
+fn open_files(files: &[JournalFile], shard: Shard, survey: &mut Survey) -> Result<Vec<Scanner>> {
+    let mut scanners: Vec<Scanner> = Vec::new();
+    for (index, file) in files.iter().enumerate() {
+        match Scanner::open(&file.path, Some(shard))? {
+            Opened::Scanner(scanner) => {
+                survey.mark = survey.mark.max(scanner.head().durable);
+                scanners.push(*scanner);
+            }
+            Opened::Torn(why) => {
+                let end = |last: &Scanner| last.head().start.0.saturating_add(last.length());
+                let at = JournalPosition(scanners.last().map_or(0, end));
+                survey.broken = Some(Break { file: index, good: 0, at, why });
+                break;
+            }
+        }
+    }
+    Ok(scanners)
+}
+
 /// Goes back through earlier files until a step is found.
-fn find_last_step(earlier: Vec<Box<Scanner>>, survey: &mut Survey, incarnation: Incarnation) -> Result<()> {
+fn find_last_step(earlier: Vec<Scanner>, survey: &mut Survey, incarnation: Incarnation) -> Result<()> {
     for (index, mut scanner) in earlier.into_iter().enumerate().rev() {
         if survey.last.is_some() {
             break;
