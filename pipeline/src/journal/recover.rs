@@ -73,7 +73,7 @@ pub(super) fn recover(directory: &Path, incarnation: Incarnation, shard: Shard) 
     let torn = match survey.broken.take() {
         Some(broken) => {
             judge(&broken, &files, &survey, shard)?;
-            Some(cut(directory, &files, &mut survey, &broken)?)
+            cut(directory, &files, &mut survey, &broken)?
         }
         None => None,
     };
@@ -94,40 +94,22 @@ pub(super) fn recover(directory: &Path, incarnation: Incarnation, shard: Shard) 
 /// ones too when no step is found in these.
 fn survey(files: &[JournalFile], marked: JournalPosition, incarnation: Incarnation, shard: Shard) -> Result<Survey> {
     let mut survey = Survey::default();
-    let mut scanners = Vec::new();
-    for (index, file) in files.iter().enumerate() {
-        match Scanner::open(&file.path, Some(shard))? {
-            Opened::Scanner(scanner) => {
-                survey.mark = survey.mark.max(scanner.head().durable);
-                scanners.push(scanner);
-            }
-            Opened::Torn(why) => {
-                let at = scanners.last().map_or(JournalPosition::START, |last: &Box<Scanner>| {
-                    JournalPosition(last.head().start.0.saturating_add(last.length()))
-                });
-                survey.broken = Some(Break { file: index, good: 0, at, why });
-                break;
-            }
-        }
-    }
-    let first = scanners.iter().rposition(|scanner| scanner.head().start <= marked).unwrap_or(0);
-    for (index, scanner) in scanners.iter().enumerate().take(first) {
-        let end = scanner.head().start.0.saturating_add(scanner.length());
-        if index > 0 && scanner.head().start != survey.end {
+    let mut earlier = open_files(files, shard, &mut survey)?;
+    let first = earlier.iter().rposition(|scanner| scanner.head().start <= marked).unwrap_or(0);
+    let scanned = earlier.split_off(first);
+    // The files before the mark were verified when they were written and are again when they are read: only
+    // their ends are compared here.
+    for (file, scanner) in files.iter().zip(&earlier) {
+        if !survey.placed.is_empty() && scanner.head().start != survey.end {
             return Err(damage(scanner.path(), 0, "it does not follow the file before it"));
         }
-        survey.placed.push(placed(&files[index], scanner.head().start, scanner.length()));
-        survey.end = JournalPosition(end);
+        survey.placed.push(placed(file, scanner.head().start, scanner.length()));
+        survey.end = JournalPosition(scanner.head().start.0.saturating_add(scanner.length()));
     }
-    let earlier = scanners.drain(..first).collect::<Vec<_>>();
-    let mut follows = first > 0;
-    for (index, mut scanner) in scanners.into_iter().enumerate() {
-        let index = first + index;
-        // The files before the mark were verified when they were written and are again when they are read:
-        // only their ends are compared here.
-        let gap = follows
-            && (scanner.head().start != survey.end || (index > first && scanner.head().previous != survey.previous));
-        if gap {
+    for (index, mut scanner) in (first..).zip(scanned) {
+        let head = scanner.head();
+        let follows = head.start == survey.end && (index == first || head.previous == survey.previous);
+        if index > 0 && !follows {
             let why = "it does not follow the file before it".to_owned();
             survey.broken = Some(Break { file: index, good: 0, at: survey.end, why });
             return Ok(survey);
@@ -139,14 +121,33 @@ fn survey(files: &[JournalFile], marked: JournalPosition, incarnation: Incarnati
             survey.broken = broken;
             return Ok(survey);
         }
-        follows = true;
     }
     find_last_step(earlier, &mut survey, incarnation)?;
     Ok(survey)
 }
 
+/// Opens all files up to one that has no head.
+fn open_files(files: &[JournalFile], shard: Shard, survey: &mut Survey) -> Result<Vec<Scanner>> {
+    let mut scanners: Vec<Scanner> = Vec::new();
+    for (index, file) in files.iter().enumerate() {
+        match Scanner::open(&file.path, Some(shard))? {
+            Opened::Scanner(scanner) => {
+                survey.mark = survey.mark.max(scanner.head().durable);
+                scanners.push(*scanner);
+            }
+            Opened::Torn(why) => {
+                let end = |last: &Scanner| last.head().start.0.saturating_add(last.length());
+                let at = JournalPosition(scanners.last().map_or(0, end));
+                survey.broken = Some(Break { file: index, good: 0, at, why });
+                break;
+            }
+        }
+    }
+    Ok(scanners)
+}
+
 /// Goes back through earlier files until a step is found.
-fn find_last_step(earlier: Vec<Box<Scanner>>, survey: &mut Survey, incarnation: Incarnation) -> Result<()> {
+fn find_last_step(earlier: Vec<Scanner>, survey: &mut Survey, incarnation: Incarnation) -> Result<()> {
     for (index, mut scanner) in earlier.into_iter().enumerate().rev() {
         if survey.last.is_some() {
             break;
@@ -171,6 +172,11 @@ fn take_frames(
 ) -> Result<Option<Break>> {
     loop {
         match scanner.next()? {
+            // A crash right after a file was begun: it would be named by a step that it does not hold.
+            Scanned::End if scanner.offset() == FILE_HEAD as u64 => {
+                let why = "a file without records".to_owned();
+                return Ok(Some(Break { file, good: scanner.offset(), at: scanner.position(), why }));
+            }
             Scanned::End => return Ok(None),
             Scanned::Bad(why) => {
                 return Ok(Some(Break { file, good: scanner.offset(), at: scanner.position(), why }));
@@ -209,8 +215,8 @@ fn judge(broken: &Break, files: &[JournalFile], survey: &Survey, shard: Shard) -
     Ok(())
 }
 
-/// Removes everything from the break on.
-fn cut(directory: &Path, files: &[JournalFile], survey: &mut Survey, broken: &Break) -> Result<String> {
+/// Removes everything from the break on; says so, unless it was only a file that had just been created.
+fn cut(directory: &Path, files: &[JournalFile], survey: &mut Survey, broken: &Break) -> Result<Option<String>> {
     let mut bytes = 0;
     for (index, file) in files.iter().enumerate().skip(broken.file).rev() {
         let length = fs::metadata(&file.path).map_err(|error| failed("examine", &file.path, &error))?.len();
@@ -233,7 +239,7 @@ fn cut(directory: &Path, files: &[JournalFile], survey: &mut Survey, broken: &Br
         drop_placed(broken.file, survey)?;
     }
     let step = survey.last.as_ref().map_or(StepNumber::ZERO, |step| step.number);
-    Ok(format!("{bytes} bytes after step {step} were torn and have been cut ({})", broken.why))
+    Ok((bytes > 0).then(|| format!("{bytes} bytes after step {step} were torn and have been cut ({})", broken.why)))
 }
 
 /// Forgets the files from `index` on, and goes on at the end of the file before.

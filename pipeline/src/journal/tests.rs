@@ -61,8 +61,9 @@ fn mark_file(directory: &Path) -> PathBuf {
 
 /// A journal of steps 1 to `count`, as the disk holds it after a crash: the durable mark stands after step
 /// `durable`, the bytes behind it have reached the disk by chance.
-async fn crashed(directory: &Path, count: u64, durable: u64) -> Vec<Record> {
-    let (journal, _) = open(directory).unwrap();
+/// `rotation` is the length of its files.
+async fn crashed(directory: &Path, count: u64, durable: u64, rotation: u64) -> Vec<Record> {
+    let (journal, _) = Journal::open_with_files_of(rotation, directory).unwrap();
     let mut written = Vec::new();
     let mut mark = fs::read(mark_file(directory)).unwrap();
     for number in 1..=count {
@@ -105,7 +106,7 @@ async fn what_was_appended_is_read_back_in_order_also_after_opening_again() {
 #[tokio::test]
 async fn a_torn_record_above_the_mark_is_cut() {
     let directory = tempfile::tempdir().unwrap();
-    let written = crashed(directory.path(), 5, 3).await;
+    let written = crashed(directory.path(), 5, 3, 10_000).await;
     let path = file_of(directory.path(), 1);
     let bytes = fs::read(&path).unwrap();
     fs::write(&path, &bytes[..bytes.len() - 3]).unwrap();
@@ -123,7 +124,7 @@ async fn a_torn_record_above_the_mark_is_cut() {
 #[tokio::test]
 async fn a_bad_record_below_the_mark_is_damage_and_nothing_is_cut() {
     let directory = tempfile::tempdir().unwrap();
-    crashed(directory.path(), 5, 3).await;
+    crashed(directory.path(), 5, 3, 10_000).await;
     let path = file_of(directory.path(), 1);
     let mut bytes = fs::read(&path).unwrap();
     bytes[FILE_HEAD + FRAME_HEAD + 5] ^= 0x10;
@@ -138,7 +139,7 @@ async fn a_bad_record_below_the_mark_is_damage_and_nothing_is_cut() {
 #[tokio::test]
 async fn a_bad_record_is_damage_when_only_a_later_record_says_that_it_was_durable() {
     let directory = tempfile::tempdir().unwrap();
-    crashed(directory.path(), 5, 3).await;
+    crashed(directory.path(), 5, 3, 10_000).await;
     fs::remove_file(mark_file(directory.path())).unwrap();
     let path = file_of(directory.path(), 1);
     let mut bytes = fs::read(&path).unwrap();
@@ -150,7 +151,7 @@ async fn a_bad_record_is_damage_when_only_a_later_record_says_that_it_was_durabl
 #[tokio::test]
 async fn a_journal_shorter_than_its_mark_or_without_its_files_is_damage() {
     let directory = tempfile::tempdir().unwrap();
-    crashed(directory.path(), 3, 3).await;
+    crashed(directory.path(), 3, 3, 10_000).await;
     let path = file_of(directory.path(), 1);
     let length = fs::metadata(&path).unwrap().len();
     let file = fs::OpenOptions::new().write(true).open(&path).unwrap();
@@ -176,38 +177,70 @@ fn assert_detected_or_harmless(directory: &Path, written: &[Record], durable: us
     assert_eq!(read, written[..read.len()], "{what}");
 }
 
+/// Tries every flipped byte and every truncation of every file of the journal in `origin`.
+fn assert_every_damage_is_detected_or_harmless(origin: &Path, written: &[Record], durable: usize) {
+    let folder = origin.join(FOLDER);
+    let files: Vec<_> = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let contents: Vec<_> = files.iter().map(|path| fs::read(path).unwrap()).collect();
+    for (damaged, good) in files.iter().zip(&contents) {
+        // Between the two slots of the mark there is nothing.
+        let meaningful = |at: &usize| !(20..512).contains(at) || !damaged.ends_with(slots::NAME);
+        for at in (0..good.len()).filter(meaningful) {
+            let mut flipped = good.clone();
+            flipped[at] ^= 0x41;
+            for bad in [&flipped[..], &good[..at]] {
+                for (path, content) in files.iter().zip(&contents) {
+                    fs::write(path, content).unwrap();
+                }
+                fs::write(damaged, bad).unwrap();
+                let what = format!("byte {at} of {}, {} bytes left", damaged.display(), bad.len());
+                assert_detected_or_harmless(origin, written, durable, &what);
+            }
+        }
+    }
+}
+
 #[tokio::test]
 async fn every_flipped_byte_and_every_truncation_is_detected_or_harmless() {
-    let origin = tempfile::tempdir().unwrap();
-    let written = crashed(origin.path(), 3, 2).await;
-    let journal = fs::read(file_of(origin.path(), 1)).unwrap();
-    let mark = fs::read(mark_file(origin.path())).unwrap();
     let directory = tempfile::tempdir().unwrap();
-    fs::create_dir(directory.path().join(FOLDER)).unwrap();
-    let attempt = |journal: &[u8], mark: &[u8], what: &str| {
-        fs::write(file_of(directory.path(), 1), journal).unwrap();
-        fs::write(mark_file(directory.path()), mark).unwrap();
-        assert_detected_or_harmless(directory.path(), &written, 2, what);
-    };
-    for at in 0..journal.len() {
-        let mut flipped = journal.clone();
-        flipped[at] ^= 0x41;
-        attempt(&flipped, &mark, &format!("flip of byte {at}"));
-        attempt(&journal[..at], &mark, &format!("truncation to {at}"));
-    }
-    for at in (0..20).chain(512..mark.len()) {
-        let mut flipped = mark.clone();
-        flipped[at] ^= 0x41;
-        attempt(&journal, &flipped, &format!("flip of byte {at} of the mark"));
-        attempt(&journal, &mark[..at], &format!("truncation of the mark to {at}"));
-    }
+    let written = crashed(directory.path(), 3, 2, 1_000).await;
+    assert_every_damage_is_detected_or_harmless(directory.path(), &written, 2);
+}
+
+#[tokio::test]
+async fn every_flipped_byte_and_every_truncation_in_any_file_is_detected_or_harmless() {
+    let directory = tempfile::tempdir().unwrap();
+    let written = crashed(directory.path(), 4, 2, 1).await;
+    assert!(file_of(directory.path(), 4).exists());
+    assert_every_damage_is_detected_or_harmless(directory.path(), &written, 2);
+}
+
+#[test]
+fn readers_beside_a_writer_see_a_beginning_of_what_it_writes() {
+    let directory = tempfile::tempdir().unwrap();
+    let (journal, _) = open_rotating(directory.path()).unwrap();
+    std::thread::scope(|scope| {
+        let writer = scope.spawn(|| {
+            for number in 1..=2_000 {
+                let position = journal.append(&step(number, 100)).unwrap();
+                if number % 40 == 0 {
+                    futures::executor::block_on(journal.sync(position)).unwrap();
+                }
+            }
+        });
+        while !writer.is_finished() {
+            let read = records(read_directory(directory.path(), StepNumber::ZERO)).unwrap();
+            let expected: Vec<_> = (1..=read.len() as u64).map(|number| step(number, 100)).collect();
+            assert_eq!(read, expected);
+        }
+    });
 }
 
 #[tokio::test]
 async fn a_tail_of_zeros_or_of_noise_is_cut() {
     for tail in [vec![0; 5_000], (0..5_000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect()] {
         let directory = tempfile::tempdir().unwrap();
-        let written = crashed(directory.path(), 3, 3).await;
+        let written = crashed(directory.path(), 3, 3, 10_000).await;
         let path = file_of(directory.path(), 1);
         let mut bytes = fs::read(&path).unwrap();
         bytes.extend(tail);
@@ -268,10 +301,10 @@ async fn a_missing_file_in_between_is_damage() {
 async fn a_file_that_was_begun_by_a_crash_is_removed() {
     for beginning in [&[][..], &[0; FILE_HEAD], &[0; 3]] {
         let directory = tempfile::tempdir().unwrap();
-        let written = crashed(directory.path(), 3, 3).await;
+        let written = crashed(directory.path(), 3, 3, 10_000).await;
         fs::write(file_of(directory.path(), 4), beginning).unwrap();
         let (journal, recovery) = open(directory.path()).unwrap();
-        assert!(recovery.torn.is_some());
+        assert_eq!(recovery.torn.is_some(), !beginning.is_empty());
         append_and_sync(&journal, &step(4, 1)).await;
         assert_eq!(records(journal.read(StepNumber::ZERO)).unwrap(), [&written[..], &[step(4, 1)]].concat());
     }
@@ -346,7 +379,7 @@ async fn an_unknown_kind_or_version_asks_for_a_newer_program() {
 #[tokio::test]
 async fn another_shard_or_an_earlier_incarnation_is_refused_and_a_later_one_goes_on() {
     let directory = tempfile::tempdir().unwrap();
-    crashed(directory.path(), 2, 2).await;
+    crashed(directory.path(), 2, 2, 10_000).await;
     assert!(Journal::open(directory.path(), INCARNATION, Shard(1)).unwrap_err().message.contains("shard"));
     assert!(Journal::open(directory.path(), Incarnation(0), SHARD).unwrap_err().message.contains("incarnation"));
     let (journal, _) = Journal::open(directory.path(), Incarnation(2), SHARD).unwrap();
