@@ -1,11 +1,11 @@
 //! Everything this program offers: kinds of nodes and control packs.
 
+use std::borrow::Cow;
 use std::path::Path;
 
 use rust_embed::RustEmbed;
 use tidegate_operators::check::pack::{PackFiles, PackLibrary};
 use tidegate_pipeline::catalog::Catalog;
-use tidegate_pipeline::spec::KnownKinds;
 
 use crate::exit::Failure;
 
@@ -17,28 +17,27 @@ struct BuiltIn;
 /// The built-in packs, or those of a folder.
 pub(crate) fn packs(queries: Option<&Path>) -> Result<PackLibrary, Failure> {
     let Some(folder) = queries else {
-        let mut library = PackLibrary::default();
-        for name in built_in_names() {
-            library.add(&name, built_in(&name));
-        }
-        return Ok(library);
+        return Ok(PackLibrary { embedded: names(BuiltIn::iter()).map(|name| built_in(&name)).collect(), directories: Vec::new() });
     };
-    PackLibrary::from_directory(folder)
-        .map_err(|error| Failure::usage(format!("--queries {}: {error}", folder.display())))
+    if !folder.is_dir() {
+        return Err(Failure::usage(format!("--queries {}: there is no such folder", folder.display())));
+    }
+    Ok(PackLibrary { embedded: Vec::new(), directories: vec![folder.to_owned()] })
 }
 
-fn built_in_names() -> Vec<String> {
-    let pack = |path: &str| path.strip_suffix("/pack.yaml").map(str::to_owned);
-    BuiltIn::iter().filter_map(|path| pack(&path)).collect()
+/// The packs among some files: each has a `pack.yaml`.
+fn names(files: impl Iterator<Item = Cow<'static, str>>) -> impl Iterator<Item = String> {
+    files.filter_map(|path| path.strip_suffix("/pack.yaml").map(str::to_owned))
 }
 
-fn built_in(name: &str) -> PackFiles {
-    let prefix = format!("{name}/");
-    let of_pack = BuiltIn::iter().filter_map(|path| {
-        let inside = path.strip_prefix(&prefix)?.to_owned();
-        BuiltIn::get(&path).map(|file| (inside, file.data.into_owned()))
-    });
-    PackFiles::from_files(of_pack)
+fn built_in(name: &str) -> (String, PackFiles) {
+    let mut files = PackFiles::default();
+    for path in BuiltIn::iter().filter(|path| path.starts_with(&format!("{name}/"))) {
+        if let Some(file) = BuiltIn::get(&path) {
+            files.insert(path.as_ref(), file.data.into_owned());
+        }
+    }
+    (name.to_owned(), files)
 }
 
 /// Every kind of node.
@@ -46,15 +45,4 @@ pub(crate) fn catalog(packs: PackLibrary) -> Catalog {
     let mut operators = tidegate_operators::operators();
     operators.push(Box::new(tidegate_operators::check::CheckKind::new(packs)));
     Catalog { sources: tidegate_connectors::sources(), operators, sinks: tidegate_connectors::sinks() }
-}
-
-/// The names of the kinds, for reading pipelines.
-pub(crate) fn known_kinds(catalog: &Catalog) -> KnownKinds {
-    let sources = catalog.sources.iter();
-    let with_aliases = sources.flat_map(|kind| std::iter::once(kind.name()).chain(kind.aliases().iter().copied()));
-    KnownKinds {
-        sources: with_aliases.map(str::to_owned).collect(),
-        operators: catalog.operators.iter().map(|kind| kind.name().to_owned()).collect(),
-        sinks: catalog.sinks.iter().map(|kind| kind.name().to_owned()).collect(),
-    }
 }

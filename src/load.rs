@@ -9,7 +9,6 @@ use tidegate_pipeline::graph::{Graph, plan};
 use tidegate_pipeline::spec::diagnostic::{Diagnostic, Severity};
 use tidegate_pipeline::spec::{PipelineSpec, Variables, load, render};
 
-use crate::catalog::known_kinds;
 use crate::exit::Failure;
 
 /// A pipeline's text and what is known of it.
@@ -37,7 +36,7 @@ impl PipelineFile {
 
     /// The spec, and warnings.
     pub(crate) fn spec(&self, catalog: &Catalog) -> Result<(PipelineSpec, Vec<Diagnostic>), Vec<Diagnostic>> {
-        let loaded = load(&self.text, &self.name, &Variables::of_environment(), &known_kinds(catalog))?;
+        let loaded = load(&self.text, &self.name, &Variables::of_environment(), &catalog.known_kinds())?;
         Ok((loaded.spec, loaded.warnings))
     }
 

@@ -7,7 +7,6 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use axum::Router;
 use axum::http::{StatusCode, header};
-use axum::response::IntoResponse;
 use axum::routing::get;
 use tidegate_pipeline::graph::Graph;
 use tidegate_pipeline::runtime::{NodeState, NodeStatus, PipelineStatus};
@@ -31,11 +30,15 @@ pub(crate) async fn start(
     let name = graph.spec.name.value.to_string();
     let (for_metrics, for_ready) = (Arc::clone(&status), status);
     let router = Router::new()
-        .route("/metrics", get(async move || {
-            ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], metrics(&name, &for_metrics))
+        .route("/metrics", get(move || {
+            let text = metrics(&name, &for_metrics);
+            async { ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text) }
         }))
         .route("/healthz", get(async || "ok\n"))
-        .route("/readyz", get(async move || ready(&for_ready, &cancel)));
+        .route("/readyz", get(move || {
+            let answer = ready(&for_ready, &cancel);
+            async { answer }
+        }));
     Ok(tokio::spawn(async move {
         if let Err(error) = axum::serve(listener, router).await {
             tracing::error!(%error, "Metrics are no longer served.");
@@ -43,7 +46,7 @@ pub(crate) async fn start(
     }))
 }
 
-fn ready(status: &PipelineStatus, cancel: &CancellationToken) -> impl IntoResponse {
+fn ready(status: &PipelineStatus, cancel: &CancellationToken) -> (StatusCode, String) {
     let waiting = |node: &&Arc<NodeStatus>| !matches!(node.state(), NodeState::Running | NodeState::Ended);
     match status.nodes.iter().find(waiting) {
         _ if cancel.is_cancelled() => (StatusCode::SERVICE_UNAVAILABLE, "stopping\n".to_owned()),

@@ -44,12 +44,12 @@ fn at(line: u32, text: &str) -> Located<Tree> {
 
 /// Options that are one text, at 3:11.
 pub(crate) fn text(text: &str) -> Options {
-    Options { tree: at(3, text) }
+    Options::new(at(3, text))
 }
 
 /// Options that are a list of texts.
 pub(crate) fn list(items: &[&str]) -> Options {
-    Options { tree: Located::new(Tree::List(items.iter().map(|item| at(3, item)).collect()), place(3, 11, 1)) }
+    Options::new(Located::new(Tree::List(items.iter().map(|item| at(3, item)).collect()), place(3, 11, 1)))
 }
 
 /// Options that are a map of texts: a line for each entry from line 4, keys at column 5, values at 11.
@@ -62,7 +62,7 @@ pub(crate) fn entries<'a>(fields: impl IntoIterator<Item = (&'a str, Tree)>) -> 
     let entries = fields.into_iter().zip(4..).map(|((key, value), line)| {
         (Located::new(key.into(), place(line, 5, key.len())), Located::new(value, place(line, 11, 1)))
     });
-    Options { tree: Located::new(Tree::Map(entries.collect()), place(3, 11, 1)) }
+    Options::new(Located::new(Tree::Map(entries.collect()), place(3, 11, 1)))
 }
 
 /// A list of texts as a value.
@@ -95,6 +95,7 @@ pub(crate) fn plan_in(
         open: around.open,
         match_all: around.match_all,
         working_directory: around.directory.clone(),
+        memory: 1 << 30,
         tables_of: &tables_of,
         warnings: &mut warnings,
     };

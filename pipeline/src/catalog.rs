@@ -3,6 +3,8 @@
 use crate::operator::OperatorKind;
 use crate::sink::SinkKind;
 use crate::source::SourceKind;
+use crate::spec::KnownKinds;
+use crate::spec::schema::{KindSchema, KindSchemas};
 
 /// Every kind of source, operator and sink that a pipeline may use.
 #[derive(Default)]
@@ -19,6 +21,31 @@ impl Catalog {
     /// An empty catalogue.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// The names of the kinds, aliases too, as reading a pipeline wants them.
+    pub fn known_kinds(&self) -> KnownKinds {
+        let sources = self.sources.iter();
+        let with_aliases = sources.flat_map(|kind| std::iter::once(kind.name()).chain(kind.aliases().iter().copied()));
+        KnownKinds {
+            sources: with_aliases.map(str::to_owned).collect(),
+            operators: self.operators.iter().map(|kind| kind.name().to_owned()).collect(),
+            sinks: self.sinks.iter().map(|kind| kind.name().to_owned()).collect(),
+        }
+    }
+
+    /// The JSON Schemas of all options.
+    pub fn schemas(&self) -> KindSchemas {
+        let schema = |name: &str, options: schemars::Schema, summary: &str| KindSchema {
+            name: name.to_owned(),
+            options,
+            summary: summary.to_owned(),
+        };
+        KindSchemas {
+            sources: self.sources.iter().map(|kind| schema(kind.name(), kind.schema(), kind.summary())).collect(),
+            operators: self.operators.iter().map(|kind| schema(kind.name(), kind.schema(), kind.summary())).collect(),
+            sinks: self.sinks.iter().map(|kind| schema(kind.name(), kind.schema(), kind.summary())).collect(),
+        }
     }
 
     /// The source kind of that name or alias.

@@ -180,7 +180,7 @@ pub struct PlanContext<'a> {
     pub schema: SchemaRef,
     /// Whether any input is open.
     pub open: bool,
-    /// The `match:` that stands beside `route:`; `None` where it is absent.
+    /// Whether `match: all` stands beside `route:`.
     pub match_all: bool,
     /// What relative paths are relative to.
     pub working_directory: PathBuf,

@@ -20,7 +20,7 @@ pub(crate) async fn run(arguments: RunArguments, queries: Option<&Path>) -> Resu
     let graph = Arc::new(load::graph(&arguments.pipeline.pipeline, &catalog)?);
     let directory = arguments.pipeline.dir.join(&*graph.spec.name.value);
     if arguments.fresh {
-        tidegate_pipeline::checkpoint::remove(&directory)?;
+        Pipeline::forget(&directory)?;
     }
     let mut options = RunOptions::new(directory);
     options.once = arguments.once;

@@ -155,7 +155,7 @@ impl Planner<'_> {
             inputs: &planned_inputs,
             schema,
             open: planned_inputs.iter().any(|input| input.open),
-            match_all: spec.match_all.unwrap_or(false),
+            match_all: spec.match_all,
             working_directory: self.working_directory.to_path_buf(),
             memory: self.spec.limits.memory.0,
             tables_of: &|name| tables.get(name).cloned().filter(|tables| !tables.is_empty()),

@@ -1,6 +1,7 @@
 //! Opening a pipeline: ownership of its directory, then everything as the newest checkpoint says.
 
 use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
@@ -97,6 +98,21 @@ impl Pipeline {
         let outbox_marks = pipeline.restore_outbox()?;
         pipeline.restore_bodies(outbox_marks).await?;
         Ok(pipeline)
+    }
+
+    /// Forgets everything that a pipeline's directory holds: journal, segments, store. Outputs are elsewhere
+    /// and are left alone. A directory that is not there is forgotten already.
+    ///
+    /// # Errors
+    /// When another process owns the directory, or it cannot be removed.
+    pub fn forget(directory: &Path) -> Result<()> {
+        if !directory.exists() {
+            return Ok(());
+        }
+        let owner = OwnerLock::acquire(directory)?;
+        let removed = std::fs::remove_dir_all(directory);
+        drop(owner);
+        removed.map_err(|error| Error::external(format!("{} cannot be removed: {error}", directory.display())))
     }
 
     /// The counters of the pipeline, alive while it runs.

@@ -86,7 +86,7 @@ fn only_checks(mut spec: PipelineSpec, file: &str, controls: &[String]) -> Resul
         on_error: OnError::Fail,
         description: None,
         on_end: OnEnd::Ignore,
-        match_all: None,
+        match_all: false,
         place: NOWHERE,
     }];
     Ok(spec)

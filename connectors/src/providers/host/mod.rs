@@ -7,6 +7,7 @@
 
 mod accounts;
 mod glob;
+mod kind;
 mod machine;
 #[cfg(test)]
 mod queries;
@@ -22,13 +23,15 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use async_trait::async_trait;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use tidegate_pipeline::error::{Error, Result};
 use tidegate_pipeline::provider::{Pages, Provider};
+use tidegate_pipeline::spec::Duration;
 use tidegate_pipeline::spec::diagnostic::closest;
 use tidegate_pipeline::step::{Scope, ScopeOutcome};
 use tidegate_pipeline::table::TableDefinition;
 
+pub use kind::HostKind;
 pub use root::HostRoot;
 use root::Unread;
 use table::HostTable;
@@ -37,11 +40,13 @@ use table::HostTable;
 pub const REGION: &str = "local";
 
 /// The options of the `host` provider.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct HostOptions {
     /// The tables to collect, such as `host_user`; all of them where it is absent.
     pub tables: Option<Vec<String>>,
+    /// How long to wait after a refresh before the next; without it, the machine is read once.
+    pub refresh: Option<Duration>,
     /// The directory under which the machine's files lie; `/` where it is absent. Another one reads a mounted image.
     pub root: Option<PathBuf>,
 }

@@ -23,7 +23,7 @@ fn machine(files: &[(&str, &str)]) -> TempDir {
 }
 
 fn provider(root: &Path) -> HostProvider {
-    HostProvider::new(HostOptions { tables: None, root: Some(root.to_owned()) }).unwrap()
+    HostProvider::new(HostOptions { root: Some(root.to_owned()), ..HostOptions::default() }).unwrap()
 }
 
 /// How collecting a table ended, and its rows.
@@ -93,7 +93,7 @@ fn every_table_declares_its_key_its_columns_and_what_they_are() {
 fn a_table_that_does_not_exist_is_refused_with_the_name_that_was_meant() {
     let options = |tables: &[&str]| HostOptions {
         tables: Some(tables.iter().map(|&name| name.to_owned()).collect()),
-        root: None,
+        ..HostOptions::default()
     };
     let error = HostProvider::new(options(&["host_user", "host_proces"])).err().unwrap();
     assert_eq!(error.to_string(), "`host` has no table `host_proces` (did you mean `host_process`?)");

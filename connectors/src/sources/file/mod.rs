@@ -64,6 +64,7 @@ impl SourceKind for FileKind {
         let planned = plan(&settings, &places, &context.working_directory)?;
         let open = planned.schema.fields().is_empty();
         Ok(PlannedSource {
+            acknowledges: false,
             delivery: if settings.follow { Delivery::Inline } else { Delivery::Seek },
             bounded: !settings.follow,
             ports: vec![Port { open, ..Port::out(Arc::clone(&planned.schema)) }],

@@ -50,6 +50,7 @@ fn plan(options: &str, tables: Vec<TableDefinition>) -> (Result<PlannedOperator,
         open: false,
         match_all: false,
         working_directory: PathBuf::from("."),
+        memory: 1 << 30,
         tables_of: &|_| None,
         warnings: &mut warnings,
     };

@@ -1,0 +1,37 @@
+//! `host` as a kind of source in YAML.
+
+use std::sync::Arc;
+
+use tidegate_pipeline::provider::planned_provider_source;
+use tidegate_pipeline::source::{PlannedSource, SourceKind, SourcePlanContext};
+use tidegate_pipeline::spec::Options;
+use tidegate_pipeline::spec::diagnostic::Diagnostic;
+
+use super::{HostOptions, HostProvider};
+
+/// `host`: this machine's own inventory.
+pub struct HostKind;
+
+impl SourceKind for HostKind {
+    fn name(&self) -> &'static str {
+        "host"
+    }
+
+    fn summary(&self) -> &'static str {
+        "This machine's own inventory as tables: users, processes, sockets, mounts, packages, kernel settings, files."
+    }
+
+    fn schema(&self) -> schemars::Schema {
+        schemars::schema_for!(HostOptions)
+    }
+
+    fn plan(&self, options: &Options, _context: &SourcePlanContext<'_>) -> Result<PlannedSource, Vec<Diagnostic>> {
+        let read: HostOptions = options.read()?;
+        let refresh = read.refresh.map(|refresh| refresh.0);
+        let provider = HostProvider::new(read).map_err(|error| {
+            let diagnostic = Diagnostic::error(options.tree.place, error.message);
+            vec![error.remedy.iter().fold(diagnostic, |diagnostic, remedy| diagnostic.with_help(remedy))]
+        })?;
+        Ok(planned_provider_source(Arc::new(provider), refresh))
+    }
+}
