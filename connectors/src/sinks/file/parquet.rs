@@ -7,8 +7,8 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
-use arrow::datatypes::SchemaRef;
+use arrow::array::{RecordBatch, RecordBatchOptions};
+use arrow::datatypes::{Field, Schema, SchemaRef};
 use async_trait::async_trait;
 use datafusion::parquet::arrow::ArrowWriter;
 use datafusion::parquet::errors::ParquetError;
@@ -65,10 +65,7 @@ impl ParquetParts {
                 Existing::Append => parts.iter().copied().max().unwrap_or(0),
             },
         };
-        for part in parts.into_iter().filter(|part| *part > last) {
-            let path = part_path(&place.path, part);
-            std::fs::remove_file(path).map_err(|error| place.failed("remove a part of", &error))?;
-        }
+        remove_above(&place.path, last).map_err(|error| place.failed("remove a part of", &error))?;
         Ok(Self { place, part: last, writer: None, closed: Vec::new(), order: Arc::default() })
     }
 
@@ -105,7 +102,8 @@ impl TransactionalSink for ParquetParts {
         if rows.num_rows() == 0 {
             return Ok(());
         }
-        self.writer_for(rows)?.write(rows).map_err(|error| unfit(&error))
+        let rows = nullable(rows)?;
+        self.writer_for(&rows)?.write(&rows).map_err(|error| unfit(&error))
     }
 
     async fn commit(&mut self) -> Result<BoxFuture<'static, Result<String>>> {
@@ -125,6 +123,18 @@ impl TransactionalSink for ParquetParts {
     }
 }
 
+/// The rows under columns that may all be NULL: whether a batch has NULLs must not make another part.
+fn nullable(rows: &RecordBatch) -> Result<RecordBatch> {
+    let schema = rows.schema_ref();
+    if schema.fields().iter().all(|field| field.is_nullable()) {
+        return Ok(rows.clone());
+    }
+    let fields: Vec<Field> =
+        schema.fields().iter().map(|field| field.as_ref().clone().with_nullable(true)).collect();
+    let options = RecordBatchOptions::new().with_row_count(Some(rows.num_rows()));
+    Ok(RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), rows.columns().to_vec(), &options)?)
+}
+
 fn publish(folder: &Path, parts: &[u64]) -> std::io::Result<()> {
     for part in parts {
         let written = temporary(folder, *part);
@@ -142,15 +152,33 @@ fn temporary(folder: &Path, part: u64) -> PathBuf {
     folder.join(format!("part-{part:06}.parquet.tmp"))
 }
 
-/// The numbers of the parts in a folder.
+/// The numbers of the complete parts in a folder.
 fn parts(folder: &Path) -> std::io::Result<Vec<u64>> {
     let mut parts = Vec::new();
     for entry in std::fs::read_dir(folder)? {
-        let name = entry?.file_name();
-        let number: Option<u64> = name.to_str().and_then(|name| name.strip_prefix("part-")?.strip_suffix(".parquet")?.parse().ok());
-        parts.extend(number);
+        parts.extend(entry?.file_name().to_str().and_then(|name| number(name.strip_suffix(".parquet")?)));
     }
     Ok(parts)
+}
+
+/// Removes complete parts above `last`, and all that were never completed.
+fn remove_above(folder: &Path, last: u64) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let name = name.to_str().unwrap_or_default();
+        let unfinished = name.strip_suffix(".parquet.tmp").and_then(number).is_some();
+        let above = name.strip_suffix(".parquet").and_then(number).is_some_and(|part| part > last);
+        if unfinished || above {
+            std::fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+/// The number in `part-000001`.
+fn number(stem: &str) -> Option<u64> {
+    stem.strip_prefix("part-")?.parse().ok()
 }
 
 fn unfit(error: &ParquetError) -> Error {

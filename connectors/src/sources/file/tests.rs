@@ -182,6 +182,15 @@ async fn a_new_column_widens_the_schema_from_its_row_on() {
 }
 
 #[tokio::test]
+async fn chunks_that_all_widen_at_their_first_row_bring_all_their_columns() {
+    let lines = "{\"a\":1}\n{\"b\":1}\n{\"c\":1}\n{\"d\":{\"x\":1}}\n{\"d\":{\"y\":1}}\n";
+    let file = Fixture::new("in.jsonl", lines);
+    let context = widening_from(&Arc::new(Schema::empty()));
+    let arrivals = drain(&mut file.open_cut("", 8, &context)).await;
+    assert_eq!(text(&arrivals), lines);
+}
+
+#[tokio::test]
 async fn mixed_scalars_of_the_sample_become_text() {
     let file = Fixture::new("in.jsonl", "{\"a\":1}\n{\"a\":\"x\"}\n{\"a\":2.50}\n{\"a\":true}\n");
     let expected = "{\"a\":\"1\"}\n{\"a\":\"x\"}\n{\"a\":\"2.50\"}\n{\"a\":\"true\"}\n";

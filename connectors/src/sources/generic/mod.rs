@@ -1,7 +1,7 @@
 //! `generic`: payloads from the pipeline's text or a YAML file, as often and as fast as it says. For tests
 //! and demonstrations.
 
-mod options;
+pub mod options;
 mod script;
 
 use std::path::Path;
