@@ -1,7 +1,9 @@
 //! The sources, providers and sinks of Tidegate: everything that touches the outside.
 
 pub mod decode;
+mod places;
 pub mod providers;
+pub mod sinks;
 pub mod sources;
 
 use tidegate_pipeline::sink::SinkKind;
@@ -9,10 +11,16 @@ use tidegate_pipeline::source::SourceKind;
 
 /// The kinds of sources that this crate offers.
 pub fn sources() -> Vec<Box<dyn SourceKind>> {
-    vec![Box::new(sources::file::FileKind), Box::new(providers::host::HostKind)]
+    vec![
+        Box::new(sources::file::FileKind),
+        Box::new(sources::generic::GenericKind),
+        Box::new(providers::host::HostKind),
+        Box::new(sources::range::RangeKind),
+        Box::new(sources::tick::TickKind),
+    ]
 }
 
 /// The kinds of sinks that this crate offers.
 pub fn sinks() -> Vec<Box<dyn SinkKind>> {
-    Vec::new()
+    vec![Box::new(sinks::console::ConsoleKind), Box::new(sinks::drop::DropKind), Box::new(sinks::file::FileKind)]
 }

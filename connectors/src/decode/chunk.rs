@@ -66,16 +66,6 @@ impl<R: Read> Chunker<R> {
         self.growing = false;
     }
 
-    /// Bytes read that are not a whole line yet.
-    pub(crate) fn carried(&self) -> usize {
-        self.carry.len()
-    }
-
-    /// What it reads from.
-    pub(crate) fn reader(&mut self) -> &mut R {
-        &mut self.reader
-    }
-
     /// The next chunk.
     ///
     /// # Errors

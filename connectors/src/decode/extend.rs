@@ -12,6 +12,9 @@ use arrow::error::ArrowError;
 /// # Errors
 /// When `schema` is not wider.
 pub(crate) fn extend(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, ArrowError> {
+    if let Some(lost) = batch.schema_ref().fields().iter().find(|field| schema.field_with_name(field.name()).is_err()) {
+        return Err(ArrowError::SchemaError(format!("the wider schema lacks the column `{}`", lost.name())));
+    }
     let columns = schema
         .fields()
         .iter()

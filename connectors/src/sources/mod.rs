@@ -1,3 +1,31 @@
 //! Sources: a file or folder each, named as in YAML.
 
 pub mod file;
+pub mod generic;
+pub mod range;
+#[cfg(test)]
+pub(crate) mod testing;
+pub mod tick;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use serde::de::DeserializeOwned;
+use tidegate_pipeline::spec::diagnostic::Diagnostic;
+use tidegate_pipeline::spec::{Options, Tree};
+
+/// The columns of `range` and `tick`.
+fn index_schema() -> SchemaRef {
+    Arc::new(Schema::new(vec![Field::new("i", DataType::Int64, false)]))
+}
+
+/// A number of seconds as a duration; `None` for what is not one.
+fn seconds(value: f64) -> Option<Duration> {
+    Duration::try_from_secs_f64(value).ok()
+}
+
+/// Options of a kind that needs none: `tick:` alone is enough.
+fn optional<T: DeserializeOwned>(options: &Options, otherwise: T) -> Result<T, Vec<Diagnostic>> {
+    if options.tree.value == Tree::Null { Ok(otherwise) } else { options.read() }
+}

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::SchemaRef;
 use serde::{Deserialize, Serialize};
 use tidegate_pipeline::error::{Error, Result};
 use tidegate_pipeline::step::Position;
@@ -21,7 +20,7 @@ use crate::decode::segment::TextPosition;
 pub(crate) enum Format {
     JsonLines(JsonLines),
     Csv(Arc<CsvFile>),
-    Parquet(SchemaRef),
+    Parquet,
 }
 
 /// A position as the journal keeps it.
@@ -70,14 +69,14 @@ impl Format {
         Ok(match self {
             Self::JsonLines(_) => Box::new(Chunker::new(reader, cut.size, cut.max_line, growing, at)),
             Self::Csv(csv) => Box::new(CsvPieces::new(Arc::clone(csv), reader, at, cut.size, growing)),
-            Self::Parquet(_) => Box::new(ParquetPieces::open(input, at.offset, None)?),
+            Self::Parquet => Box::new(ParquetPieces::open(input, at.offset, None)?),
         })
     }
 
     /// A place as the journal keeps it.
     pub(crate) fn position(&self, at: TextPosition, inode: Option<u64>) -> Result<Position> {
         let position = match self {
-            Self::Parquet(_) => FilePosition { row: Some(at.offset), ..FilePosition::default() },
+            Self::Parquet => FilePosition { row: Some(at.offset), ..FilePosition::default() },
             _ => FilePosition { offset: Some(at.offset), line: Some(at.line), row: None, inode },
         };
         let text = serde_json::to_string(&position).map_err(Error::internal)?;
@@ -88,6 +87,6 @@ impl Format {
 impl TextPosition {
     /// Where the reader has to stand: rows of Parquet are found through the file's own index.
     pub(crate) fn offset_to_seek(self, format: &Format) -> u64 {
-        if matches!(format, Format::Parquet(_)) { 0 } else { self.offset }
+        if matches!(format, Format::Parquet) { 0 } else { self.offset }
     }
 }

@@ -3,8 +3,8 @@
 mod facts;
 mod feed;
 mod format;
-mod input;
-mod options;
+pub mod input;
+pub mod options;
 mod parquet;
 mod reread;
 mod source;
@@ -29,13 +29,14 @@ use tidegate_pipeline::spec::diagnostic::Diagnostic;
 use self::feed::{Cut, Feed};
 use self::format::Format;
 use self::input::{Compression, Fingerprint, Input};
-use self::options::{FileFormat, FileOptions, Places};
+use self::options::{FileFormat, FileOptions, not_with_parquet, unknown_format};
 use self::source::FileSource;
 use crate::decode::csv::{self, CsvFile};
 use crate::decode::infer::{SAMPLE, infer, sample};
 use crate::decode::json_lines::JsonLines;
 use crate::decode::segment::{Limits, Naming};
 use crate::decode::shape::Shape;
+use crate::places::Places;
 
 /// How much of a file planning reads at most, in bytes.
 const SAMPLE_BYTES: u64 = 16 * 1024 * 1024;
@@ -119,7 +120,7 @@ fn plan(options: &FileOptions, places: &Places<'_>, folder: &Path) -> Result<Pla
     let compression = options.compression.unwrap_or(found);
     let format = match options.format.or_else(|| FileFormat::of(&inner)) {
         Some(format) => format,
-        None => return Err(vec![places.unknown_format(&name)]),
+        None => return Err(vec![unknown_format(places, &name)]),
     };
     if format == FileFormat::Yaml {
         let facts = facts::load(std::slice::from_ref(&name.to_string()), folder).map_err(at("path"))?;
@@ -129,13 +130,13 @@ fn plan(options: &FileOptions, places: &Places<'_>, folder: &Path) -> Result<Pla
     let input = Input::File { path: folder.join(name.as_ref()), name: Arc::clone(&name), compression };
     if format == FileFormat::Parquet {
         if compression != Compression::None || options.follow {
-            return Err(vec![places.not_with_parquet(options.follow)]);
+            return Err(vec![not_with_parquet(places, options.follow)]);
         }
         let schema = parquet::schema(&input).map_err(at("path"))?;
-        return Ok(PlannedFile { input, format: Format::Parquet(Arc::clone(&schema)), schema, follow: false, cut });
+        return Ok(PlannedFile { input, format: Format::Parquet, schema, follow: false, cut });
     }
     if options.follow && compression != Compression::None {
-        return Err(vec![places.not_followed()]);
+        return Err(vec![places.at("follow", "a compressed file cannot be followed")]);
     }
     let text = head(&input).map_err(at("path"))?;
     match format {
@@ -189,7 +190,9 @@ fn csv_file(
         return Err(vec![places.at("path", message)]);
     }
     if let Some(unknown) = options.columns.keys().find(|column| !sample.names.contains(column)) {
-        return Err(vec![places.unknown_column(&name, unknown, &sample.names)]);
+        return Err(vec![places
+            .at("columns", format!("`{name}` has no column `{unknown}`"))
+            .with_expected(unknown, sample.names.iter().cloned())]);
     }
     let inferred = infer(sample.rows, options.declared(), options.max_columns).schema();
     let field = |name: &String| {

@@ -5,13 +5,12 @@ use std::path::Path;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use tidegate_pipeline::error::Error;
-use tidegate_pipeline::spec::diagnostic::{Diagnostic, Place};
-use tidegate_pipeline::spec::{Options, Tree};
+use tidegate_pipeline::spec::diagnostic::Diagnostic;
 
 use super::input::Compression;
 use crate::decode::columns::{TYPES, shape_of};
 use crate::decode::shape::Members;
+use crate::places::Places;
 
 /// The formats that `format:` may name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -125,50 +124,16 @@ impl FileOptions {
     }
 }
 
-/// Where the options stand in the pipeline's text.
-pub(crate) struct Places<'a>(pub(crate) &'a Options);
+/// The extension of the path does not tell the format.
+pub(super) fn unknown_format(places: &Places<'_>, name: &str) -> Diagnostic {
+    places
+        .at("path", format!("the extension of `{name}` does not tell its format"))
+        .with_help("set `format`")
+        .with_expected("", ["jsonl", "csv", "parquet", "yaml"])
+}
 
-impl Places<'_> {
-    /// The value of `key`, or the whole of the options.
-    pub(crate) fn of(&self, key: &str) -> Place {
-        if let Tree::Map(entries) = &self.0.tree.value
-            && let Some((_, value)) = entries.iter().find(|(name, _)| name.value.as_ref() == key)
-        {
-            return value.place;
-        }
-        self.0.tree.place
-    }
-
-    /// An error at the value of `key`.
-    pub(crate) fn at(&self, key: &str, message: impl std::fmt::Display) -> Diagnostic {
-        Diagnostic::error(self.of(key), message)
-    }
-
-    /// `error` at the value of `key`.
-    pub(crate) fn error(&self, key: &str, error: &Error) -> Diagnostic {
-        let found = self.at(key, &error.message);
-        match &error.remedy {
-            Some(remedy) => found.with_help(remedy),
-            None => found,
-        }
-    }
-
-    pub(crate) fn unknown_format(&self, name: &str) -> Diagnostic {
-        self.at("path", format!("the extension of `{name}` does not tell its format"))
-            .with_help("set `format`")
-            .with_expected("", ["jsonl", "csv", "parquet", "yaml"])
-    }
-
-    pub(crate) fn not_with_parquet(&self, follow: bool) -> Diagnostic {
-        let key = if follow { "follow" } else { "compression" };
-        self.at(key, format!("`{key}` does not go with Parquet: such a file is written once, and compressed inside"))
-    }
-
-    pub(crate) fn not_followed(&self) -> Diagnostic {
-        self.at("follow", "a compressed file cannot be followed")
-    }
-
-    pub(crate) fn unknown_column(&self, name: &str, column: &str, known: &[String]) -> Diagnostic {
-        self.at("columns", format!("`{name}` has no column `{column}`")).with_expected(column, known.iter().cloned())
-    }
+/// An option that does not go with Parquet.
+pub(super) fn not_with_parquet(places: &Places<'_>, follow: bool) -> Diagnostic {
+    let key = if follow { "follow" } else { "compression" };
+    places.at(key, format!("`{key}` does not go with Parquet: such a file is written once, and compressed inside"))
 }

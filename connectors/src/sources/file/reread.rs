@@ -52,7 +52,7 @@ impl Rereader {
     /// When the range cannot be read, or its bytes have another hash.
     pub(crate) fn read(&self, range: &Range, schema: &SchemaRef) -> Result<Reread> {
         let (from, to) = (FilePosition::read(&range.from)?.text(), FilePosition::read(&range.to)?.text());
-        if let Format::Parquet(_) = self.feed.format {
+        if let Format::Parquet = self.feed.format {
             let (batch, hash) = parquet::reread(&self.feed.input, schema, from.offset, to.offset)?;
             return if hash == range.hash { Ok((vec![batch], Vec::new())) } else { Err(self.changed(range)) };
         }

@@ -135,7 +135,7 @@ impl FileSource {
         if !Arc::ptr_eq(&first.schema, &current) {
             match segments.as_mut_slice() {
                 // Every row fitted the older schema, so it says the same under the wider one.
-                [only] if only.rejected.is_empty() => only.batch = extend(&only.batch, &current)?,
+                [only] if only.rejected.is_empty() && Arc::ptr_eq(only.batch.schema_ref(), &first.schema) => only.batch = extend(&only.batch, &current)?,
                 _ => {
                     let again = self.spawn(first.chunk, first.inode)?;
                     self.decoding.push_front(again);
