@@ -63,6 +63,7 @@ impl SourceKind for RangeKind {
             .ok_or_else(|| vec![Places(options).at("delay", "`delay` must be a number of seconds, 0 or more")])?;
         Ok(PlannedSource {
             delivery: Delivery::Seek,
+            acknowledges: false,
             bounded: true,
             ports: vec![Port::out(index_schema())],
             tables: Vec::new(),

@@ -9,7 +9,7 @@ use tidegate_pipeline::spec::{NOWHERE, Options, Tree};
 
 /// Options from JSON.
 pub(crate) fn options(json: &str) -> Options {
-    Options { tree: Located::new(tree(&serde_json::from_str(json).unwrap()), NOWHERE) }
+    Options::new(Located::new(tree(&serde_json::from_str(json).unwrap()), NOWHERE))
 }
 
 fn tree(value: &Value) -> Tree {

@@ -60,6 +60,7 @@ impl SourceKind for TickKind {
             .ok_or_else(|| vec![Places(options).at("delay", "`delay` must be a number of seconds, 0 or more")])?;
         Ok(PlannedSource {
             delivery: Delivery::Inline,
+            acknowledges: false,
             bounded: false,
             ports: vec![Port::out(index_schema())],
             tables: Vec::new(),

@@ -72,6 +72,7 @@ impl SourceKind for GenericKind {
         let schema = infer(script.samples(), Members::default(), MAX_COLUMNS).schema();
         Ok(PlannedSource {
             delivery: Delivery::Inline,
+            acknowledges: false,
             bounded,
             ports: vec![Port::out(Arc::clone(&schema))],
             tables: Vec::new(),
