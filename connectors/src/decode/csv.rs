@@ -337,10 +337,16 @@ impl Builder {
     /// Appends a field that fits.
     fn append(&mut self, field: &[u8]) {
         match (self, Cell::of(field)) {
-            (Self::Bool(builder), cell) => builder.append_option(if let Cell::Bool(value) = cell { Some(value) } else { None }),
-            (Self::Int(builder), cell) => builder.append_option(if let Cell::Int(value) = cell { Some(value) } else { None }),
+            (Self::Bool(builder), cell) => {
+                builder.append_option(if let Cell::Bool(value) = cell { Some(value) } else { None })
+            }
+            (Self::Int(builder), cell) => {
+                builder.append_option(if let Cell::Int(value) = cell { Some(value) } else { None })
+            }
             (Self::Float(builder), Cell::Int(value)) => builder.append_value(value as f64),
-            (Self::Float(builder), cell) => builder.append_option(if let Cell::Float(value) = cell { Some(value) } else { None }),
+            (Self::Float(builder), cell) => {
+                builder.append_option(if let Cell::Float(value) = cell { Some(value) } else { None })
+            }
             (Self::Timestamp(builder), cell) => builder.append_option(cell.timestamp(field)),
             (Self::Text(builder), Cell::Null) => builder.append_null(),
             (Self::Text(builder), _) => builder.append_option(std::str::from_utf8(field).ok()),

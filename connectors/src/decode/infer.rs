@@ -13,7 +13,11 @@ pub(crate) const SAMPLE: usize = 1000;
 /// cannot be united with those before it, or that would bring more than `max_columns` columns, is passed
 /// over; it is rejected when it is read. Mixed scalars become text; what is only ever NULL stays without a
 /// type until its first value. Columns come in the order of the sample, declared ones that it lacks last.
-pub(crate) fn infer(rows: impl IntoIterator<Item = Map<String, Value>>, declared: Members, max_columns: usize) -> Shape {
+pub(crate) fn infer(
+    rows: impl IntoIterator<Item = Map<String, Value>>,
+    declared: Members,
+    max_columns: usize,
+) -> Shape {
     let mut shape = Shape::Struct(declared);
     let mut order: Vec<String> = Vec::new();
     let mut known: HashSet<String> = HashSet::new();

@@ -82,7 +82,14 @@ impl OpenSink for PlannedConsole {
             ConsoleFormat::Table => true,
             ConsoleFormat::Jsonl => false,
         };
-        let console = Console { out: Box::new(io::stdout()), table, limit: self.options.limit, written: 0, left_out: 0, rows: Vec::new() };
+        let console = Console {
+            out: Box::new(io::stdout()),
+            table,
+            limit: self.options.limit,
+            written: 0,
+            left_out: 0,
+            rows: Vec::new(),
+        };
         Ok(Sink::Transactional(Box::new(console)))
     }
 }

@@ -192,21 +192,36 @@ mod measure {
     #[ignore]
     fn speed() {
         let text = std::fs::read("/tmp/files_events.jsonl").unwrap();
-        let schema = crate::decode::infer::infer(crate::decode::infer::sample(&text), Default::default(), 10000).schema();
-        let limits = Limits { max_line: 1 << 20, max_columns: 10000, fixed: Arc::new([]), naming: crate::decode::segment::Naming::File("x".into()) };
+        let schema =
+            crate::decode::infer::infer(crate::decode::infer::sample(&text), Default::default(), 10000).schema();
+        let limits = Limits {
+            max_line: 1 << 20,
+            max_columns: 10000,
+            fixed: Arc::new([]),
+            naming: crate::decode::segment::Naming::File("x".into()),
+        };
         let decoder = JsonLines::new(Arc::new(limits));
         let mut chunks = Vec::new();
-        let mut chunker = crate::decode::chunk::Chunker::new(text.as_slice(), 1 << 20, 1 << 20, false, TextPosition::default());
-        while let crate::decode::chunk::Next::Chunk(chunk) = chunker.next().unwrap() { chunks.push(chunk); }
+        let mut chunker =
+            crate::decode::chunk::Chunker::new(text.as_slice(), 1 << 20, 1 << 20, false, TextPosition::default());
+        while let crate::decode::chunk::Next::Chunk(chunk) = chunker.next().unwrap() {
+            chunks.push(chunk);
+        }
         for _ in 0..3 {
             let started = std::time::Instant::now();
             let mut rows = 0;
-            for chunk in &chunks { rows += decoder.decode(chunk, &schema).unwrap().iter().map(|s| s.batch.num_rows()).sum::<usize>(); }
+            for chunk in &chunks {
+                rows += decoder.decode(chunk, &schema).unwrap().iter().map(|s| s.batch.num_rows()).sum::<usize>();
+            }
             println!("ours {:.0} rows/s", rows as f64 / started.elapsed().as_secs_f64());
             let started = std::time::Instant::now();
             let mut arrow_rows = 0;
             for chunk in &chunks {
-                let mut reader = arrow::json::ReaderBuilder::new(schema.clone()).with_strict_mode(true).with_batch_size(1<<20).build_decoder().unwrap();
+                let mut reader = arrow::json::ReaderBuilder::new(schema.clone())
+                    .with_strict_mode(true)
+                    .with_batch_size(1 << 20)
+                    .build_decoder()
+                    .unwrap();
                 reader.decode(&chunk.bytes).unwrap();
                 arrow_rows += reader.flush().unwrap().unwrap().num_rows();
             }

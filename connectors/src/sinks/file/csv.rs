@@ -34,9 +34,12 @@ impl Encoder for CsvEncoder {
             self.columns = schema.fields().iter().map(|field| field.name().clone()).collect();
         }
         if let Some(new) = schema.fields().iter().find(|field| !self.columns.contains(field.name())) {
-            return Err(Error::external(format!("the rows have a new column `{}`, which the header lacks", new.name()))
-                .with_remedy("name the columns with `select`, or write JSON lines")
-                .never_retry());
+            return Err(Error::external(format!(
+                "the rows have a new column `{}`, which the header lacks",
+                new.name()
+            ))
+            .with_remedy("name the columns with `select`, or write JSON lines")
+            .never_retry());
         }
         // Missing columns are empty; their type does not show.
         let field = |name: &String| match schema.field_with_name(name) {
@@ -45,7 +48,8 @@ impl Encoder for CsvEncoder {
         };
         let target = Arc::new(Schema::new(self.columns.iter().map(field).collect::<Vec<_>>()));
         let rows = adapt(rows, &target)?;
-        let builder = WriterBuilder::new().with_header(header).with_timestamp_format("%Y-%m-%dT%H:%M:%S%.fZ".to_owned());
+        let builder =
+            WriterBuilder::new().with_header(header).with_timestamp_format("%Y-%m-%dT%H:%M:%S%.fZ".to_owned());
         builder.build(out).write(&rows).map_err(|error| {
             Error::user(format!("the rows cannot be written as CSV: {error}"))
                 .with_remedy("select the fields of nested columns, or write JSON lines")

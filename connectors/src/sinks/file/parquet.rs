@@ -129,8 +129,7 @@ fn nullable(rows: &RecordBatch) -> Result<RecordBatch> {
     if schema.fields().iter().all(|field| field.is_nullable()) {
         return Ok(rows.clone());
     }
-    let fields: Vec<Field> =
-        schema.fields().iter().map(|field| field.as_ref().clone().with_nullable(true)).collect();
+    let fields: Vec<Field> = schema.fields().iter().map(|field| field.as_ref().clone().with_nullable(true)).collect();
     let options = RecordBatchOptions::new().with_row_count(Some(rows.num_rows()));
     Ok(RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), rows.columns().to_vec(), &options)?)
 }

@@ -11,7 +11,12 @@ fn place(folder: &TempDir, name: &str, existing: Existing) -> OutputPlace {
     OutputPlace { path: folder.path().join(name), name: name.into(), existing }
 }
 
-async fn open(folder: &TempDir, name: &str, existing: Existing, mark: Option<&str>) -> Result<Box<dyn TransactionalSink>> {
+async fn open(
+    folder: &TempDir,
+    name: &str,
+    existing: Existing,
+    mark: Option<&str>,
+) -> Result<Box<dyn TransactionalSink>> {
     let format = format_of(Path::new(name)).unwrap();
     let planned = PlannedFile { place: place(folder, name, existing), format };
     let mark = mark.map(|detail| Mark { step: StepNumber(1), detail: detail.to_owned() });
@@ -50,7 +55,8 @@ async fn json_lines_leave_nulls_out_and_write_times_in_utc() {
     let batch = RecordBatch::try_from_iter([("t", Arc::new(times) as _), ("z", Arc::new(zoned) as _)]).unwrap();
     sink.write(&step(2), &batch).await.unwrap();
     commit(sink.as_mut()).await;
-    let expected = "{\"n\":1}\n{\"n\":2,\"name\":\"n2\"}\n{\"t\":\"1970-01-01T00:00:01Z\",\"z\":\"1970-01-01T00:00:01Z\"}\n";
+    let expected =
+        "{\"n\":1}\n{\"n\":2,\"name\":\"n2\"}\n{\"t\":\"1970-01-01T00:00:01Z\",\"z\":\"1970-01-01T00:00:01Z\"}\n";
     assert_eq!(read(&folder, "out.jsonl"), expected);
 }
 

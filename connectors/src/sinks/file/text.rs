@@ -103,7 +103,9 @@ impl TextFile {
         }
         if self.hash() != mark.hash {
             let length = mark.length;
-            return Err(self.place.lost(&format!("was changed: its first {length} bytes are not what this pipeline wrote")));
+            return Err(self
+                .place
+                .lost(&format!("was changed: its first {length} bytes are not what this pipeline wrote")));
         }
         self.cut()
     }

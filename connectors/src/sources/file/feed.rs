@@ -90,8 +90,8 @@ impl Feed {
             return Ok(());
         }
         let read = opened.raw.fingerprint();
-        let whole = at == TextPosition::default()
-            && read.bytes == self.input.length()?.min(self.length.unwrap_or(u64::MAX));
+        let whole =
+            at == TextPosition::default() && read.bytes == self.input.length()?.min(self.length.unwrap_or(u64::MAX));
         // What was read only in part this time is read again: a hash cannot be continued from the middle.
         let fingerprint = if whole { read } else { self.input.fingerprint(self.length)? };
         let _ = to.blocking_send(Ok(Message::End(fingerprint)));
@@ -133,7 +133,10 @@ impl Feed {
         if !other && self.input.length()? >= at.offset {
             return Ok(opened);
         }
-        tracing::warn!(file = self.input.name(), "the file was replaced since it was last read; reading it from its start");
+        tracing::warn!(
+            file = self.input.name(),
+            "the file was replaced since it was last read; reading it from its start"
+        );
         self.open(TextPosition::default())
     }
 

@@ -178,7 +178,9 @@ impl<R: Read> Read for Hashing<R> {
 fn decompressed(reader: impl Read + Send + 'static, compression: Compression) -> io::Result<Box<dyn Read + Send>> {
     Ok(match compression {
         Compression::None => Box::new(reader),
-        Compression::Gzip => Box::new(flate2::read::MultiGzDecoder::new(io::BufReader::with_capacity(64 * 1024, reader))),
+        Compression::Gzip => {
+            Box::new(flate2::read::MultiGzDecoder::new(io::BufReader::with_capacity(64 * 1024, reader)))
+        }
         Compression::Zstd => Box::new(zstd::stream::read::Decoder::new(reader)?),
     })
 }

@@ -182,17 +182,18 @@ fn csv_file(
     cut: Cut,
 ) -> Result<PlannedFile, Vec<Diagnostic>> {
     let (delimiter, header) = (options.delimiter_byte(), options.header.unwrap_or(true));
-    let sample = csv::sample(text, delimiter, header).map_err(|reason| {
-        vec![places.at("path", format!("`{name}` cannot be read as CSV: {reason}"))]
-    })?;
+    let sample = csv::sample(text, delimiter, header)
+        .map_err(|reason| vec![places.at("path", format!("`{name}` cannot be read as CSV: {reason}"))])?;
     if sample.names.len() > options.max_columns {
         let message = format!("`{name}` has {} columns; `max_columns` is {}", sample.names.len(), options.max_columns);
         return Err(vec![places.at("path", message)]);
     }
     if let Some(unknown) = options.columns.keys().find(|column| !sample.names.contains(column)) {
-        return Err(vec![places
-            .at("columns", format!("`{name}` has no column `{unknown}`"))
-            .with_expected(unknown, sample.names.iter().cloned())]);
+        return Err(vec![
+            places
+                .at("columns", format!("`{name}` has no column `{unknown}`"))
+                .with_expected(unknown, sample.names.iter().cloned()),
+        ]);
     }
     let inferred = infer(sample.rows, options.declared(), options.max_columns).schema();
     let field = |name: &String| {

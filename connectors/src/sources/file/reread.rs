@@ -109,8 +109,11 @@ impl Rereader {
 
     fn changed(&self, range: &Range) -> Error {
         let name = self.feed.input.name();
-        Error::user(format!("`{name}` has changed since it was read: {} to {} is not what it was", range.from, range.to))
-            .with_remedy("restore the file, go on with what it says now (`--accept-divergence`), or begin anew (`--fresh`)")
+        Error::user(format!(
+            "`{name}` has changed since it was read: {} to {} is not what it was",
+            range.from, range.to
+        ))
+        .with_remedy("restore the file, go on with what it says now (`--accept-divergence`), or begin anew (`--fresh`)")
     }
 
     fn failed(&self, error: &io::Error) -> Error {

@@ -135,7 +135,9 @@ impl FileSource {
         if !Arc::ptr_eq(&first.schema, &current) {
             match segments.as_mut_slice() {
                 // Every row fitted the older schema, so it says the same under the wider one.
-                [only] if only.rejected.is_empty() && Arc::ptr_eq(only.batch.schema_ref(), &first.schema) => only.batch = extend(&only.batch, &current)?,
+                [only] if only.rejected.is_empty() && Arc::ptr_eq(only.batch.schema_ref(), &first.schema) => {
+                    only.batch = extend(&only.batch, &current)?
+                }
                 _ => {
                     let again = self.spawn(first.chunk, first.inode)?;
                     self.decoding.push_front(again);
@@ -225,7 +227,8 @@ impl Source for FileSource {
 
     async fn reread(&mut self, range: &Range, version: SchemaVersion) -> Result<Arrival> {
         let schema = self.schemas.iter().find(|(known, _)| *known == version).map(|(_, schema)| Arc::clone(schema));
-        let schema = schema.ok_or_else(|| Error::internal(format!("schema version {} was never announced", version.0)))?;
+        let schema =
+            schema.ok_or_else(|| Error::internal(format!("schema version {} was never announced", version.0)))?;
         let (rereader, wanted) = (Arc::clone(&self.rereader), range.clone());
         let read = tokio::task::spawn_blocking(move || rereader.read(&wanted, &schema));
         let (batches, rejected) = read.await.map_err(Error::internal)??;

@@ -199,12 +199,14 @@ async fn mixed_scalars_of_the_sample_become_text() {
 
 #[tokio::test]
 async fn declared_columns_keep_their_type_and_may_be_absent_from_the_sample() {
-    let file = Fixture::new("in.jsonl", "{\"id\":7,\"at\":\"2026-01-02T03:04:05Z\"}\n{\"id\":\"x\",\"at\":1000}\n{\"at\":\"never\"}\n");
+    let file = Fixture::new(
+        "in.jsonl",
+        "{\"id\":7,\"at\":\"2026-01-02T03:04:05Z\"}\n{\"id\":\"x\",\"at\":1000}\n{\"at\":\"never\"}\n",
+    );
     let arrivals = file.read("\"columns\":{\"id\":\"text\",\"at\":\"timestamp\",\"tags\":\"list<text>\"}").await;
     let expected = "{\"id\":\"7\",\"at\":\"2026-01-02T03:04:05Z\"}\n{\"id\":\"x\",\"at\":\"1970-01-01T00:00:01Z\"}\n";
     assert_eq!(text(&arrivals), expected);
-    let names: Vec<String> =
-        arrivals[0].rows[0].1.schema().fields().iter().map(|field| field.name().clone()).collect();
+    let names: Vec<String> = arrivals[0].rows[0].1.schema().fields().iter().map(|field| field.name().clone()).collect();
     assert_eq!(names, ["id", "at", "tags"]);
     assert!(only_rejection(&arrivals).contains("column `at` is Timestamp"), "{}", only_rejection(&arrivals));
 }

@@ -156,7 +156,8 @@ impl Generic {
         let mut arrival: Option<Arrival> = None;
         for segment in self.decoder.decode(&chunk, &self.schema)? {
             let position = Position(to.to_string().into());
-            let arrival = arrival.get_or_insert_with(|| Arrival { rows: Vec::new(), ..Arrival::rows(segment.batch.clone(), position) });
+            let arrival = arrival
+                .get_or_insert_with(|| Arrival { rows: Vec::new(), ..Arrival::rows(segment.batch.clone(), position) });
             arrival.rejected.extend(segment.rejected);
             if segment.batch.num_rows() > 0 {
                 arrival.rows.push((PortIndex(0), segment.batch));
@@ -227,7 +228,11 @@ mod tests {
 
     #[tokio::test]
     async fn a_random_order_is_the_same_for_the_same_seed() {
-        let with = |seed: u64| format!(r#"{{"payload":[{{"a":1}},{{"a":2}},{{"a":3}},{{"a":4}},{{"a":5}}],"randomize":true,"seed":{seed}}}"#);
+        let with = |seed: u64| {
+            format!(
+                r#"{{"payload":[{{"a":1}},{{"a":2}},{{"a":3}},{{"a":4}},{{"a":5}}],"randomize":true,"seed":{seed}}}"#
+            )
+        };
         let first = events(&with(1)).await;
         assert_eq!(first, events(&with(1)).await);
         let mut sorted: Vec<&str> = first.lines().collect();
