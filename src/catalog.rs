@@ -17,7 +17,10 @@ struct BuiltIn;
 /// The built-in packs, or those of a folder.
 pub(crate) fn packs(queries: Option<&Path>) -> Result<PackLibrary, Failure> {
     let Some(folder) = queries else {
-        return Ok(PackLibrary { embedded: names(BuiltIn::iter()).map(|name| built_in(&name)).collect(), directories: Vec::new() });
+        return Ok(PackLibrary {
+            embedded: names(BuiltIn::iter()).map(|name| built_in(&name)).collect(),
+            directories: Vec::new(),
+        });
     };
     if !folder.is_dir() {
         return Err(Failure::usage(format!("--queries {}: there is no such folder", folder.display())));

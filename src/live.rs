@@ -13,7 +13,8 @@ const REFRESH: Duration = Duration::from_millis(250);
 /// Shows the lines until it is aborted.
 pub(crate) async fn show(status: Arc<PipelineStatus>) {
     let lines = MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(4));
-    let style = ProgressStyle::with_template("{prefix:>24.bold} {msg}").unwrap_or_else(|_| ProgressStyle::default_spinner());
+    let style =
+        ProgressStyle::with_template("{prefix:>24.bold} {msg}").unwrap_or_else(|_| ProgressStyle::default_spinner());
     let bar = |name: &str| lines.add(ProgressBar::new_spinner().with_style(style.clone()).with_prefix(name.to_owned()));
     let head = bar("");
     let bars: Vec<ProgressBar> = status.nodes.iter().map(|node| bar(&node.name)).collect();
@@ -24,7 +25,8 @@ pub(crate) async fn show(status: Arc<PipelineStatus>) {
         let seconds = last.elapsed().as_secs_f64().max(0.001);
         last = Instant::now();
         for ((node, bar), before) in status.nodes.iter().zip(&bars).zip(&mut before) {
-            let rows = if node.section == Section::Source { node.rows_out.load(Relaxed) } else { node.rows_in.load(Relaxed) };
+            let rows =
+                if node.section == Section::Source { node.rows_out.load(Relaxed) } else { node.rows_in.load(Relaxed) };
             let rate = (rows - *before) as f64 / seconds;
             *before = rows;
             let state = match node.state() {
@@ -38,10 +40,16 @@ pub(crate) async fn show(status: Arc<PipelineStatus>) {
                 0 => String::new(),
                 count => format!("  {count} rejected"),
             };
-            bar.set_message(format!("{rate:>12.0} rows/s  {rows:>12} rows  queue {:>7}  {state}{rejected}", node.queued_rows()));
+            bar.set_message(format!(
+                "{rate:>12.0} rows/s  {rows:>12} rows  queue {:>7}  {state}{rejected}",
+                node.queued_rows()
+            ));
         }
         let checkpoint = match &*status.last_checkpoint.lock() {
-            Some(checkpoint) => format!("checkpoint {} at step {}, took {} ms", checkpoint.number.0, checkpoint.step, checkpoint.took_ms),
+            Some(checkpoint) => format!(
+                "checkpoint {} at step {}, took {} ms",
+                checkpoint.number.0, checkpoint.step, checkpoint.took_ms
+            ),
             None => "no checkpoint yet".to_owned(),
         };
         head.set_message(format!("step {}  {checkpoint}", status.step.load(Relaxed)));

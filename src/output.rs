@@ -24,7 +24,10 @@ pub(crate) fn print(text: &str) -> Result<(), Failure> {
 /// A table without rows, for people.
 pub(crate) fn table(header: &[&str]) -> Table {
     let mut table = Table::new();
-    table.load_preset(UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic).set_header(header.to_vec());
+    table
+        .load_preset(UTF8_HORIZONTAL_ONLY)
+        .set_content_arrangement(ContentArrangement::Dynamic)
+        .set_header(header.to_vec());
     if let Some(width) = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok()) {
         table.set_width(width);
     }

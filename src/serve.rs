@@ -30,15 +30,21 @@ pub(crate) async fn start(
     let name = graph.spec.name.value.to_string();
     let (for_metrics, for_ready) = (Arc::clone(&status), status);
     let router = Router::new()
-        .route("/metrics", get(move || {
-            let text = metrics(&name, &for_metrics);
-            async { ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text) }
-        }))
+        .route(
+            "/metrics",
+            get(move || {
+                let text = metrics(&name, &for_metrics);
+                async { ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text) }
+            }),
+        )
         .route("/healthz", get(async || "ok\n"))
-        .route("/readyz", get(move || {
-            let answer = ready(&for_ready, &cancel);
-            async { answer }
-        }));
+        .route(
+            "/readyz",
+            get(move || {
+                let answer = ready(&for_ready, &cancel);
+                async { answer }
+            }),
+        );
     Ok(tokio::spawn(async move {
         if let Err(error) = axum::serve(listener, router).await {
             tracing::error!(%error, "Metrics are no longer served.");
@@ -61,28 +67,69 @@ fn metrics(pipeline: &str, status: &PipelineStatus) -> String {
     let mut node_metric = |name: &str, kind: &str, help: &str, value: &dyn Fn(&NodeStatus) -> f64| {
         let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}");
         for node in &status.nodes {
-            let _ = writeln!(text, "{name}{{pipeline=\"{pipeline}\",node=\"{}\",kind=\"{}\"}} {}", node.name, node.kind, value(node));
+            let _ = writeln!(
+                text,
+                "{name}{{pipeline=\"{pipeline}\",node=\"{}\",kind=\"{}\"}} {}",
+                node.name,
+                node.kind,
+                value(node)
+            );
         }
     };
     node_metric("tidegate_rows_in_total", "counter", "Rows taken.", &|node| node.rows_in.load(Relaxed) as f64);
-    node_metric("tidegate_rows_out_total", "counter", "Rows emitted on data ports.", &|node| node.rows_out.load(Relaxed) as f64);
-    node_metric("tidegate_rows_rejected_total", "counter", "Rows that could not be handled.", &|node| node.rejected.load(Relaxed) as f64);
-    node_metric("tidegate_steps_total", "counter", "Steps that had something for the node.", &|node| node.steps.load(Relaxed) as f64);
-    node_metric("tidegate_busy_seconds_total", "counter", "Time at work.", &|node| node.busy.load(Relaxed) as f64 / 1e9);
+    node_metric("tidegate_rows_out_total", "counter", "Rows emitted on data ports.", &|node| {
+        node.rows_out.load(Relaxed) as f64
+    });
+    node_metric("tidegate_rows_rejected_total", "counter", "Rows that could not be handled.", &|node| {
+        node.rejected.load(Relaxed) as f64
+    });
+    node_metric("tidegate_steps_total", "counter", "Steps that had something for the node.", &|node| {
+        node.steps.load(Relaxed) as f64
+    });
+    node_metric("tidegate_busy_seconds_total", "counter", "Time at work.", &|node| {
+        node.busy.load(Relaxed) as f64 / 1e9
+    });
     node_metric("tidegate_queue_rows", "gauge", "Rows waiting before the node.", &|node| node.queued_rows() as f64);
-    node_metric("tidegate_up", "gauge", "1 while the node runs.", &|node| f64::from(u8::from(node.state() == NodeState::Running)));
+    node_metric("tidegate_up", "gauge", "1 while the node runs.", &|node| {
+        f64::from(u8::from(node.state() == NodeState::Running))
+    });
     let mut metric = |name: &str, kind: &str, help: &str, value: f64| {
         let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}\n{name}{{pipeline=\"{pipeline}\"}} {value}");
     };
     metric("tidegate_step", "counter", "The last step made.", status.step.load(Relaxed) as f64);
-    metric("tidegate_step_time_seconds", "gauge", "The time of the last step.", status.step_time.load(Relaxed) as f64 / 1e3);
+    metric(
+        "tidegate_step_time_seconds",
+        "gauge",
+        "The time of the last step.",
+        status.step_time.load(Relaxed) as f64 / 1e3,
+    );
     metric("tidegate_checkpoints_total", "counter", "Checkpoints committed.", status.checkpoints.load(Relaxed) as f64);
-    metric("tidegate_checkpoints_failed_total", "counter", "Checkpoints that failed.", status.checkpoints_failed.load(Relaxed) as f64);
-    metric("tidegate_journal_bytes", "gauge", "Bytes of the journal at the last checkpoint.", status.journal_bytes.load(Relaxed) as f64);
+    metric(
+        "tidegate_checkpoints_failed_total",
+        "counter",
+        "Checkpoints that failed.",
+        status.checkpoints_failed.load(Relaxed) as f64,
+    );
+    metric(
+        "tidegate_journal_bytes",
+        "gauge",
+        "Bytes of the journal at the last checkpoint.",
+        status.journal_bytes.load(Relaxed) as f64,
+    );
     if let Some(checkpoint) = &*status.last_checkpoint.lock() {
         metric("tidegate_checkpoint_step", "gauge", "The step of the newest checkpoint.", checkpoint.step.0 as f64);
-        metric("tidegate_checkpoint_created_seconds", "gauge", "When the newest checkpoint was made.", checkpoint.created as f64 / 1e3);
-        metric("tidegate_checkpoint_duration_seconds", "gauge", "How long the newest checkpoint took.", checkpoint.took_ms as f64 / 1e3);
+        metric(
+            "tidegate_checkpoint_created_seconds",
+            "gauge",
+            "When the newest checkpoint was made.",
+            checkpoint.created as f64 / 1e3,
+        );
+        metric(
+            "tidegate_checkpoint_duration_seconds",
+            "gauge",
+            "How long the newest checkpoint took.",
+            checkpoint.took_ms as f64 / 1e3,
+        );
     }
     text
 }

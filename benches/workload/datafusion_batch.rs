@@ -47,6 +47,7 @@ pub(crate) async fn run(folder: &Path) -> Outcome<(f64, u64)> {
     session.register_csv("owners", path("owners.csv"), CsvReadOptions::new()).await?;
     let frame = session.sql(QUERY).await?;
     let written = frame.write_json("out", DataFrameWriteOptions::new(), None).await?;
-    let rows = arrow::array::AsArray::as_primitive::<arrow::datatypes::UInt64Type>(written[0].column(0).as_ref()).value(0);
+    let rows =
+        arrow::array::AsArray::as_primitive::<arrow::datatypes::UInt64Type>(written[0].column(0).as_ref()).value(0);
     Ok((started.elapsed().as_secs_f64(), rows))
 }

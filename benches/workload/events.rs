@@ -34,7 +34,8 @@ pub(crate) fn write(folder: &Path, count: usize) -> std::io::Result<()> {
     for index in 0..count {
         let kind = numbers.of(&["instance", "volume", "elastic_ip", "security_group"]);
         let source = numbers.of(&["alertmanager", "kafka", "webhook"]);
-        let (account, region) = (numbers.next() % 50, numbers.of(&["us-west-1", "us-east-1", "eu-west-1", "ap-south-1"]));
+        let (account, region) =
+            (numbers.next() % 50, numbers.of(&["us-west-1", "us-east-1", "eu-west-1", "ap-south-1"]));
         let resource = &resources[numbers.next() as usize % resources.len()];
         let state = numbers.of(&["running", "stopped", "available", "in-use"]);
         let severity = numbers.of(&severities);

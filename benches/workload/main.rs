@@ -91,11 +91,8 @@ fn run_contender(name: &str, folder: &Path) -> Outcome<Measurement> {
     let work = folder.join(name);
     std::fs::remove_dir_all(&work).ok();
     std::fs::create_dir_all(&work)?;
-    let output = Command::new(std::env::current_exe()?)
-        .args(["contender", name])
-        .arg(folder)
-        .current_dir(&work)
-        .output()?;
+    let output =
+        Command::new(std::env::current_exe()?).args(["contender", name]).arg(folder).current_dir(&work).output()?;
     if !output.status.success() {
         return Err(format!("{name}: {}", String::from_utf8_lossy(&output.stderr)).into());
     }

@@ -27,10 +27,8 @@ sinks:
 
 fn batch(rows: usize, first: i64) -> RecordBatch {
     let severities = ["info", "info", "warning", "critical"];
-    let schema = Schema::new(vec![
-        Field::new("i", DataType::Int64, false),
-        Field::new("severity", DataType::Utf8, false),
-    ]);
+    let schema =
+        Schema::new(vec![Field::new("i", DataType::Int64, false), Field::new("severity", DataType::Utf8, false)]);
     let numbers: Int64Array = (first..first + rows as i64).collect();
     let texts: StringArray = (0..rows).map(|row| Some(severities[row % severities.len()])).collect();
     RecordBatch::try_new(Arc::new(schema), vec![Arc::new(numbers), Arc::new(texts)]).unwrap_or_else(|error| {
@@ -52,7 +50,8 @@ async fn seconds(text: &str, batches: Vec<RecordBatch>) -> Outcome<f64> {
 
 /// Ten nodes in a straight line.
 fn line_of_ten() -> String {
-    let mut text = String::from("version: 1\nname: line\ncheckpoint: {every: 1s}\nsources: {rows: {scripted: {}}}\noperators:\n");
+    let mut text =
+        String::from("version: 1\nname: line\ncheckpoint: {every: 1s}\nsources: {rows: {scripted: {}}}\noperators:\n");
     let mut from = "rows".to_owned();
     for index in 0..9 {
         let _ = writeln!(text, "  f{index}: {{from: {from}, filter: \"i >= 0\"}}");
@@ -69,13 +68,19 @@ pub(crate) fn report() -> Outcome<()> {
     let million = 20;
     let rows: Vec<RecordBatch> = (0..million * 125).map(|index| batch(8_000, index * 8_000)).collect();
     let took = runtime.block_on(seconds(ROUTED, rows))? - start_up;
-    println!("filter + route + drop: {:.1} M rows/s ({million} M rows of 2 columns, start-up of {start_up:.3} s left out)", million as f64 / took);
+    println!(
+        "filter + route + drop: {:.1} M rows/s ({million} M rows of 2 columns, start-up of {start_up:.3} s left out)",
+        million as f64 / took
+    );
     // Rows of one step cannot be joined here: each has 4,097 of them at least… one-row steps need a source that
     // is slower than the sequencer; so the line is fed with steps that are too large to be joined.
     let small = runtime.block_on(seconds(&line_of_ten(), vec![batch(1, 0)]))?;
     let steps = 20_000;
     let rows: Vec<RecordBatch> = (0..steps).map(|index| batch(1, index)).collect();
     let took = runtime.block_on(seconds(&line_of_ten(), rows))? - small;
-    println!("one-row arrivals through ten nodes: {:.2} µs each, joined where they wait ({steps} arrivals)", took * 1e6 / steps as f64);
+    println!(
+        "one-row arrivals through ten nodes: {:.2} µs each, joined where they wait ({steps} arrivals)",
+        took * 1e6 / steps as f64
+    );
     Ok(())
 }

@@ -50,7 +50,8 @@ pub(crate) fn kinds(catalog: &Catalog) -> KnownKinds {
 /// Runs a pipeline's text to its end in a directory; gives back what each sink took.
 pub(crate) async fn run_text(text: &str, catalog: &Catalog, directory: &Path) -> Outcome<u64> {
     let loaded = load(text, "bench.yaml", &Variables::none(), &kinds(catalog)).map_err(|wrong| format!("{wrong:?}"))?;
-    let planned = plan(Arc::new(loaded.spec), "bench.yaml", catalog, Path::new(".")).map_err(|wrong| format!("{wrong:?}"))?;
+    let planned =
+        plan(Arc::new(loaded.spec), "bench.yaml", catalog, Path::new(".")).map_err(|wrong| format!("{wrong:?}"))?;
     let pipeline = Pipeline::open(Arc::new(planned.0), RunOptions::new(directory)).await?;
     let status = pipeline.status();
     pipeline.run().await?;

@@ -49,6 +49,9 @@ pub trait TransactionalSink: Send {
     /// Everything written so far shall become durable. Returns at once with the work to be done in the
     /// background; that work resolves to the detail of the mark.
     ///
+    /// A sink that is opened without a mark is committed once, and that mark stored, before its first
+    /// [`TransactionalSink::write`]: so a crash never leaves output behind that no mark explains.
+    ///
     /// # Errors
     /// When buffered output cannot be handed over.
     async fn commit(&mut self) -> Result<BoxFuture<'static, Result<String>>>;

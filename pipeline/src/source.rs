@@ -63,6 +63,9 @@ pub struct Arrival {
     pub watermark: Option<i64>,
     /// Told when the step is durable.
     pub reply: Option<Reply>,
+    /// Never joined with others: the source cuts its input at fixed places, so that the numbers of steps do not
+    /// depend on timing.
+    pub alone: bool,
 }
 
 impl Arrival {
@@ -78,6 +81,7 @@ impl Arrival {
             position,
             watermark: None,
             reply: None,
+            alone: false,
         }
     }
 

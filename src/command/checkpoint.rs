@@ -15,7 +15,8 @@ use crate::output;
 pub(crate) fn checkpoint(command: CheckpointCommand, queries: Option<&Path>) -> Result<u8, Failure> {
     match command {
         CheckpointCommand::List { pipeline, format } => {
-            let mut summaries = read_head(&directory(&pipeline, queries)?)?.map(|head| head.retained).unwrap_or_default();
+            let mut summaries =
+                read_head(&directory(&pipeline, queries)?)?.map(|head| head.retained).unwrap_or_default();
             summaries.sort_by_key(|summary| std::cmp::Reverse(summary.number.0));
             if summaries.is_empty() && format == Format::Text {
                 output::print("no checkpoints yet\n")?;
@@ -31,7 +32,8 @@ pub(crate) fn checkpoint(command: CheckpointCommand, queries: Option<&Path>) -> 
             match format {
                 Format::Text => output::print(&page(&manifest))?,
                 Format::Json | Format::Jsonl => {
-                    let text = serde_json::to_string_pretty(&manifest).map_err(|error| Failure::failed(error.to_string()))?;
+                    let text =
+                        serde_json::to_string_pretty(&manifest).map_err(|error| Failure::failed(error.to_string()))?;
                     output::print(&format!("{text}\n"))?;
                 }
             }
@@ -107,14 +109,18 @@ fn page(manifest: &Manifest) -> String {
     );
     let mut sources = output::table(&["source", "position", "schemas", "ended", "state"]);
     for (name, source) in &manifest.sources {
-        let position = source.position.as_ref().map(ToString::to_string).unwrap_or_else(|| "at the beginning".to_owned());
+        let position =
+            source.position.as_ref().map(ToString::to_string).unwrap_or_else(|| "at the beginning".to_owned());
         let ended = if source.ended { "yes" } else { "" };
         let segments = segments(source.tables.segments.len());
         sources.add_row(vec![name.clone(), position, source.schemas.len().to_string(), ended.to_owned(), segments]);
     }
     page.push_str(&format!("{sources}\n"));
     let mut nodes = output::table(&["node", "state"]);
-    manifest.nodes.iter().for_each(|(name, node)| drop(nodes.add_row(vec![name.clone(), segments(node.segments.len())])));
+    manifest
+        .nodes
+        .iter()
+        .for_each(|(name, node)| drop(nodes.add_row(vec![name.clone(), segments(node.segments.len())])));
     if !manifest.nodes.is_empty() {
         page.push_str(&format!("{nodes}\n"));
     }

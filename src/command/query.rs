@@ -96,7 +96,9 @@ async fn shell(session: &SessionContext, format: Format) -> Result<(), Failure> 
         match line.trim() {
             "\\q" | "exit" | "quit" if statement.is_empty() => return Ok(()),
             "\\d" if statement.is_empty() => tables(session, format).await?,
-            command if statement.is_empty() && command.starts_with("\\d ") => columns(session, &command[3..], format).await?,
+            command if statement.is_empty() && command.starts_with("\\d ") => {
+                columns(session, &command[3..], format).await?
+            }
             _ => statement.push_str(&line),
         }
         if statement.trim_end().ends_with(';') {

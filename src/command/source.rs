@@ -72,9 +72,9 @@ pub(crate) async fn source(command: SourceCommand, queries: Option<&Path>) -> Re
 /// `--arg key=value` pairs as the YAML that a pipeline would hold.
 fn yaml(arguments: &[String]) -> Result<String, Failure> {
     let line = |argument: &String| {
-        let (key, value) = argument
-            .split_once('=')
-            .ok_or_else(|| Failure::usage(format!("--arg {argument}: wanted KEY=VALUE, as in `--arg path=events.jsonl`")))?;
+        let (key, value) = argument.split_once('=').ok_or_else(|| {
+            Failure::usage(format!("--arg {argument}: wanted KEY=VALUE, as in `--arg path=events.jsonl`"))
+        })?;
         Ok(format!("{key}: {value}\n"))
     };
     let text = arguments.iter().map(line).collect::<Result<String, Failure>>()?;

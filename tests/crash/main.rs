@@ -28,3 +28,25 @@ pub(crate) fn run_to_the_end(directory: &Path, pipeline: &str) -> Output {
 pub(crate) fn outputs(directory: &Path, names: &[&str]) -> Vec<(PathBuf, Vec<u8>)> {
     names.iter().map(|name| (PathBuf::from(name), std::fs::read(directory.join(name)).unwrap_or_default())).collect()
 }
+
+/// Panics with the first line that differs.
+pub(crate) fn assert_same(found: &[(PathBuf, Vec<u8>)], expected: &[(PathBuf, Vec<u8>)], when: &str) {
+    for ((name, found), (_, expected)) in found.iter().zip(expected) {
+        if found == expected {
+            continue;
+        }
+        let lines = found.split(|byte| *byte == b'\n').zip(expected.split(|byte| *byte == b'\n')).enumerate();
+        let differing = lines.into_iter().find(|(_, (found, expected))| found != expected);
+        let text = |line: &[u8]| String::from_utf8_lossy(line).into_owned();
+        let shown = differing.map(|(number, (found, expected))| {
+            format!("line {}:\n  found    {}\n  expected {}", number + 1, text(found), text(expected))
+        });
+        panic!(
+            "{when}: {} has {} bytes instead of {}; {}",
+            name.display(),
+            found.len(),
+            expected.len(),
+            shown.unwrap_or_default()
+        );
+    }
+}

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::events::{self, OUTPUTS};
-use crate::{outputs, run_to_the_end, tidegate};
+use crate::{assert_same, outputs, run_to_the_end, tidegate};
 
 /// How many events the runs read: enough to be killed in the midst of them, in a debug build too.
 const EVENTS: usize = 60_000;
@@ -38,7 +38,7 @@ fn killed_at_twenty_moments_the_resumed_output_is_byte_identical() {
         events::write(folder.path(), EVENTS);
         disturbed += usize::from(run_and_kill(folder.path(), took * moment / 21));
         run_to_the_end(folder.path(), "pipeline.yaml");
-        assert_eq!(outputs(folder.path(), OUTPUTS), expected, "killed at {moment}/21 of {took:?}");
+        assert_same(&outputs(folder.path(), OUTPUTS), &expected, &format!("killed at {moment}/21 of {took:?}"));
     }
     assert!(disturbed >= 10, "only {disturbed} of 20 runs were killed while running");
 }
@@ -52,7 +52,7 @@ fn killed_again_and_again_the_pipeline_still_ends_with_the_same_output() {
         run_and_kill(folder.path(), took / 4);
     }
     run_to_the_end(folder.path(), "pipeline.yaml");
-    assert_eq!(outputs(folder.path(), OUTPUTS), expected);
+    assert_same(&outputs(folder.path(), OUTPUTS), &expected, "resumed");
 }
 
 #[test]
@@ -63,7 +63,7 @@ fn a_finished_pipeline_run_again_changes_nothing() {
     let before = outputs(folder.path(), OUTPUTS);
     let again = run_to_the_end(folder.path(), "pipeline.yaml");
     assert!(String::from_utf8_lossy(&again.stderr).contains("finished already"));
-    assert_eq!(outputs(folder.path(), OUTPUTS), before);
+    assert_same(&outputs(folder.path(), OUTPUTS), &before, "run again");
 }
 
 #[test]
@@ -88,20 +88,40 @@ fn a_finished_pipeline_whose_input_or_definition_has_changed_is_refused() {
     assert_eq!(output.status.code(), Some(3), "{}", String::from_utf8_lossy(&output.stderr));
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(said.contains("--fresh") && said.contains("replay --with"), "{said}");
-    assert_eq!(outputs(folder.path(), OUTPUTS), before);
+    assert_same(&outputs(folder.path(), OUTPUTS), &before, "run again");
 }
 
 #[test]
 fn an_output_that_was_changed_behind_the_pipelines_back_stops_it() {
-    let (_, took) = undisturbed(EVENTS);
     let folder = tempfile::tempdir().expect("a folder");
     events::write(folder.path(), EVENTS);
-    run_and_kill(folder.path(), took * 2 / 3);
+    kill_after_output_was_checkpointed(folder.path());
     let others = folder.path().join("others.jsonl");
     std::fs::write(&others, "not what was written\n").expect("the output can be written");
     let output = tidegate(folder.path()).args(["run", "pipeline.yaml"]).output().expect("the program starts");
     assert_ne!(output.status.code(), Some(0));
     assert!(String::from_utf8_lossy(&output.stderr).contains("others.jsonl"));
+}
+
+/// Runs the pipeline until a checkpoint names output, then kills it.
+fn kill_after_output_was_checkpointed(directory: &Path) {
+    let mut child = tidegate(directory).args(["run", "pipeline.yaml"]).spawn().expect("the program starts");
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !output_is_checkpointed(directory) && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    child.kill().expect("the child can be killed");
+    child.wait().expect("the child ends");
+    assert!(output_is_checkpointed(directory), "no checkpoint names any output");
+}
+
+fn output_is_checkpointed(directory: &Path) -> bool {
+    let shown = tidegate(directory).args(["checkpoint", "show", "pipeline.yaml", "--format", "json"]).output();
+    let shown = shown.expect("the program starts");
+    let manifest: serde_json::Value = serde_json::from_slice(&shown.stdout).unwrap_or_default();
+    let detail = manifest["marks"]["others"]["detail"].as_str().unwrap_or("{}");
+    let detail: serde_json::Value = serde_json::from_str(detail).unwrap_or_default();
+    detail["length"].as_u64().unwrap_or(0) > 0
 }
 
 #[test]
@@ -120,5 +140,5 @@ fn stopped_in_order_it_goes_on_without_executing_anything_twice() {
     let resumed_said = String::from_utf8_lossy(&resumed.stderr).into_owned();
     assert!(resumed.status.success(), "{resumed_said}");
     assert!(!resumed_said.contains("executed again"), "{resumed_said}");
-    assert_eq!(outputs(folder.path(), OUTPUTS), expected);
+    assert_same(&outputs(folder.path(), OUTPUTS), &expected, "resumed");
 }

@@ -121,7 +121,7 @@ impl Numbers {
         let bytes = numbers.len() as u64 * 8;
         let rows = RecordBatch::try_new(Arc::clone(&self.schema), vec![Arc::new(Int64Array::from(numbers))])?;
         let range = Range { from: position(from), to: position(to), hash: hasher.digest128(), bytes };
-        Ok(Arrival { range: Some(range), ..Arrival::rows(rows, position(to)) })
+        Ok(Arrival { range: Some(range), alone: to - from > 1, ..Arrival::rows(rows, position(to)) })
     }
 }
 

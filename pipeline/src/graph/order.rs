@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use crate::spec::pipeline::NodeSpec;
 use crate::spec::diagnostic::Diagnostic;
+use crate::spec::pipeline::NodeSpec;
 
 /// How far a node has been walked.
 #[derive(Clone, Copy, PartialEq)]
@@ -19,7 +19,8 @@ enum Walk {
 /// One diagnostic per cycle, naming its nodes.
 pub(super) fn topological(nodes: &[&NodeSpec]) -> Result<Vec<usize>, Vec<Diagnostic>> {
     let by_name: HashMap<&str, usize> = nodes.iter().enumerate().map(|(i, node)| (&**node.name, i)).collect();
-    let mut walk = Walker { nodes, by_name, state: vec![Walk::NotYet; nodes.len()], order: Vec::new(), cycles: Vec::new() };
+    let mut walk =
+        Walker { nodes, by_name, state: vec![Walk::NotYet; nodes.len()], order: Vec::new(), cycles: Vec::new() };
     for index in 0..nodes.len() {
         walk.visit(index, &mut Vec::new());
     }

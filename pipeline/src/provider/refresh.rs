@@ -242,6 +242,7 @@ impl<P: Provider + ?Sized> Refresher<P> {
             position: position(self.schedule.refreshed),
             watermark: None,
             reply: None,
+            alone: false,
         };
         self.sender.send(Ok(arrival)).await.map_err(|_| Error::external("nobody takes the source's arrivals"))
     }

@@ -52,10 +52,8 @@ pub(crate) fn assemble(
     let count = bodies.len();
     let fused = fused_into(graph, &bodies);
     let deadlines = Deadlines::new(count);
-    let sources: Vec<NodeIndex> = (0..graph.nodes.len())
-        .filter(|index| graph.nodes[*index].section == Section::Source)
-        .map(NodeIndex)
-        .collect();
+    let sources: Vec<NodeIndex> =
+        (0..graph.nodes.len()).filter(|index| graph.nodes[*index].section == Section::Source).map(NodeIndex).collect();
     let mut outgoing: HashMap<NodeIndex, Vec<Outgoing>> = HashMap::new();
     let mut inputs: Vec<Vec<TaskInput>> = (0..count).map(|_| Vec::new()).collect();
     let wakers: Vec<Arc<Notify>> = (0..count).map(|_| Arc::default()).collect();
@@ -96,9 +94,13 @@ pub(crate) fn assemble(
 
 /// For each body, the body whose task it shares: the one that it reads alone and that it alone reads.
 fn fused_into(graph: &Graph, bodies: &[NodeBody]) -> Vec<Option<BodyIndex>> {
-    let readers = |producer: NodeIndex| bodies.iter().flat_map(|body| body.inputs.iter().map(move |input| (body, *input)))
-        .filter(|(body, input)| graph.nodes[body.node.0].inputs[*input].producer == producer)
-        .count();
+    let readers = |producer: NodeIndex| {
+        bodies
+            .iter()
+            .flat_map(|body| body.inputs.iter().map(move |input| (body, *input)))
+            .filter(|(body, input)| graph.nodes[body.node.0].inputs[*input].producer == producer)
+            .count()
+    };
     let fuse = |body: &NodeBody| {
         let [input] = body.inputs[..] else { return None };
         let input = &graph.nodes[body.node.0].inputs[input];

@@ -221,8 +221,7 @@ impl ChainNode {
     /// What the next node of the chain gets.
     fn for_next(&self, emitted: Vec<(PortIndex, RecordBatch)>) -> Vec<StepInput> {
         let Some(ports) = &self.next_reads else { return Vec::new() };
-        let rows: Vec<_> =
-            emitted.into_iter().filter(|(port, _)| ports.contains(port)).map(|(_, rows)| rows).collect();
+        let rows: Vec<_> = emitted.into_iter().filter(|(port, _)| ports.contains(port)).map(|(_, rows)| rows).collect();
         if rows.is_empty() { Vec::new() } else { vec![StepInput { index: 0, rows, tables: None }] }
     }
 
@@ -236,7 +235,9 @@ impl ChainNode {
                 operator.snapshot(&mut writer)?;
                 Ok(Part::State { node: name, full, batches: writer.batches })
             }
-            Body::Sink(sink) => Ok(Part::Sink { mark: sink.mark_name(&name), commit: sink.commit(barrier.step).await? }),
+            Body::Sink(sink) => {
+                Ok(Part::Sink { mark: sink.mark_name(&name), commit: sink.commit(barrier.step).await? })
+            }
         }
     }
 }

@@ -16,8 +16,8 @@ use tokio::sync::mpsc;
 use super::clock::wall;
 use super::outbox::PendingEffects;
 use crate::checkpoint::{
-    CheckpointStore, CheckpointSummary, Content, LookupState, Manifest, NodeState, Retention, Section, SectionReference,
-    SourceState,
+    CheckpointStore, CheckpointSummary, Content, LookupState, Manifest, NodeState, Retention, Section,
+    SectionReference, SourceState,
 };
 use crate::error::{Error, Result};
 use crate::journal::{Journal, JournalPosition};
@@ -160,7 +160,11 @@ impl Chains {
     }
 
     fn long(&self) -> HashSet<Arc<str>> {
-        self.segments.iter().filter(|(_, chain)| chain.len() >= LONGEST_CHAIN).map(|(node, _)| Arc::clone(node)).collect()
+        self.segments
+            .iter()
+            .filter(|(_, chain)| chain.len() >= LONGEST_CHAIN)
+            .map(|(node, _)| Arc::clone(node))
+            .collect()
     }
 }
 
@@ -181,7 +185,9 @@ impl Coordinator {
         let started = Instant::now();
         let commits = self.collect(request.source_parts).await?;
         self.journal.sync(request.journaled).await?;
-        let marks = try_join_all(commits.into_iter().map(|(name, commit)| async move { Ok::<_, Error>((name, commit.await?)) }));
+        let marks = try_join_all(
+            commits.into_iter().map(|(name, commit)| async move { Ok::<_, Error>((name, commit.await?)) }),
+        );
         let marks: BTreeMap<String, Mark> = marks.await?.into_iter().collect();
 
         let number = self.store.next_number();
@@ -233,7 +239,12 @@ impl Coordinator {
     }
 
     /// Makes state, marks and manifest durable, in this order.
-    async fn write(&mut self, mut manifest: Manifest, sections: Vec<Section>, effects: bool) -> Result<CheckpointSummary> {
+    async fn write(
+        &mut self,
+        mut manifest: Manifest,
+        sections: Vec<Section>,
+        effects: bool,
+    ) -> Result<CheckpointSummary> {
         let (store, journal, retention) = (Arc::clone(&self.store), self.journal.clone(), self.retention);
         let segment = blocking({
             let store = Arc::clone(&store);
@@ -278,5 +289,7 @@ fn tidy(store: &CheckpointStore, journal: &Journal, retention: Retention) {
 
 /// Runs blocking work off the async threads.
 pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    tokio::task::spawn_blocking(work).await.map_err(|error| Error::internal(format!("background work failed: {error}")))?
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|error| Error::internal(format!("background work failed: {error}")))?
 }

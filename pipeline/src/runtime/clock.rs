@@ -119,7 +119,8 @@ mod tests {
         for (number, time) in [(1, 10), (2, 20), (3, 20), (4, 30)] {
             times.push(StepNumber(number), StepTime(time));
         }
-        let first = |after, through, deadline| times.first_at(StepNumber(after), StepNumber(through), StepTime(deadline));
+        let first =
+            |after, through, deadline| times.first_at(StepNumber(after), StepNumber(through), StepTime(deadline));
         assert_eq!(first(0, 4, 15), Some((StepNumber(2), StepTime(20))));
         assert_eq!(first(2, 4, 15), Some((StepNumber(3), StepTime(20))));
         assert_eq!(first(0, 1, 15), None);

@@ -139,9 +139,7 @@ impl EdgeSender {
 
 impl Queue {
     fn admits(&self, rows: usize, bytes: usize, capacity: EdgeCapacity) -> bool {
-        rows == 0
-            || self.rows == 0
-            || (self.rows + rows <= capacity.rows && self.bytes + bytes <= capacity.bytes)
+        rows == 0 || self.rows == 0 || (self.rows + rows <= capacity.rows && self.bytes + bytes <= capacity.bytes)
     }
 
     fn push(&mut self, item: Item, rows: usize, bytes: usize) {

@@ -79,7 +79,8 @@ impl WatchedFile {
         };
         let length = std::fs::metadata(&self.path).map_err(failed)?.len();
         if length > self.limit {
-            let message = format!("{} has {length} bytes, more than `limits.lookup` ({})", self.path.display(), self.limit);
+            let message =
+                format!("{} has {length} bytes, more than `limits.lookup` ({})", self.path.display(), self.limit);
             return Err(Error::user(message).at_node(&self.node).at_place(&self.place));
         }
         std::fs::read(&self.path).map_err(failed)

@@ -98,7 +98,14 @@ impl NodeTask {
         while let Some(deadline) = self.chain.deadline() {
             let Some((number, time)) = self.times.first_at(self.finished, through, deadline) else { break };
             let unit = Unit::Rows;
-            let header = StepHeader { number, time, source: ENGINE.into(), unit, schema_version: SchemaVersion(1), watermark: None };
+            let header = StepHeader {
+                number,
+                time,
+                source: ENGINE.into(),
+                unit,
+                schema_version: SchemaVersion(1),
+                watermark: None,
+            };
             self.chain.step(&Arc::new(header), Vec::new(), None).await?;
             self.finish(number);
         }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use super::RunOptions;
 use super::assembly::{NodeBody, runs_in_a_task};
 use super::chain::Body;
 use super::checkpointing::{PENDING_EFFECTS, PIPELINE_SECTIONS, blocking};
@@ -15,7 +16,6 @@ use super::lookups::stored_contents;
 use super::outbox::{Deliverer, EffectIdentity, Outbox, PendingEffect, PendingEffects, pending_of};
 use super::sink_node::{SinkNode, edge_mark};
 use super::status::{NodeStatus, PipelineStatus};
-use super::RunOptions;
 use crate::checkpoint::{CheckpointStore, Content, Manifest, NodeState, OwnerLock, Section, SledStore};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Node, NodeIndex, Planned};
@@ -73,9 +73,10 @@ impl Pipeline {
         check_definition(&graph, &definition, manifest.as_ref(), &journal)?;
         let last_time = manifest.as_ref().map_or(StepTime(0), |manifest| manifest.time).max(recovery.last_time);
         let clock = Clock::start(last_time, options.accept_clock)?;
-        let statuses = graph.nodes.iter().map(|node| {
-            Arc::new(NodeStatus::new(Arc::clone(&node.name), Arc::clone(&node.kind), node.section))
-        });
+        let statuses = graph
+            .nodes
+            .iter()
+            .map(|node| Arc::new(NodeStatus::new(Arc::clone(&node.name), Arc::clone(&node.kind), node.section)));
         let status = Arc::new(PipelineStatus::new(statuses.collect()));
         let mut pipeline = Self {
             graph,
@@ -195,6 +196,7 @@ impl Pipeline {
             let mark = marks.entry(name).or_insert(Mark { step, detail: "{}".to_owned() });
             mark.step = mark.step.max(step);
         }
+        let mut first_marks = BTreeMap::new();
         let graph = Arc::clone(&self.graph);
         for (index, node) in graph.nodes.iter().enumerate().filter(|(_, node)| runs_in_a_task(node)) {
             let at_node = |error: Error| error.at_node(&node.name).at_place(&node.shown_place);
@@ -211,7 +213,12 @@ impl Pipeline {
                     let mark = marks.get(&*node.name).cloned();
                     let context = SinkContext { node: Arc::clone(&node.name), mark: mark.clone() };
                     match planned.open.open(context).await.map_err(at_node)? {
-                        Sink::Transactional(sink) => {
+                        Sink::Transactional(mut sink) => {
+                            if mark.is_none() {
+                                let step = self.checkpointed();
+                                let detail = sink.commit().await.map_err(at_node)?.await.map_err(at_node)?;
+                                first_marks.insert(node.name.to_string(), Mark { step, detail });
+                            }
                             let body = Body::Sink(SinkNode::transactional(sink, mark.as_ref()));
                             self.bodies.push(NodeBody { node: index, inputs: all, body });
                         }
@@ -228,7 +235,10 @@ impl Pipeline {
                 }
             }
         }
-        Ok(())
+        // A sink's output is its own from here on: a crash before the first checkpoint must not leave an output
+        // that the next start takes for somebody else's.
+        let store = Arc::clone(&self.store);
+        blocking(move || if first_marks.is_empty() { Ok(()) } else { store.put_marks(&first_marks) }).await
     }
 
     /// The outbox of a sink, with what is still pending on its way again.
@@ -288,9 +298,8 @@ impl Pipeline {
 
     /// What a source is opened with.
     pub(super) fn source_context(&self, node: &Node, state: &crate::checkpoint::SourceState) -> Result<SourceContext> {
-        let decode = |(version, bytes): &(SchemaVersion, Vec<u8>)| {
-            Ok((*version, crate::journal::record::decode_schema(bytes)?))
-        };
+        let decode =
+            |(version, bytes): &(SchemaVersion, Vec<u8>)| Ok((*version, crate::journal::record::decode_schema(bytes)?));
         Ok(SourceContext {
             node: Arc::clone(&node.name),
             position: state.position.clone(),
@@ -311,8 +320,13 @@ fn check_definition(graph: &Graph, now: &ContentHash, manifest: Option<&Manifest
     };
     let Some(recorded) = recorded.filter(|recorded| recorded != now) else { return Ok(()) };
     let name = &graph.spec.name.value;
-    let message = format!("pipeline `{name}` has been changed since it last ran (definition {} then, {} now)", short(&recorded), short(now));
-    let remedy = "`--fresh` begins anew and drops its state; to try the change on recorded input, give it another `name:`";
+    let message = format!(
+        "pipeline `{name}` has been changed since it last ran (definition {} then, {} now)",
+        short(&recorded),
+        short(now)
+    );
+    let remedy =
+        "`--fresh` begins anew and drops its state; to try the change on recorded input, give it another `name:`";
     Err(Error::user(message).with_remedy(remedy).at_place(&graph.file))
 }
 

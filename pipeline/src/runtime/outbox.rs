@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::error::Result;
 use crate::journal::Journal;
-use crate::journal::record::{Outcome, OutboxEffect, OutboxRecord, OutcomeRecord, Record};
+use crate::journal::record::{OutboxEffect, OutboxRecord, Outcome, OutcomeRecord, Record};
 use crate::sink::{Attempt, DispatchingSink, EffectPayload};
 use crate::step::{Incarnation, Shard, StepNumber};
 
@@ -180,7 +180,8 @@ impl Deliverer {
         let mut open = true;
         while open || !waiting.is_empty() || !under_way.is_empty() {
             while under_way.len() < CONCURRENCY {
-                let free = |effect: &PendingEffect| effect.payload.key.as_ref().is_none_or(|key| !busy_keys.contains(key));
+                let free =
+                    |effect: &PendingEffect| effect.payload.key.as_ref().is_none_or(|key| !busy_keys.contains(key));
                 let Some(index) = waiting.iter().position(free) else { break };
                 let effect = waiting.remove(index);
                 busy_keys.extend(effect.payload.key.clone());

@@ -2,16 +2,18 @@
 
 use std::sync::Arc;
 
+use arrow::datatypes::SchemaRef;
+
 use super::event::Event;
 use super::lookups::stored_contents;
 use super::sequencer::{Sequencer, concatenate};
 use crate::checkpoint::LookupState;
 use crate::error::{Error, Result};
 use crate::graph::{Graph, NodeIndex, Planned};
-use crate::journal::record::{EngineEvent, Record, StepBody, StepRecord, decode_batch};
+use crate::journal::record::{EngineEvent, Record, StepBody, StepRecord, decode_batch, decode_schema};
 use crate::rows::{PortIndex, Rejected};
 use crate::source::{Source, SourceContext};
-use crate::step::{Position, Range, StepHeader, StepNumber};
+use crate::step::{Position, Range, SchemaVersion, StepHeader, StepNumber};
 
 /// The re-readable sources by slot, each opened at the checkpoint's position when the journal's tail first
 /// needs it.
@@ -39,6 +41,12 @@ impl RereadSources {
         open.as_mut().ok_or_else(|| Error::internal("a source that was opened is not open"))
     }
 
+    /// A source announces another schema: the next step that is read again may use it.
+    fn announce(&mut self, slot: usize, version: SchemaVersion, schema: SchemaRef) {
+        self.sources[slot].1.schemas.push((version, schema));
+        self.open[slot] = None;
+    }
+
     /// What is open, by slot: it stands where the journal's tail ended.
     pub(super) fn into_open(self) -> Vec<Option<Box<dyn Source>>> {
         self.open
@@ -59,7 +67,7 @@ impl Sequencer {
             self.clock.saw(header.time);
             count += 1;
             match body {
-                StepBody::Engine(event) => self.replay_engine(header, event)?,
+                StepBody::Engine(event) => self.replay_engine(header, event, sources)?,
                 StepBody::Inline { parts, rejected, position } => {
                     let decode = |part: &crate::journal::record::InlinePart| {
                         Ok((PortIndex(part.port as usize), decode_batch(&part.ipc)?))
@@ -109,7 +117,7 @@ impl Sequencer {
         self.feed_rows(slot, header, rows, rejected)
     }
 
-    fn replay_engine(&mut self, header: StepHeader, event: EngineEvent) -> Result<()> {
+    fn replay_engine(&mut self, header: StepHeader, event: EngineEvent, sources: &mut RereadSources) -> Result<()> {
         let event = match event {
             EngineEvent::Definition { .. } | EngineEvent::Tick => None,
             EngineEvent::Lookup { node, name, hash } => {
@@ -119,8 +127,9 @@ impl Sequencer {
                 Some(Event::Lookup { node: node.into(), name, contents })
             }
             EngineEvent::Schema { source, version, schema } => {
-                if let Some(slot) = self.slots.iter_mut().find(|slot| *slot.name == *source) {
-                    slot.state.schemas.push((version, schema));
+                if let Some(slot) = self.slots.iter().position(|slot| *slot.name == *source) {
+                    sources.announce(slot, version, decode_schema(&schema)?);
+                    self.slots[slot].state.schemas.push((version, schema));
                 }
                 None
             }
@@ -142,7 +151,10 @@ impl Sequencer {
     }
 
     fn slot_of(&self, header: &StepHeader) -> Result<usize> {
-        let slot = self.slots.iter().position(|slot| Arc::ptr_eq(&slot.name, &header.source) || slot.name == header.source);
-        slot.ok_or_else(|| Error::internal(format!("step {} is of an unknown source `{}`", header.number, header.source)))
+        let slot =
+            self.slots.iter().position(|slot| Arc::ptr_eq(&slot.name, &header.source) || slot.name == header.source);
+        slot.ok_or_else(|| {
+            Error::internal(format!("step {} is of an unknown source `{}`", header.number, header.source))
+        })
     }
 }

@@ -251,9 +251,10 @@ impl Pipeline {
         }
         for file in watched_files(&self.graph) {
             let change = file.read(&self.store).await?;
-            let known = sequencer.lookups.iter().any(|known| {
-                known.node == *change.node && known.name == change.name && known.hash == change.hash
-            });
+            let known = sequencer
+                .lookups
+                .iter()
+                .any(|known| known.node == *change.node && known.name == change.name && known.hash == change.hash);
             if !known {
                 sequencer.lookup_changed(change).await?;
             }
@@ -276,7 +277,11 @@ impl Pipeline {
             if slot.state.ended {
                 continue;
             }
-            if self.options.once && planned.delivery == Delivery::Inline && planned.tables.is_empty() && !planned.bounded {
+            if self.options.once
+                && planned.delivery == Delivery::Inline
+                && planned.tables.is_empty()
+                && !planned.bounded
+            {
                 tracing::warn!(node = %node.name, "This source stays closed with --once: what it gives cannot be read again.");
                 continue;
             }

@@ -4,17 +4,17 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
-use async_trait::async_trait;
-use futures::FutureExt;
-use futures::future::BoxFuture;
-use parking_lot::Mutex;
 use crate::error::Result;
 use crate::operator::PlanContext;
 use crate::sink::{OpenSink, PlannedSink, Sink, SinkContext, SinkKind, TransactionalSink};
 use crate::spec::Options;
 use crate::spec::diagnostic::Diagnostic;
 use crate::step::StepHeader;
+use arrow::array::RecordBatch;
+use async_trait::async_trait;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use parking_lot::Mutex;
 
 /// The kind's name. Only catalogues that hold the kind offer it.
 pub const COLLECT: &str = "collect";

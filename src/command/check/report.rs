@@ -49,7 +49,8 @@ impl Findings {
         };
         let columns = ["control", "title", "resource", "status", "reason", "severity"].map(text);
         let [control, title, resource, status, reason, severity] = columns;
-        let (control, title, resource, status, reason, severity) = (control?, title?, resource?, status?, reason?, severity?);
+        let (control, title, resource, status, reason, severity) =
+            (control?, title?, resource?, status?, reason?, severity?);
         let value = |column: &StringArray, row: usize| {
             if column.is_null(row) { String::new() } else { column.value(row).to_owned() }
         };
@@ -88,7 +89,9 @@ impl Findings {
         let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
         let mut shown: Vec<&Finding> =
             self.list.iter().filter(|finding| all || matches!(finding.status.as_str(), "alarm" | "error")).collect();
-        shown.sort_by_key(|finding| (rank(&finding.status), severity_rank(&finding.severity), finding.control.clone(), finding.resource.clone()));
+        shown.sort_by_key(|finding| {
+            (rank(&finding.status), severity_rank(&finding.severity), finding.control.clone(), finding.resource.clone())
+        });
         let mut text = String::new();
         if !shown.is_empty() {
             let mut table = output::table(&["status", "severity", "control", "resource", "reason"]);
@@ -108,14 +111,25 @@ impl Findings {
         let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
         self.list.iter().for_each(|finding| *counts.entry(finding.status.as_str()).or_default() += 1);
         let controls: BTreeSet<&str> = self.list.iter().map(|finding| finding.control.as_str()).collect();
-        let parts = ["alarm", "error", "ok", "skip", "info"].into_iter().filter_map(|status| counts.get(status).map(|count| format!("{count} {status}")));
-        let skipped: BTreeSet<&str> = self.list.iter().filter(|finding| finding.status == "skip").map(|finding| finding.reason.as_str()).collect();
+        let parts = ["alarm", "error", "ok", "skip", "info"]
+            .into_iter()
+            .filter_map(|status| counts.get(status).map(|count| format!("{count} {status}")));
+        let skipped: BTreeSet<&str> = self
+            .list
+            .iter()
+            .filter(|finding| finding.status == "skip")
+            .map(|finding| finding.reason.as_str())
+            .collect();
         let mut text = format!("{} controls: {}\n", controls.len(), parts.collect::<Vec<_>>().join(", "));
         for reason in skipped.iter().take(10) {
             text.push_str(&format!("  skipped: {reason}\n"));
         }
         if self.worst() == Worst::Alarm {
-            let worst = self.list.iter().filter(|finding| finding.status == "alarm").min_by_key(|finding| severity_rank(&finding.severity));
+            let worst = self
+                .list
+                .iter()
+                .filter(|finding| finding.status == "alarm")
+                .min_by_key(|finding| severity_rank(&finding.severity));
             if let Some(finding) = worst {
                 text.push_str(&format!("worst: {} ({})\n", finding.title, finding.severity));
             }

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use tidegate_pipeline::catalog::Catalog;
 use tidegate_pipeline::graph::{Graph, plan};
 use tidegate_pipeline::spec::diagnostic::Located;
-use tidegate_pipeline::testing::collect::COLLECT;
 use tidegate_pipeline::spec::pipeline::{NodeSpec, OnEnd, OnError, Section};
 use tidegate_pipeline::spec::{NOWHERE, Options, PipelineSpec, PortReference, Tree};
+use tidegate_pipeline::testing::collect::COLLECT;
 
 use crate::arguments::CheckArguments;
 use crate::exit::Failure;
@@ -59,7 +59,8 @@ fn only_checks(mut spec: PipelineSpec, file: &str, controls: &[String]) -> Resul
     let mut wanted: BTreeSet<Arc<str>> = checks.iter().cloned().collect();
     loop {
         let feeding = spec.nodes().filter(|node| wanted.contains(&*node.name));
-        let more: Vec<Arc<str>> = feeding.flat_map(|node| node.from.iter().map(|from| Arc::clone(&from.node))).collect();
+        let more: Vec<Arc<str>> =
+            feeding.flat_map(|node| node.from.iter().map(|from| Arc::clone(&from.node))).collect();
         let before = wanted.len();
         wanted.extend(more);
         if wanted.len() == before {

@@ -39,12 +39,44 @@ enum Values {
 
 struct Members {
     fields: Fields,
-    /// The names in quotes, as most files write them.
-    quoted: Vec<Box<[u8]>>,
+    names: Vec<Name>,
     index: HashMap<Box<str>, usize>,
     columns: Vec<Column>,
     /// The member that is expected next.
     next: usize,
+}
+
+/// The name of a member as most files write it, `"name":`.
+struct Name {
+    bytes: Box<[u8]>,
+    /// Its first 16 bytes as a number, and which bits of it count.
+    head: u128,
+    mask: u128,
+}
+
+impl Name {
+    fn new(name: &str) -> Self {
+        let mut bytes = serde_json::Value::from(name).to_string().into_bytes();
+        bytes.push(b':');
+        let mut head = [0; 16];
+        let mut mask = [0; 16];
+        for (at, byte) in bytes.iter().take(16).enumerate() {
+            (head[at], mask[at]) = (*byte, u8::MAX);
+        }
+        Self { bytes: bytes.into(), head: u128::from_le_bytes(head), mask: u128::from_le_bytes(mask) }
+    }
+
+    /// Whether `text` begins with it. Nearly always two words decide, without a call.
+    #[inline]
+    fn begins(&self, text: &[u8]) -> bool {
+        match text.first_chunk::<16>() {
+            Some(start) => {
+                (u128::from_le_bytes(*start) ^ self.head) & self.mask == 0
+                    && (self.bytes.len() <= 16 || text.starts_with(&self.bytes))
+            }
+            None => text.starts_with(&self.bytes),
+        }
+    }
 }
 
 impl Column {
@@ -72,7 +104,9 @@ impl Column {
 
     /// Takes the value at the cursor as row `row`. After an error [`Column::truncate`] must be called.
     pub(crate) fn take(&mut self, cursor: &mut Cursor<'_>, row: usize) -> Result<(), Misfit> {
-        self.fill(row);
+        if self.length < row {
+            self.fill(row);
+        }
         if cursor.peek() == Some(b'n') {
             cursor.literal(b"null")?;
             self.fill(row + 1);
@@ -172,10 +206,9 @@ impl Column {
 
 impl Members {
     fn new(fields: &Fields, rows: usize) -> Result<Self, ArrowError> {
-        let quote = |name: &str| serde_json::Value::from(name).to_string().into_bytes().into_boxed_slice();
         Ok(Self {
             fields: fields.clone(),
-            quoted: fields.iter().map(|field| quote(field.name())).collect(),
+            names: fields.iter().map(|field| Name::new(field.name())).collect(),
             index: fields.iter().enumerate().map(|(at, field)| (field.name().as_str().into(), at)).collect(),
             columns: fields.iter().map(|field| Column::new(field.data_type(), rows)).collect::<Result<_, _>>()?,
             next: 0,
@@ -192,8 +225,6 @@ impl Members {
         self.next = 0;
         loop {
             let member = self.name(cursor)?;
-            cursor.skip_space();
-            cursor.expect(b':')?;
             cursor.skip_space();
             let column = &mut self.columns[member];
             if column.length > row {
@@ -213,19 +244,21 @@ impl Members {
         }
     }
 
-    /// The member whose name stands at the cursor.
+    /// The member whose name stands at the cursor, which is moved behind the colon.
     fn name(&mut self, cursor: &mut Cursor<'_>) -> Result<usize, Misfit> {
         let rest = cursor.rest();
-        for member in self.next..(self.next + LOOK_AHEAD).min(self.quoted.len()) {
-            let quoted = &self.quoted[member];
-            if rest.starts_with(quoted) {
-                cursor.advance(quoted.len());
+        for (ahead, name) in self.names.iter().skip(self.next).take(LOOK_AHEAD).enumerate() {
+            if name.begins(rest) {
+                cursor.advance(name.bytes.len());
+                let member = self.next + ahead;
                 self.next = member + 1;
                 return Ok(member);
             }
         }
         let mut name = Vec::new();
         cursor.string_into(&mut name)?;
+        cursor.skip_space();
+        cursor.expect(b':')?;
         let name = std::str::from_utf8(&name).map_err(|_| Misfit::Unfit)?;
         let member = *self.index.get(name).ok_or(Misfit::Unfit)?;
         self.next = member + 1;

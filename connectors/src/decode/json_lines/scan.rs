@@ -28,25 +28,33 @@ impl<'a> Cursor<'a> {
         Self { bytes, at: 0 }
     }
 
+    #[inline]
     pub(crate) fn rest(&self) -> &'a [u8] {
         self.bytes.get(self.at..).unwrap_or_default()
     }
 
+    #[inline]
     pub(crate) fn advance(&mut self, by: usize) {
         self.at += by;
     }
 
+    #[inline]
     pub(crate) fn peek(&self) -> Option<u8> {
         self.bytes.get(self.at).copied()
     }
 
     /// Skips the white space that JSON knows.
+    #[inline]
     pub(crate) fn skip_space(&mut self) {
+        if self.peek().is_some_and(|byte| byte > b' ') {
+            return;
+        }
         while let Some(b' ' | b'\t' | b'\n' | b'\r') = self.peek() {
             self.at += 1;
         }
     }
 
+    #[inline]
     pub(crate) fn expect(&mut self, byte: u8) -> Result<(), Misfit> {
         if self.peek() == Some(byte) {
             self.at += 1;
@@ -55,6 +63,7 @@ impl<'a> Cursor<'a> {
         Err(Misfit::Unfit)
     }
 
+    #[inline]
     pub(crate) fn literal(&mut self, text: &[u8]) -> Result<(), Misfit> {
         if self.rest().starts_with(text) {
             self.at += text.len();
@@ -68,14 +77,9 @@ impl<'a> Cursor<'a> {
         let rest = self.rest();
         let negative = rest.first() == Some(&b'-');
         let start = usize::from(negative);
-        let (mut value, mut end, mut whole) = (0_i64, start, true);
+        let (mut value, mut end, mut whole) = (0_u64, start, true);
         while let Some(digit @ b'0'..=b'9') = rest.get(end).copied() {
-            let digit = i64::from(digit - b'0');
-            // Counting down from zero reaches the smallest integer, which has no positive counterpart.
-            match value.checked_mul(10).and_then(|tens| tens.checked_sub(digit)) {
-                Some(next) => value = next,
-                None => whole = false,
-            }
+            value = value.wrapping_mul(10).wrapping_add(u64::from(digit - b'0'));
             end += 1;
         }
         if end == start || (end > start + 1 && rest[start] == b'0') {
@@ -91,26 +95,26 @@ impl<'a> Cursor<'a> {
             end = digits(rest, end + 1 + sign)?;
         }
         self.at += end;
-        let value = if negative { Some(value) } else { value.checked_neg() };
-        Ok(Number { token: &rest[..end], integer: value.filter(|_| whole) })
+        let token = &rest[..end];
+        let integer = match end - start {
+            _ if !whole => None,
+            // 18 digits cannot have overflowed.
+            0..=18 => i64::try_from(value).ok().map(|value| if negative { -value } else { value }),
+            _ => std::str::from_utf8(token).ok().and_then(|text| text.parse().ok()),
+        };
+        Ok(Number { token, integer })
     }
 
     /// A string; its unescaped bytes are appended to `out`. Whether they are UTF-8 is not checked here.
     pub(crate) fn string_into(&mut self, out: &mut Vec<u8>) -> Result<(), Misfit> {
         self.expect(b'"')?;
         loop {
-            let rest = self.rest();
-            let plain = plain_length(rest);
-            out.extend_from_slice(&rest[..plain]);
-            match rest.get(plain) {
-                Some(b'"') => {
-                    self.at += plain + 1;
-                    return Ok(());
-                }
-                Some(b'\\') => {
-                    self.at += plain + 1;
-                    self.escape_into(out)?;
-                }
+            self.at += copy_plain(self.rest(), out);
+            let stop = self.peek();
+            self.at += 1;
+            match stop {
+                Some(b'"') => return Ok(()),
+                Some(b'\\') => self.escape_into(out)?,
                 // A control character, or the end of the line.
                 _ => return Err(Misfit::Unfit),
             }
@@ -170,28 +174,31 @@ fn digits(text: &[u8], start: usize) -> Result<usize, Misfit> {
     if count == 0 { Err(Misfit::Unfit) } else { Ok(start + count) }
 }
 
-/// How many bytes come before the first quote, backslash or control character. Eight bytes at a time: this
-/// is where most of the bytes of an event go.
-fn plain_length(text: &[u8]) -> usize {
+/// Copies the bytes before the first quote, backslash or control character; gives their number. Eight bytes
+/// at a time, copied while they are looked at: this is where most of the bytes of an event go.
+fn copy_plain(text: &[u8], out: &mut Vec<u8>) -> usize {
     const ONES: u64 = 0x0101_0101_0101_0101;
     const HIGH: u64 = 0x8080_8080_8080_8080;
-    let mut at = 0;
-    let (words, _) = text.as_chunks::<8>();
-    for word in words {
-        let word = u64::from_le_bytes(*word);
+    let (words, rest) = text.as_chunks::<8>();
+    for (at, bytes) in words.iter().enumerate() {
+        let word = u64::from_le_bytes(*bytes);
         let zero = |value: u64| value.wrapping_sub(ONES) & !value & HIGH;
         let quote = zero(word ^ (ONES * u64::from(b'"')));
         let backslash = zero(word ^ (ONES * u64::from(b'\\')));
         let control = word.wrapping_sub(ONES * 0x20) & !word & HIGH;
         // A borrow can only mark bytes above a real hit, so the lowest mark is always a real one.
         let marks = quote | backslash | control;
+        out.extend_from_slice(bytes);
         if marks != 0 {
-            return at + marks.trailing_zeros() as usize / 8;
+            let plain = marks.trailing_zeros() as usize / 8;
+            out.truncate(out.len() - (8 - plain));
+            return at * 8 + plain;
         }
-        at += 8;
     }
     let stop = |byte: &u8| *byte == b'"' || *byte == b'\\' || *byte < 0x20;
-    at + text[at..].iter().position(stop).unwrap_or(text.len() - at)
+    let plain = rest.iter().position(stop).unwrap_or(rest.len());
+    out.extend_from_slice(&rest[..plain]);
+    text.len() - rest.len() + plain
 }
 
 #[cfg(test)]
@@ -239,7 +246,9 @@ mod tests {
         #[test]
         fn the_plain_run_ends_where_a_byte_by_byte_search_ends(text in proptest::collection::vec(any::<u8>(), 0..40)) {
             let expected = text.iter().position(|b| *b == b'"' || *b == b'\\' || *b < 0x20).unwrap_or(text.len());
-            prop_assert_eq!(plain_length(&text), expected);
+            let mut out = vec![7];
+            prop_assert_eq!(copy_plain(&text, &mut out), expected);
+            prop_assert_eq!(&out[1..], &text[..expected]);
         }
     }
 }

@@ -163,7 +163,8 @@ impl FileSource {
         self.announced = self.announced.max(Some(version));
         let position = self.feed.format.position(segment.to, inode)?;
         let range = if self.inline { None } else { Some(self.range(&segment)?) };
-        Ok(Arrival { new_schema, range, ..arrival(vec![segment.batch], segment.rejected, version, position) })
+        let alone = !self.feed.follow;
+        Ok(Arrival { new_schema, range, alone, ..arrival(vec![segment.batch], segment.rejected, version, position) })
     }
 
     fn range(&self, segment: &Segment) -> Result<Range> {
@@ -258,5 +259,6 @@ fn arrival(batches: Vec<RecordBatch>, rejected: Vec<Rejected>, version: SchemaVe
         position,
         watermark: None,
         reply: None,
+        alone: false,
     }
 }

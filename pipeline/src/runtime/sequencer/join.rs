@@ -27,6 +27,7 @@ pub(super) struct Joined {
     /// Holds the bytes of the source's queue until the step is made.
     permits: Vec<OwnedSemaphorePermit>,
     row_count: usize,
+    alone: bool,
 }
 
 impl Joined {
@@ -44,12 +45,13 @@ impl Joined {
             replies: arrival.reply.into_iter().collect(),
             permits: vec![permit],
             row_count,
+            alone: arrival.alone,
         }
     }
 
     /// Joins what waits in the queue, as long as it fits. Gives back the first message that does not.
     pub(super) fn fill(&mut self, queue: &mut mpsc::Receiver<FromSource>) -> Option<FromSource> {
-        while self.unit == Unit::Rows && self.row_count < MOST_ROWS {
+        while !self.alone && self.unit == Unit::Rows && self.row_count < MOST_ROWS {
             match queue.try_recv().ok()? {
                 FromSource::Arrival(arrival, permit) if self.takes(&arrival) => self.add(*arrival, permit),
                 other => return Some(other),
@@ -59,7 +61,8 @@ impl Joined {
     }
 
     fn takes(&self, arrival: &Arrival) -> bool {
-        arrival.unit == Unit::Rows
+        !arrival.alone
+            && arrival.unit == Unit::Rows
             && arrival.new_schema.is_none()
             && arrival.schema_version == self.schema_version
             && self.row_count + arrival.row_count() <= MOST_ROWS
@@ -95,7 +98,9 @@ pub(crate) fn concatenate(parts: Vec<(PortIndex, RecordBatch)>) -> Result<Vec<(P
     let mut joined: Vec<(PortIndex, Vec<RecordBatch>)> = Vec::new();
     for (port, batch) in parts {
         match joined.last_mut() {
-            Some((last, batches)) if *last == port && batches[0].schema_ref() == batch.schema_ref() => batches.push(batch),
+            Some((last, batches)) if *last == port && batches[0].schema_ref() == batch.schema_ref() => {
+                batches.push(batch)
+            }
             _ => joined.push((port, vec![batch])),
         }
     }

@@ -32,7 +32,8 @@ impl Sequencer {
         }
         let rows = joined.take_rows()?;
         let state = &self.slots[slot];
-        let header = self.next_header(&state.name.clone(), joined.unit.clone(), joined.schema_version, joined.watermark);
+        let header =
+            self.next_header(&state.name.clone(), joined.unit.clone(), joined.schema_version, joined.watermark);
         let state = &self.slots[slot];
         let position = joined.position.clone();
         let body = match state.delivery {
@@ -50,7 +51,12 @@ impl Sequencer {
         slot_state.state.position = Some(joined.position.clone());
         slot_state.state.watermark = slot_state.state.watermark.max(joined.watermark);
         if !joined.replies.is_empty() || slot_state.acknowledges {
-            slot_state.acknowledge_when_durable(&self.journal, self.progress.journaled, joined.position, joined.replies);
+            slot_state.acknowledge_when_durable(
+                &self.journal,
+                self.progress.journaled,
+                joined.position,
+                joined.replies,
+            );
         }
         self.feed_rows(slot, header, rows, &joined.rejected)
     }
