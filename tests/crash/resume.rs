@@ -7,7 +7,7 @@ use crate::events::{self, OUTPUTS};
 use crate::{assert_same, outputs, run_to_the_end, tidegate};
 
 /// How many events the runs read: enough to be killed in the midst of them, in a debug build too.
-const EVENTS: usize = 60_000;
+const EVENTS: usize = 40_000;
 
 /// Starts the pipeline and kills it after `after`. Says whether it was still running.
 fn run_and_kill(directory: &Path, after: Duration) -> bool {

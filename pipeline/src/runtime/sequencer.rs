@@ -80,6 +80,23 @@ pub(crate) struct SequencerSettings {
     pub(crate) once: bool,
 }
 
+/// The queues of sources, by slot.
+type Queues = StreamMap<usize, ReceiverStream<FromSource>>;
+
+/// The next message of any source that is taken from now; none takes precedence.
+async fn next_message(
+    seek: &mut Queues,
+    inline: &mut Queues,
+    takes_seek: bool,
+    takes_inline: bool,
+) -> Option<(Delivery, usize, FromSource)> {
+    tokio::select! {
+        Some((slot, message)) = seek.next(), if takes_seek => Some((Delivery::Seek, slot, message)),
+        Some((slot, message)) = inline.next(), if takes_inline => Some((Delivery::Inline, slot, message)),
+        else => None,
+    }
+}
+
 /// Where it stands.
 #[derive(Debug, Default)]
 pub(crate) struct Progress {
@@ -125,28 +142,28 @@ impl Sequencer {
         let mut due = self.settings.every.map(|every| Instant::now() + every);
         while !(seek.is_empty() && inline.is_empty()) {
             let backlog = self.backlog.bytes();
+            let (takes_seek, takes_inline) = (backlog < SEEK_BACKLOG, backlog < self.settings.lag);
             let unserved = self.deadlines.earliest().filter(|deadline| self.progress.time < *deadline);
             let deadline = unserved.map(|deadline| self.clock.until(deadline));
             let checkpoint_wanted = !self.progress.in_flight && self.progress.step > self.progress.checkpointed;
             tokio::select! {
+                biased;
                 () = cancel.cancelled() => return Ok(true),
-                Some((slot, message)) = seek.next(), if backlog < SEEK_BACKLOG && !seek.is_empty() => {
-                    if self.take(slot, message, &mut seek)? { return Ok(true) }
-                }
-                Some((slot, message)) = inline.next(), if backlog < self.settings.lag && !inline.is_empty() => {
-                    if self.take(slot, message, &mut inline)? { return Ok(true) }
-                }
-                () = self.backlog.shrunk(), if backlog >= SEEK_BACKLOG => {}
+                Some(result) = self.checkpoint_results.recv() => self.checkpoint_ended(result),
                 () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() && checkpoint_wanted => {
                     self.begin_checkpoint(false).await?;
                     due = self.settings.every.map(|every| Instant::now() + every);
                 }
-                Some(result) = self.checkpoint_results.recv() => self.checkpoint_ended(result),
                 Some(change) = self.lookup_changes.recv() => self.lookup_changed(change).await?,
                 () = sleep(deadline.unwrap_or(Duration::MAX)), if deadline.is_some() => {
                     // A step that came meanwhile may have served the deadline; then nodes have moved it on.
                     if self.tick_is_due() { self.engine_step(EngineEvent::Tick, None)?; }
                 }
+                Some((delivery, slot, message)) = next_message(&mut seek, &mut inline, takes_seek, takes_inline) => {
+                    let streams = if delivery == Delivery::Seek { &mut seek } else { &mut inline };
+                    if self.take(slot, message, streams)? { return Ok(true) }
+                }
+                () = self.backlog.shrunk(), if !takes_seek => {}
                 () = self.deadlines.changed() => {}
             }
         }
@@ -168,7 +185,7 @@ impl Sequencer {
         }
     }
 
-    fn streams(&mut self, delivery: Delivery) -> StreamMap<usize, ReceiverStream<FromSource>> {
+    fn streams(&mut self, delivery: Delivery) -> Queues {
         let mut streams = StreamMap::new();
         for (index, slot) in self.slots.iter_mut().enumerate().filter(|(_, slot)| slot.delivery == delivery) {
             if let Some(arrivals) = slot.arrivals.take() {
@@ -184,7 +201,7 @@ impl Sequencer {
         &mut self,
         slot: usize,
         message: FromSource,
-        streams: &mut StreamMap<usize, ReceiverStream<FromSource>>,
+        streams: &mut Queues,
     ) -> Result<bool> {
         let mut next = Some(message);
         while let Some(message) = next.take() {

@@ -9,7 +9,7 @@ use super::status::{NodeState, NodeStatus};
 use crate::error::{Error, Result, Retry};
 use crate::graph::{Graph, NodeIndex, Planned};
 use crate::source::{Arrival, Source, SourceContext};
-use crate::spec::pipeline::RestartSettings;
+use crate::spec::pipeline::{OnEnd, RestartSettings};
 use crate::step::Position;
 
 /// How many arrivals of one source wait for the sequencer. Small ones that wait are joined into one step.
@@ -69,10 +69,19 @@ impl SourceTask {
         let mut failures = 0;
         loop {
             let outcome = tokio::select! {
+                biased;
                 () = cancel.cancelled() => return self.status.set_state(NodeState::Ended),
                 outcome = self.read(&mut opened, &mut failures) => outcome,
             };
+            // A source that was told to stop ends too; that is not the end of its input.
+            if cancel.is_cancelled() {
+                return self.status.set_state(NodeState::Ended);
+            }
             let error = match outcome {
+                Ok(_) if self.restarts_at_its_end() => {
+                    self.begin_again();
+                    continue;
+                }
                 Ok(fingerprint) => {
                     self.status.set_state(NodeState::Ended);
                     let _ = self.queue.send(FromSource::Ended { fingerprint }).await;
@@ -95,6 +104,29 @@ impl SourceTask {
                 () = cancel.cancelled() => return,
                 () = tokio::time::sleep(wait) => {}
             }
+            self.queue_taken().await;
+        }
+    }
+
+    /// `on_end: restart`; a run that reads everything once does not begin anything again.
+    fn restarts_at_its_end(&self) -> bool {
+        self.graph.nodes[self.index.0].on_end == OnEnd::Restart && !self.context.once
+    }
+
+    /// The source is opened anew at its beginning. A provider goes on with the next refresh instead: its
+    /// position only counts them.
+    fn begin_again(&mut self) {
+        let Planned::Source(planned) = &self.graph.nodes[self.index.0].planned else { return };
+        if planned.tables.is_empty() {
+            self.context.position = None;
+        }
+    }
+
+    /// Waits until the sequencer has taken all that an earlier life of the source has given: what it remembers
+    /// is a fold of that.
+    async fn queue_taken(&self) {
+        while self.queue.capacity() < self.queue.max_capacity() && !self.queue.is_closed() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
 

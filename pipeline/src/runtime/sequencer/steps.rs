@@ -17,8 +17,11 @@ use crate::runtime::feeder::Feed;
 use crate::runtime::source_slot::SourceSlot;
 use crate::source::Delivery;
 use crate::spec::pipeline::OnError;
-use crate::step::{ENGINE, SchemaVersion, StepHeader, Unit};
+use crate::step::{ENGINE, SchemaVersion, StepHeader, StepNumber, Unit};
 use crate::table::TableSet;
+
+/// How often, in steps, the times of steps that every node has passed are forgotten.
+const TRIM_EVERY: u64 = 4096;
 
 impl Sequencer {
     /// Makes a step of a source's arrivals.
@@ -118,6 +121,9 @@ impl Sequencer {
         self.status.step.store(header.number.0, Ordering::Relaxed);
         self.status.step_time.store(header.time.0, Ordering::Relaxed);
         self.times.push(header.number, header.time);
+        if header.number.0 % TRIM_EVERY == 0 {
+            self.times.forget_before(StepNumber(self.status.slowest()));
+        }
         self.backlog.add(bytes);
         // When nobody takes it, a node has failed and its error is on the way.
         let _ = self.feed.send(Feed::Step { header: Arc::new(header), source, payload, bytes });
