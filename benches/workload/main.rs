@@ -4,6 +4,7 @@
 //! Every contender runs in a process of its own, alternating, in one run; what is printed are medians and
 //! ratios, since machines are noisy. `cargo bench --bench workload -- [EVENTS] [ROUNDS]`.
 
+mod checks;
 mod datafusion_batch;
 mod events;
 mod steps;
@@ -34,6 +35,7 @@ fn main() -> ExitCode {
     let result = match arguments.first().map(String::as_str) {
         Some("contender") => contender(&arguments[1..]),
         Some("steps") => steps::report(),
+        Some("checks") => checks::report(),
         _ => compare(&arguments),
     };
     match result {

@@ -170,7 +170,7 @@ impl Pipeline {
     }
 
     async fn drive(
-        mut self,
+        self,
         mut sequencer: Sequencer,
         sources: Vec<NodeIndex>,
         mut tasks: Tasks,

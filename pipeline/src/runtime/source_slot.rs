@@ -50,7 +50,9 @@ impl SourceSlot {
                 return;
             }
             // A caller that no longer waits has been answered by its own time-out.
-            replies.into_iter().for_each(|reply| drop(reply.send(())));
+            for reply in replies {
+                let _ = reply.send(());
+            }
             if let Some(acknowledge) = acknowledge {
                 acknowledge.send_replace(Some(position));
             }

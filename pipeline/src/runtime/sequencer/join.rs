@@ -72,11 +72,8 @@ impl Joined {
         self.row_count += arrival.row_count();
         self.rows.extend(arrival.rows);
         self.rejected.extend(arrival.rejected);
-        match (self.ranges.last_mut(), arrival.range) {
-            // The hash of two stretches is not the hash of both: they stay apart, even where they touch.
-            (_, Some(range)) => self.ranges.push(range),
-            (_, None) => {}
-        }
+        // The hash of two stretches is not the hash of both: they stay apart, even where they touch.
+        self.ranges.extend(arrival.range);
         self.position = arrival.position;
         self.watermark = self.watermark.max(arrival.watermark);
         self.replies.extend(arrival.reply);

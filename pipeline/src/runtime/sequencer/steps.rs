@@ -121,7 +121,7 @@ impl Sequencer {
         self.status.step.store(header.number.0, Ordering::Relaxed);
         self.status.step_time.store(header.time.0, Ordering::Relaxed);
         self.times.push(header.number, header.time);
-        if header.number.0 % TRIM_EVERY == 0 {
+        if header.number.0.is_multiple_of(TRIM_EVERY) {
             self.times.forget_before(StepNumber(self.status.slowest()));
         }
         self.backlog.add(bytes);
