@@ -2,7 +2,6 @@
 //! DataFusion, alternating in one process.
 
 use std::collections::BTreeMap;
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -40,7 +39,8 @@ fn schema() -> SchemaRef {
 
 fn table(name: &str) -> Outcome<RecordBatch> {
     let states = ["running", "stopped", "available", "in-use"];
-    let texts = |make: &dyn Fn(usize) -> String| Arc::new((0..ROWS).map(|row| Some(make(row))).collect::<StringArray>());
+    let texts =
+        |make: &dyn Fn(usize) -> String| Arc::new((0..ROWS).map(|row| Some(make(row))).collect::<StringArray>());
     Ok(RecordBatch::try_new(
         schema(),
         vec![
@@ -105,7 +105,10 @@ fn pack(queries: &[String]) -> Outcome<Pack> {
     let mut files = PackFiles::default();
     files.insert("bench/pack.yaml", b"name: bench\nversion: '1'\n".to_vec());
     let controls = queries.iter().enumerate().map(|(index, query)| {
-        format!("  - {{id: control_{index}, title: Generated, severity: low, sql: {}}}\n", serde_json::Value::from(query.as_str()))
+        format!(
+            "  - {{id: control_{index}, title: Generated, severity: low, sql: {}}}\n",
+            serde_json::Value::from(query.as_str())
+        )
     });
     files.insert("bench/all/controls.yaml", format!("controls:\n{}", controls.collect::<String>()).into_bytes());
     let (pack, problems) = Pack::load(&files, "bench");
@@ -143,7 +146,7 @@ pub(crate) fn report() -> Outcome<()> {
         &Overrides::default(),
         Arc::new(UnboundedMemoryPool::default()),
     );
-    let evaluator = Evaluator::new(planned.0);
+    let evaluator = Evaluator::new(planned?.0);
     let contents: BTreeMap<Arc<str>, TableContents> = definitions()
         .into_iter()
         .zip(&tables)
@@ -158,7 +161,7 @@ pub(crate) fn report() -> Outcome<()> {
     for _ in 0..ROUNDS {
         floor.push(runtime.block_on(bare(&queries, &tables))?);
         let started = Instant::now();
-        let interest = |_: &_| Interest::NotOk(Arc::new(HashSet::new()));
+        let interest = |_: &_| Interest::NotOk(Arc::new(hashbrown::HashSet::new()));
         let evaluated = runtime.block_on(evaluator.evaluate(&contents, &which, interest, StepTime(0)))?;
         ours.push(started.elapsed().as_secs_f64());
         findings = evaluated.iter().map(|evaluation| evaluation.findings.len()).sum();
@@ -168,6 +171,9 @@ pub(crate) fn report() -> Outcome<()> {
         values[values.len() / 2]
     };
     let (ours, floor) = (median(&mut ours), median(&mut floor));
-    println!("check, 3 x 100,000 rows, 40 controls: {ours:.2} s against {floor:.2} s in bare DataFusion: {:.2} x ({findings} findings kept)", ours / floor);
+    println!(
+        "check, 3 x 100,000 rows, 40 controls: {ours:.2} s against {floor:.2} s in bare DataFusion: {:.2} x ({findings} findings kept)",
+        ours / floor
+    );
     Ok(())
 }

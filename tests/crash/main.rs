@@ -1,6 +1,8 @@
 //! Whole-program tests of what survives: the program is killed, started again, and its output compared with
 //! that of a run that nobody disturbed.
 
+#![allow(clippy::expect_used, clippy::panic, reason = "what a test needs and does not get fails it")]
+
 mod events;
 mod ownership;
 mod resume;

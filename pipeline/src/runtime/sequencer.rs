@@ -197,12 +197,7 @@ impl Sequencer {
 
     /// Takes one message of a source, joined with the small ones that wait behind it. Says whether the
     /// pipeline shall stop.
-    fn take(
-        &mut self,
-        slot: usize,
-        message: FromSource,
-        streams: &mut Queues,
-    ) -> Result<bool> {
+    fn take(&mut self, slot: usize, message: FromSource, streams: &mut Queues) -> Result<bool> {
         let mut next = Some(message);
         while let Some(message) = next.take() {
             match message {
