@@ -8,7 +8,13 @@ use super::{markdown, pages, read, root, tidegate_in};
 fn workplace() -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("a temporary folder");
     copy(&root().join("examples"), &folder.path().join("examples"));
-    copy(&root().join("docs/how-to/data"), folder.path());
+    let files = [
+        ("orders.jsonl", "{\"id\": 1, \"amount\": \"10\"}\n{\"id\": 2, \"amount\": \"ten\"}\n"),
+        ("logins.jsonl", "{\"user\": \"root\", \"at\": 1795253000000}\n"),
+    ];
+    for (name, text) in files {
+        std::fs::write(folder.path().join(name), text).expect("the file can be written");
+    }
     folder
 }
 

@@ -7,6 +7,7 @@ mod generated;
 mod inventory;
 mod links;
 mod markdown;
+mod promises;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -16,13 +17,18 @@ pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Runs the program in a directory.
-pub(crate) fn tidegate_in(directory: &Path, arguments: &[&str]) -> Output {
+/// The program, to be run in a directory.
+pub(crate) fn tidegate(directory: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tidegate"));
     command.current_dir(directory).args(arguments).env("NO_COLOR", "1").env("COLUMNS", "100");
     command.env_remove("TIDEGATE_DIR").env_remove("TIDEGATE_LOG").env_remove("TIDEGATE_QUERIES");
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    command.output().expect("the program starts")
+    command
+}
+
+/// Runs the program in a directory.
+pub(crate) fn tidegate_in(directory: &Path, arguments: &[&str]) -> Output {
+    tidegate(directory, arguments).output().expect("the program starts")
 }
 
 /// What the program prints; it must end well.

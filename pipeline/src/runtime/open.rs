@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -80,6 +81,8 @@ impl Pipeline {
             Arc::new(NodeStatus::new(Arc::clone(&node.name), Arc::clone(&node.kind), node.section))
         });
         let status = Arc::new(PipelineStatus::new(statuses.collect()));
+        let checkpointed = manifest.as_ref().map_or(StepNumber::ZERO, |manifest| manifest.step);
+        status.step.store(checkpointed.0, Ordering::Relaxed);
         let mut pipeline = Self {
             graph,
             options,
