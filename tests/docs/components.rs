@@ -74,7 +74,8 @@ fn kind_page(name: &str, section: &str) -> String {
         return page;
     };
     page.push_str("\n| option | type | default | what it is |\n|---|---|---|---|\n");
-    let required = |option: &str| schema["required"].as_array().is_some_and(|names| names.iter().any(|name| name == option));
+    let required =
+        |option: &str| schema["required"].as_array().is_some_and(|names| names.iter().any(|name| name == option));
     for (option, value) in options {
         let default = match &value["default"] {
             _ if required(option) => "*required*".to_owned(),
@@ -97,7 +98,11 @@ fn type_name(value: &Value, schema: &Value) -> String {
         };
     }
     if let Some(names) = value["enum"].as_array() {
-        return names.iter().map(|name| format!("`{}`", name.as_str().unwrap_or_default())).collect::<Vec<_>>().join(" or ");
+        return names
+            .iter()
+            .map(|name| format!("`{}`", name.as_str().unwrap_or_default()))
+            .collect::<Vec<_>>()
+            .join(" or ");
     }
     if let Some(constant) = value["const"].as_str() {
         return format!("`{constant}`");

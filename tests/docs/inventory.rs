@@ -56,7 +56,8 @@ pub(crate) fn controls() -> String {
 }
 
 fn control_section(control: &Control) -> String {
-    let mut section = format!("\n## {}\n\n**{}** Severity: {}.\n", control.id, full_stop(&control.title), control.severity);
+    let mut section =
+        format!("\n## {}\n\n**{}** Severity: {}.\n", control.id, full_stop(&control.title), control.severity);
     for text in [&control.description, &control.rationale] {
         if !text.is_empty() {
             section.push_str(&format!("\n{}\n", cell(text)));

@@ -11,10 +11,12 @@ fn every_relative_link_leads_to_a_file_and_a_heading() {
             if link.contains("://") || link.starts_with("mailto:") {
                 continue;
             }
-            let (path, anchor) = link.split_once('#').map_or((link.as_str(), None), |(path, anchor)| (path, Some(anchor)));
+            let (path, anchor) =
+                link.split_once('#').map_or((link.as_str(), None), |(path, anchor)| (path, Some(anchor)));
             let target = if path.is_empty() { page.clone() } else { page.parent().unwrap_or(root()).join(path) };
             let missing = !target.exists();
-            let lost = !missing && anchor.is_some_and(|anchor| !markdown::anchors(&read(&target)).contains(&anchor.to_owned()));
+            let lost = !missing
+                && anchor.is_some_and(|anchor| !markdown::anchors(&read(&target)).contains(&anchor.to_owned()));
             if missing || lost {
                 broken.push(format!("{}: {link}", page.display()));
             }
@@ -27,7 +29,8 @@ fn every_relative_link_leads_to_a_file_and_a_heading() {
 fn every_page_of_docs_is_reached_from_its_start_page() {
     let docs = root().join("docs");
     let start = docs.join("README.md");
-    let linked: Vec<_> = markdown::links(&read(&start)).iter().filter_map(|link| docs.join(link).canonicalize().ok()).collect();
+    let linked: Vec<_> =
+        markdown::links(&read(&start)).iter().filter_map(|link| docs.join(link).canonicalize().ok()).collect();
     let inside = pages().into_iter().filter(|page| page.starts_with(&docs) && *page != start);
     let lost: Vec<_> = inside.filter(|page| !linked.contains(&page.canonicalize().unwrap_or_default())).collect();
     assert!(lost.is_empty(), "docs/README.md does not link {lost:?}");

@@ -9,7 +9,8 @@ use super::{tidegate, tidegate_in};
 /// A machine that is a folder: nothing but accounts, and a pipeline that writes their changes.
 fn small_machine(folder: &Path, refresh: &str) {
     std::fs::create_dir_all(folder.join("machine/etc")).expect("the folder can be made");
-    std::fs::write(folder.join("machine/etc/machine-id"), "0123456789abcdef0123456789abcdef\n").expect("an id is written");
+    std::fs::write(folder.join("machine/etc/machine-id"), "0123456789abcdef0123456789abcdef\n")
+        .expect("an id is written");
     accounts(folder, &["root:x:0:0:root:/root:/bin/bash", "ann:x:1000:1000::/home/ann:/bin/sh"]);
     let pipeline = format!(
         "version: 1\nname: small\nsources:\n  inventory: {{host: {{root: machine, tables: [host_user]{refresh}}}}}\n\
@@ -64,7 +65,8 @@ fn inventory_is_refreshed_while_the_pipeline_runs() {
     small_machine(folder.path(), ", refresh: 100ms");
     let checkpoints = "version: 1\ncheckpoint: {every: 100ms}\n";
     let pipeline = std::fs::read_to_string(folder.path().join("pipeline.yaml")).expect("the pipeline");
-    std::fs::write(folder.path().join("pipeline.yaml"), pipeline.replacen("version: 1\n", checkpoints, 1)).expect("written");
+    std::fs::write(folder.path().join("pipeline.yaml"), pipeline.replacen("version: 1\n", checkpoints, 1))
+        .expect("written");
     let child = tidegate(folder.path(), &["run", "pipeline.yaml"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
     let _running = Running(child.expect("the program starts"));
     wait_for(folder.path(), 2);
