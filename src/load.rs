@@ -51,7 +51,9 @@ impl PipelineFile {
     /// Shows diagnostics on stderr, coloured on a terminal.
     pub(crate) fn show(&self, diagnostics: &[Diagnostic]) {
         let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-        eprint!("{}", render::render(diagnostics, &self.name, &self.text, colour));
+        if !diagnostics.is_empty() {
+            eprintln!("{}", render::render(diagnostics, &self.name, &self.text, colour));
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
-use tidegate_pipeline::checkpoint::{CheckpointSummary, Manifest, read_head, read_manifest};
+use tidegate_pipeline::checkpoint::{CheckpointSummary, Manifest, read_head, read_manifest, read_summaries};
 
 use crate::arguments::{CheckpointCommand, Format, PipelineArguments};
 use crate::catalog::{catalog, packs};
@@ -15,8 +15,7 @@ use crate::output;
 pub(crate) fn checkpoint(command: CheckpointCommand, queries: Option<&Path>) -> Result<u8, Failure> {
     match command {
         CheckpointCommand::List { pipeline, format } => {
-            let mut summaries =
-                read_head(&directory(&pipeline, queries)?)?.map(|head| head.retained).unwrap_or_default();
+            let mut summaries = read_summaries(&directory(&pipeline, queries)?)?;
             summaries.sort_by_key(|summary| std::cmp::Reverse(summary.number.0));
             if summaries.is_empty() && format == Format::Text {
                 output::print("no checkpoints yet\n")?;

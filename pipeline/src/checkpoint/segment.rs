@@ -236,6 +236,11 @@ impl SegmentStore {
         }
     }
 
+    /// The length of a segment in bytes; 0 where it is gone.
+    pub fn length(&self, hash: &ContentHash) -> u64 {
+        self.path(hash).ok().and_then(|path| fs::metadata(path).ok()).map_or(0, |metadata| metadata.len())
+    }
+
     fn paths(&self) -> Result<Vec<PathBuf>> {
         let error = |error| failed("list", &self.folder, &error);
         fs::read_dir(&self.folder).map_err(error)?.map(|entry| Ok(entry.map_err(error)?.path())).collect()

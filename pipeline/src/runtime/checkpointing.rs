@@ -213,11 +213,11 @@ impl Coordinator {
             pending_effects: None,
             finished: request.finished,
             created: wall(),
-            took_ms: started.elapsed().as_millis() as u64,
+            took_ms: 0,
             bytes: 0,
             retained: Vec::new(),
         };
-        self.write(manifest, sections, !effects.is_empty()).await
+        self.write(manifest, sections, !effects.is_empty(), started).await
     }
 
     /// Waits for a part of every node; gives back the commits of sinks.
@@ -243,6 +243,7 @@ impl Coordinator {
         mut manifest: Manifest,
         sections: Vec<Section>,
         effects: bool,
+        started: Instant,
     ) -> Result<CheckpointSummary> {
         let (store, journal, retention) = (Arc::clone(&self.store), self.journal.clone(), self.retention);
         let segment = blocking({
@@ -250,6 +251,7 @@ impl Coordinator {
             move || if sections.is_empty() { Ok(None) } else { store.write_state(&sections).map(Some) }
         })
         .await?;
+        manifest.bytes = segment.as_ref().map_or(0, |segment| store.segments().length(segment));
         let segments = self.chains.with(segment.as_ref());
         if effects {
             manifest.pending_effects = segment.map(|segment| SectionReference {
@@ -267,6 +269,7 @@ impl Coordinator {
         }
         let summary = blocking(move || {
             store.put_marks(&manifest.marks)?;
+            manifest.took_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
             store.commit(manifest)?;
             tidy(&store, &journal, retention);
             store.list().pop().ok_or_else(|| Error::internal("a committed checkpoint is not listed"))

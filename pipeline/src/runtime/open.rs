@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -39,7 +40,10 @@ pub struct Pipeline {
     pub(super) definition: ContentHash,
     pub(super) clock: Clock,
     pub(super) status: Arc<PipelineStatus>,
-    pub(super) tables: HashMap<Arc<str>, (Tables, SharedTables)>,
+    /// The tables of each source; the sequencer takes them over.
+    pub(super) tables: HashMap<Arc<str>, Tables>,
+    /// What sources see of their tables: they diff against them for as long as they live.
+    pub(super) shared_tables: HashMap<Arc<str>, SharedTables>,
     pub(super) bodies: Vec<NodeBody>,
     pub(super) deliverers: Vec<Deliverer>,
     pub(super) pending: PendingEffects,
@@ -78,6 +82,8 @@ impl Pipeline {
             .iter()
             .map(|node| Arc::new(NodeStatus::new(Arc::clone(&node.name), Arc::clone(&node.kind), node.section)));
         let status = Arc::new(PipelineStatus::new(statuses.collect()));
+        let checkpointed = manifest.as_ref().map_or(StepNumber::ZERO, |manifest| manifest.step);
+        status.step.store(checkpointed.0, Ordering::Relaxed);
         let mut pipeline = Self {
             graph,
             options,
@@ -89,6 +95,7 @@ impl Pipeline {
             clock,
             status,
             tables: HashMap::new(),
+            shared_tables: HashMap::new(),
             bodies: Vec::new(),
             deliverers: Vec::new(),
             pending: PendingEffects::default(),
@@ -138,12 +145,12 @@ impl Pipeline {
                 continue;
             }
             let mut tables = Tables::new(source.tables.clone())?;
-            let shared = tables.shared();
             let state = self.manifest.as_ref().and_then(|manifest| manifest.sources.get(&*node.name));
             if let Some(state) = state {
                 tables.restore(self.read_state(&node.name, &state.tables)?)?;
             }
-            self.tables.insert(Arc::clone(&node.name), (tables, shared));
+            self.shared_tables.insert(Arc::clone(&node.name), tables.shared());
+            self.tables.insert(Arc::clone(&node.name), tables);
         }
         Ok(())
     }
@@ -288,7 +295,7 @@ impl Pipeline {
         }
         for (index, input) in node.inputs.iter().enumerate() {
             let producer = &self.graph.nodes[input.producer.0].name;
-            if let Some((tables, _)) = self.tables.get(producer) {
+            if let Some(tables) = self.tables.get(producer) {
                 let current: TableSet = tables.current();
                 operator.tables(&header, InputIndex(index), &current, &mut said_before).await?;
             }
@@ -305,7 +312,7 @@ impl Pipeline {
             position: state.position.clone(),
             schemas: state.schemas.iter().map(decode).collect::<Result<_>>()?,
             once: self.options.once,
-            tables: self.tables.get(&node.name).map(|(_, shared)| shared.clone()).unwrap_or_default(),
+            tables: self.shared_tables.get(&node.name).cloned().unwrap_or_default(),
             cancel: self.cancel.clone(),
         })
     }

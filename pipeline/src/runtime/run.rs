@@ -161,7 +161,7 @@ impl Pipeline {
                 errors_port: node.errors_port(),
                 status: Arc::clone(&self.status.nodes[index.0]),
                 state: known.cloned().unwrap_or_else(SourceState::default),
-                tables: self.tables.remove(&node.name).map(|(tables, _)| tables),
+                tables: self.tables.remove(&node.name),
                 arrivals: None,
                 acknowledge: None,
             })

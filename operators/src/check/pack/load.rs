@@ -231,9 +231,10 @@ fn is_yaml(path: &str) -> bool {
     path.ends_with(".yaml") || path.ends_with(".yml")
 }
 
-/// `name` relative to `folder`, with `.` and `..` resolved.
+/// `name` relative to `folder`, with `.` and `..` of `name` resolved. `folder` stays as it is written, also where
+/// it is absolute: the paths of files begin with it.
 fn joined(folder: &str, name: &str) -> String {
-    let mut parts: Vec<&str> = folder.split('/').filter(|part| !part.is_empty()).collect();
+    let mut parts: Vec<&str> = if folder.is_empty() { Vec::new() } else { folder.split('/').collect() };
     for part in name.split('/') {
         match part {
             "" | "." => {}

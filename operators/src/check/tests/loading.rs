@@ -15,6 +15,15 @@ fn only(problems: &[PackProblem]) -> &PackProblem {
 }
 
 #[test]
+fn a_pack_is_read_from_an_absolute_folder_too() {
+    let yaml = "controls:\n  - {id: c, title: T, severity: low, query: ../sql/c.sql}\n";
+    let all = files(&[("/a/p/pack.yaml", HEAD.1), ("/a/p/s/controls.yaml", yaml), ("/a/p/sql/c.sql", SQL)]);
+    let (pack, problems) = Pack::load(&all, "/a/p");
+    assert_eq!(problems, []);
+    assert_eq!(pack.control("c").unwrap().sql, SQL);
+}
+
+#[test]
 fn a_control_is_read_with_all_its_fields() {
     let yaml = "controls:
   - id: ebs_volume_encrypted

@@ -1,0 +1,46 @@
+//! Pages that are generated from the program.
+
+use super::{components, inventory, read, root};
+
+/// The variable that has the pages written anew instead of compared.
+const UPDATE: &str = "TIDEGATE_UPDATE_DOCS";
+
+/// Compares a page with what the program says, or writes it.
+fn is_current(name: &str, text: &str) {
+    let page = root().join("docs/reference").join(name);
+    if std::env::var_os(UPDATE).is_some() {
+        std::fs::write(&page, text).expect("the page can be written");
+        return;
+    }
+    let present = if page.exists() { read(&page) } else { String::new() };
+    let first = present.lines().zip(text.lines()).position(|(present, wanted)| present != wanted);
+    let line = first.unwrap_or_else(|| present.lines().count().min(text.lines().count()));
+    assert!(
+        present == text,
+        "docs/reference/{name} is not what the program says, from line {} on:\n  page:    {}\n  program: {}\n\
+         run `{UPDATE}=1 cargo test --workspace --test docs` and look at the difference",
+        line + 1,
+        present.lines().nth(line).unwrap_or("(its end)"),
+        text.lines().nth(line).unwrap_or("(its end)"),
+    );
+}
+
+#[test]
+fn the_page_of_commands_is_current() {
+    is_current("cli.md", &components::commands());
+}
+
+#[test]
+fn the_page_of_components_is_current() {
+    is_current("components.md", &components::kinds());
+}
+
+#[test]
+fn the_page_of_the_host_tables_is_current() {
+    is_current("tables-host.md", &inventory::tables());
+}
+
+#[test]
+fn the_page_of_the_host_controls_is_current() {
+    is_current("controls-host.md", &inventory::controls());
+}
