@@ -104,6 +104,20 @@ pub(super) fn read_head_with_hash(directory: &Path) -> Result<Option<(Manifest, 
     Err(missing.unwrap_or_else(|| Error::internal("the newest checkpoint was never looked for")))
 }
 
+/// Every checkpoint of the pipeline directory, newest first, for readers that do not own it.
+///
+/// # Errors
+/// Those of [`read_head`].
+pub fn list_checkpoints(directory: &Path) -> Result<Vec<CheckpointSummary>> {
+    let Some((newest, hash)) = read_head_with_hash(directory)? else {
+        return Ok(Vec::new());
+    };
+    let mut all = newest.retained.clone();
+    all.push(newest.summary(hash));
+    all.reverse();
+    Ok(all)
+}
+
 /// The manifest in segment `hash`, for readers that do not own the directory: one of [`Manifest::retained`].
 ///
 /// # Errors

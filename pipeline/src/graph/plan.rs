@@ -1,6 +1,6 @@
 //! Plans every node, inputs first, and collects everything that is wrong in one go.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -145,7 +145,9 @@ impl Planner<'_> {
         let schemas: Vec<SchemaRef> = planned_inputs.iter().map(|input| Arc::clone(&input.schema)).collect();
         let schema = union_schema(&schemas).map_err(|(column, a, b)| {
             let message = format!("the inputs of `{}` disagree on column `{column}`: {a} and {b}", *spec.name);
-            vec![Diagnostic::error(spec.place, message).with_help("bring it to one type with `select` before they meet")]
+            vec![
+                Diagnostic::error(spec.place, message).with_help("bring it to one type with `select` before they meet"),
+            ]
         })?;
         let tables: HashMap<Arc<str>, Vec<TableDefinition>> =
             self.nodes.iter().map(|node| (Arc::clone(&node.name), tables_of(node))).collect();
@@ -213,11 +215,15 @@ impl Planner<'_> {
 
     /// A node whose rows nobody reads is probably a mistake.
     fn warn_of_unread(&mut self) {
-        let read: Vec<NodeIndex> = self.nodes.iter().flat_map(|node| node.inputs.iter().map(|input| input.producer)).collect();
-        for (index, node) in self.nodes.iter().enumerate() {
-            if node.section != Section::Sink && !read.contains(&NodeIndex(index)) {
+        // What the text says counts: the reader of a node may itself have errors and be missing from the plan.
+        let written = self.spec.nodes().flat_map(|node| node.from.iter().map(|from| &*from.value.node));
+        let planned = self.nodes.iter().flat_map(|node| node.inputs.iter().map(|input| &*input.reference.value.node));
+        let read: HashSet<&str> = written.chain(planned).collect();
+        for node in &self.nodes {
+            if node.section != Section::Sink && !read.contains(&*node.name) {
                 let message = format!("nobody reads node `{}`", node.name);
-                self.found.push(Diagnostic::warning(node.place, message).with_help("name it in some `from:`, or remove it"));
+                self.found
+                    .push(Diagnostic::warning(node.place, message).with_help("name it in some `from:`, or remove it"));
             }
         }
     }
@@ -238,7 +244,9 @@ fn definition(spec: &PipelineSpec, nodes: &[Node]) -> Definition {
     let mut parts: Vec<(String, Arc<[u8]>)> = vec![("pipeline".to_owned(), spec.canonical().into_bytes().into())];
     for node in nodes {
         if let Planned::Operator(operator) = &node.planned {
-            parts.extend(operator.contents.iter().map(|(name, bytes)| (format!("{}/{name}", node.name), Arc::clone(bytes))));
+            parts.extend(
+                operator.contents.iter().map(|(name, bytes)| (format!("{}/{name}", node.name), Arc::clone(bytes))),
+            );
         }
     }
     let mut hasher = blake3::Hasher::new();
