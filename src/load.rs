@@ -50,8 +50,11 @@ impl PipelineFile {
 
     /// Shows diagnostics on stderr, coloured on a terminal.
     pub(crate) fn show(&self, diagnostics: &[Diagnostic]) {
+        if diagnostics.is_empty() {
+            return;
+        }
         let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-        eprint!("{}", render::render(diagnostics, &self.name, &self.text, colour));
+        eprintln!("{}\n", render::render(diagnostics, &self.name, &self.text, colour));
     }
 }
 

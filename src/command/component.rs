@@ -28,7 +28,8 @@ pub(crate) fn component(command: ComponentCommand, queries: Option<&Path>) -> Re
     let components = components(queries)?;
     match command {
         ComponentCommand::List { format } => {
-            let list: Vec<Component> = components.into_iter().map(|component| Component { options: None, ..component }).collect();
+            let list: Vec<Component> =
+                components.into_iter().map(|component| Component { options: None, ..component }).collect();
             output::records(format, &["kind", "section", "what it does"], &list, |component| {
                 vec![component.kind.to_owned(), component.section.to_owned(), component.summary.to_owned()]
             })?;
@@ -40,7 +41,9 @@ pub(crate) fn component(command: ComponentCommand, queries: Option<&Path>) -> Re
                 let names: Vec<String> = components.iter().map(|component| component.kind.to_owned()).collect();
                 let near = tidegate_pipeline::spec::diagnostic::closest(&kind, &names);
                 let help = near.map(|name| format!("\nhelp: did you mean `{name}`?")).unwrap_or_default();
-                return Err(Failure::usage(format!("there is no kind `{kind}`; `tidegate component list` lists them{help}")));
+                return Err(Failure::usage(format!(
+                    "there is no kind `{kind}`; `tidegate component list` lists them{help}"
+                )));
             }
             match format {
                 Format::Text => found.iter().try_for_each(|component| output::print(&page(component)))?,
@@ -88,16 +91,20 @@ fn page(component: &Component) -> String {
         page.push_str(&format!("\n{description}\n"));
     }
     let Some(properties) = schema.get("properties").and_then(Value::as_object) else { return page };
-    let required: Vec<&str> =
-        schema.get("required").and_then(Value::as_array).map(|names| names.iter().filter_map(Value::as_str).collect()).unwrap_or_default();
+    let required: Vec<&str> = schema
+        .get("required")
+        .and_then(Value::as_array)
+        .map(|names| names.iter().filter_map(Value::as_str).collect())
+        .unwrap_or_default();
     let mut table = output::table(&["option", "type", "default", "what it is"]);
     for (name, option) in properties {
         let star = if required.contains(&name.as_str()) { "*" } else { "" };
-        let default = option.get("default").filter(|default| !default.is_null()).map(Value::to_string).unwrap_or_default();
+        let default =
+            option.get("default").filter(|default| !default.is_null()).map(Value::to_string).unwrap_or_default();
         let what = option.get("description").and_then(Value::as_str).unwrap_or_default().replace('\n', " ");
         table.add_row(vec![format!("{name}{star}"), type_name(option), default, what]);
     }
-    format!("{page}\n{table}\n  * required\n")
+    format!("{page}\n{}\n  * required\n", table.trim_fmt())
 }
 
 /// The type of an option, in a word.
