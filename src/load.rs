@@ -50,10 +50,11 @@ impl PipelineFile {
 
     /// Shows diagnostics on stderr, coloured on a terminal.
     pub(crate) fn show(&self, diagnostics: &[Diagnostic]) {
-        let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-        if !diagnostics.is_empty() {
-            eprintln!("{}", render::render(diagnostics, &self.name, &self.text, colour));
+        if diagnostics.is_empty() {
+            return;
         }
+        let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+        eprintln!("{}\n", render::render(diagnostics, &self.name, &self.text, colour));
     }
 }
 

@@ -8,6 +8,7 @@ mod live;
 mod load;
 mod logging;
 mod output;
+mod rewrite;
 mod serve;
 
 use std::process::ExitCode;

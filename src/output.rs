@@ -5,8 +5,8 @@ use std::io::Write;
 use arrow::array::RecordBatch;
 use arrow::json::{ArrayWriter, LineDelimitedWriter};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
-use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
-use comfy_table::{ContentArrangement, Table};
+use comfy_table::presets::NOTHING;
+use comfy_table::{ContentArrangement, Table, TableComponent};
 use serde::Serialize;
 
 use crate::arguments::Format;
@@ -21,13 +21,13 @@ pub(crate) fn print(text: &str) -> Result<(), Failure> {
     }
 }
 
-/// A table without rows, for people.
+/// A table without rows, for people: a line below the header, none between rows.
 pub(crate) fn table(header: &[&str]) -> Table {
     let mut table = Table::new();
-    table
-        .load_preset(UTF8_HORIZONTAL_ONLY)
-        .set_content_arrangement(ContentArrangement::Dynamic)
-        .set_header(header.to_vec());
+    table.load_preset(NOTHING).set_content_arrangement(ContentArrangement::Dynamic).set_header(header.to_vec());
+    for line in [TableComponent::HeaderLines, TableComponent::MiddleHeaderIntersections] {
+        table.set_style(line, '─');
+    }
     if let Some(width) = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok()) {
         table.set_width(width);
     }
@@ -45,8 +45,8 @@ pub(crate) fn records<T: Serialize>(
     match format {
         Format::Text => {
             let mut table = table(header);
-            records.iter().for_each(|record| drop(table.add_row(row(record))));
-            print(&format!("{table}\n"))
+            table.add_rows(records.iter().map(row));
+            print(&format!("{}\n", table.trim_fmt()))
         }
         Format::Json => {
             let document = serde_json::to_string_pretty(records).map_err(|error| Failure::failed(error.to_string()))?;
@@ -100,5 +100,5 @@ fn text_rows(batches: &[RecordBatch]) -> Result<(), Failure> {
         }
         count += batch.num_rows();
     }
-    print(&format!("{table}\n{count} {}\n", if count == 1 { "row" } else { "rows" }))
+    print(&format!("{}\n{count} {}\n", table.trim_fmt(), if count == 1 { "row" } else { "rows" }))
 }

@@ -11,6 +11,7 @@ pub mod providers;
 pub mod sinks;
 pub mod sources;
 
+pub use sinks::console::is_closed_output;
 use tidegate_pipeline::sink::SinkKind;
 use tidegate_pipeline::source::SourceKind;
 

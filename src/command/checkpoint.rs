@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
-use tidegate_pipeline::checkpoint::{CheckpointSummary, Manifest, read_head, read_manifest, read_summaries};
+use tidegate_pipeline::checkpoint::{CheckpointSummary, Manifest, list_checkpoints, read_head, read_manifest};
 
 use crate::arguments::{CheckpointCommand, Format, PipelineArguments};
 use crate::catalog::{catalog, packs};
@@ -15,8 +15,7 @@ use crate::output;
 pub(crate) fn checkpoint(command: CheckpointCommand, queries: Option<&Path>) -> Result<u8, Failure> {
     match command {
         CheckpointCommand::List { pipeline, format } => {
-            let mut summaries = read_summaries(&directory(&pipeline, queries)?)?;
-            summaries.sort_by_key(|summary| std::cmp::Reverse(summary.number.0));
+            let summaries = list_checkpoints(&directory(&pipeline, queries)?)?;
             if summaries.is_empty() && format == Format::Text {
                 output::print("no checkpoints yet\n")?;
                 return Ok(DONE);
@@ -114,21 +113,18 @@ fn page(manifest: &Manifest) -> String {
         let segments = segments(source.tables.segments.len());
         sources.add_row(vec![name.clone(), position, source.schemas.len().to_string(), ended.to_owned(), segments]);
     }
-    page.push_str(&format!("{sources}\n"));
+    page.push_str(&format!("\n{}\n", sources.trim_fmt()));
     let mut nodes = output::table(&["node", "state"]);
-    manifest
-        .nodes
-        .iter()
-        .for_each(|(name, node)| drop(nodes.add_row(vec![name.clone(), segments(node.segments.len())])));
+    nodes.add_rows(manifest.nodes.iter().map(|(name, node)| vec![name.clone(), segments(node.segments.len())]));
     if !manifest.nodes.is_empty() {
-        page.push_str(&format!("{nodes}\n"));
+        page.push_str(&format!("\n{}\n", nodes.trim_fmt()));
     }
     let mut marks = output::table(&["sink", "mark: complete through step", "detail"]);
     manifest.marks.iter().for_each(|(name, mark)| {
         marks.add_row(vec![name.clone(), mark.step.to_string(), mark.detail.clone()]);
     });
     if !manifest.marks.is_empty() {
-        page.push_str(&format!("{marks}\n"));
+        page.push_str(&format!("\n{}\n", marks.trim_fmt()));
     }
     page
 }

@@ -104,7 +104,7 @@ fn page(component: &Component) -> String {
         let what = option.get("description").and_then(Value::as_str).unwrap_or_default().replace('\n', " ");
         table.add_row(vec![format!("{name}{star}"), type_name(option), default, what]);
     }
-    format!("{page}\n{table}\n  * required\n")
+    format!("{page}\n{}\n  * required\n", table.trim_fmt())
 }
 
 /// The type of an option, in a word.

@@ -1,17 +1,18 @@
 //! `tidegate query`: SQL over the tables that a pipeline's newest checkpoint holds. Collects nothing, and reads
 //! beside a running pipeline.
 
-use std::io::{BufRead, IsTerminal, Write};
+use std::io::{BufRead, IsTerminal};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
 use datafusion::datasource::MemTable;
 use datafusion::prelude::{SessionConfig, SessionContext};
-use tidegate_pipeline::checkpoint::{Content, read_head, read_node_state};
+use tidegate_pipeline::checkpoint::{Content, Manifest, at_head, read_node_state};
+use tidegate_pipeline::error::Error;
 use tidegate_pipeline::graph::{Graph, Planned};
 use tidegate_pipeline::operator::StateReader;
-use tidegate_pipeline::table::Tables;
+use tidegate_pipeline::table::{TableSet, Tables};
 
 use crate::arguments::{Format, QueryArguments};
 use crate::catalog::{catalog, packs};
@@ -25,27 +26,38 @@ pub(crate) async fn query(arguments: QueryArguments, queries: Option<&Path>) -> 
     let directory = arguments.pipeline.dir.join(&*graph.spec.name.value);
     let session = session(&graph, &directory)?;
     match &arguments.sql {
-        Some(sql) => answer(&session, sql, arguments.format).await?,
-        None => shell(&session, arguments.format).await?,
+        Some(sql) => answer(&session, sql, arguments.format).await.map(|()| DONE),
+        None => shell(&session, arguments.format).await,
     }
-    Ok(DONE)
 }
 
 /// A session in which the tables of the newest checkpoint stand under their names.
 fn session(graph: &Graph, directory: &Path) -> Result<SessionContext, Failure> {
     let config = SessionConfig::new().with_information_schema(true);
     let session = SessionContext::new_with_config(config);
-    let head = read_head(directory)?.ok_or_else(|| {
+    let tables = at_head(directory, |head| tables_of(graph, directory, head))?.ok_or_else(|| {
         let run = format!("\nhelp: `tidegate run {} --once` makes one", graph.file);
         Failure::usage(format!("pipeline `{}` has no checkpoint yet{run}", *graph.spec.name))
     })?;
+    for version in tables.iter().flat_map(|set| set.tables.values()) {
+        let schema = Arc::clone(&version.definition().schema);
+        let batches = version.batches().cloned().collect();
+        let table = MemTable::try_new(schema, vec![batches]).map_err(sql_failure)?;
+        session.register_table(&*version.definition().name, Arc::new(table)).map_err(sql_failure)?;
+    }
+    Ok(session)
+}
+
+/// The tables of every source as a checkpoint holds them.
+fn tables_of(graph: &Graph, directory: &Path, checkpoint: &Manifest) -> Result<Vec<TableSet>, Error> {
+    let mut all = Vec::new();
     for node in &graph.nodes {
         let Planned::Source(source) = &node.planned else { continue };
         if source.tables.is_empty() {
             continue;
         }
         let mut tables = Tables::new(source.tables.clone())?;
-        if let Some(state) = head.sources.get(&*node.name) {
+        if let Some(state) = checkpoint.sources.get(&*node.name) {
             let sections = read_node_state(directory, &state.tables, &node.name)?;
             let batches = sections.into_iter().filter_map(|section| match section.content {
                 Content::Batch(batch) => Some((section.name, batch)),
@@ -53,14 +65,9 @@ fn session(graph: &Graph, directory: &Path) -> Result<SessionContext, Failure> {
             });
             tables.restore(StateReader { batches: batches.collect() })?;
         }
-        for (name, version) in tables.current().tables.iter() {
-            let schema = Arc::clone(&version.definition().schema);
-            let batches = version.batches().cloned().collect();
-            let table = MemTable::try_new(schema, vec![batches]).map_err(sql_failure)?;
-            session.register_table(&**name, Arc::new(table)).map_err(sql_failure)?;
-        }
+        all.push(tables.current());
     }
-    Ok(session)
+    Ok(all)
 }
 
 async fn answer(session: &SessionContext, sql: &str, format: Format) -> Result<(), Failure> {
@@ -77,38 +84,52 @@ fn sql_failure(error: datafusion::error::DataFusionError) -> Failure {
     Failure::usage(error.strip_backtrace())
 }
 
-/// Reads statements that end in `;` from stdin and answers each. An error ends none but its own statement.
-async fn shell(session: &SessionContext, format: Format) -> Result<(), Failure> {
+/// Reads statements that end in `;`, or with the input, from stdin and answers each. An error ends none but its
+/// own statement; without a person at the prompt, the program's exit code still tells of it.
+async fn shell(session: &SessionContext, format: Format) -> Result<u8, Failure> {
     let prompted = std::io::stdin().is_terminal();
     let mut statement = String::new();
+    let mut code = DONE;
     if prompted {
-        println!("SQL over the newest checkpoint; statements end with `;`, `\\d` lists tables, `\\q` ends.");
+        output::print("SQL over the newest checkpoint; statements end with `;`, `\\d` lists tables, `\\q` ends.\n")?;
     }
     loop {
         if prompted {
-            print!("{}", if statement.is_empty() { "tidegate> " } else { "       -> " });
-            std::io::stdout().flush()?;
+            output::print(if statement.is_empty() { "tidegate> " } else { "       -> " })?;
         }
         let mut line = String::new();
-        if std::io::stdin().lock().read_line(&mut line)? == 0 {
-            return Ok(());
-        }
-        match line.trim() {
-            "\\q" | "exit" | "quit" if statement.is_empty() => return Ok(()),
-            "\\d" if statement.is_empty() => tables(session, format).await?,
+        let ended = std::io::stdin().lock().read_line(&mut line)? == 0;
+        let started = Instant::now();
+        let answered = match line.trim() {
+            "\\q" | "exit" | "quit" if statement.is_empty() => return Ok(code),
+            "\\d" if statement.is_empty() => tables(session, format).await,
             command if statement.is_empty() && command.starts_with("\\d ") => {
-                columns(session, &command[3..], format).await?
+                columns(session, &command[3..], format).await
             }
-            _ => statement.push_str(&line),
+            _ => {
+                statement.push_str(&line);
+                if !(ended || statement.trim_end().ends_with(';')) {
+                    continue;
+                }
+                let sql = std::mem::take(&mut statement);
+                match sql.trim().trim_end_matches(';') {
+                    "" => Ok(()),
+                    sql => answer(session, sql, format).await,
+                }
+            }
+        };
+        match answered {
+            Ok(()) if prompted && !ended => output::print(&format!("{:.1?}\n", started.elapsed()))?,
+            Ok(()) => {}
+            Err(failure) => {
+                eprintln!("error: {}", failure.message);
+                if !prompted {
+                    code = failure.code;
+                }
+            }
         }
-        if statement.trim_end().ends_with(';') {
-            let started = Instant::now();
-            let sql = std::mem::take(&mut statement);
-            match answer(session, sql.trim().trim_end_matches(';'), format).await {
-                Ok(()) if prompted => println!("{:.1?}", started.elapsed()),
-                Ok(()) => {}
-                Err(failure) => eprintln!("error: {}", failure.message),
-            }
+        if ended {
+            return Ok(code);
         }
     }
 }

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use tidegate_pipeline::graph::Graph;
 use tidegate_pipeline::runtime::{Pipeline, PipelineStatus, RunOptions, RunOutcome};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::arguments::RunArguments;
@@ -44,7 +45,11 @@ pub(crate) async fn run(arguments: RunArguments, queries: Option<&Path>) -> Resu
     if let Some(server) = served {
         server.abort();
     }
-    let outcome = outcome?;
+    let outcome = match outcome {
+        // `| head` has seen enough: that is no failure, and the next run goes on from the newest checkpoint.
+        Err(error) if tidegate_connectors::is_closed_output(&error) => return Ok(DONE),
+        other => other?,
+    };
     if !arguments.quiet {
         eprint!("{}", summary(&graph, &status, outcome, started));
     }
@@ -54,25 +59,34 @@ pub(crate) async fn run(arguments: RunArguments, queries: Option<&Path>) -> Resu
 /// A first Ctrl-C (or SIGTERM) stops in order; a second one at once.
 fn stop_on_signal(cancel: CancellationToken) {
     tokio::spawn(async move {
-        signal().await;
+        let mut signals = Signals::new();
+        signals.next().await;
         eprintln!("stopping: sources first, then what is under way, then a last checkpoint (again to stop at once)");
         cancel.cancel();
-        signal().await;
+        signals.next().await;
         eprintln!("stopped at once; the next start goes on from the newest checkpoint");
         std::process::exit(i32::from(crate::exit::FAILED));
     });
 }
 
-async fn signal() {
-    use tokio::signal::unix::{SignalKind, signal};
-    match signal(SignalKind::terminate()) {
-        Ok(mut terminate) => {
-            tokio::select! {
-                _ = tokio::signal::ctrl_c() => {}
-                _ = terminate.recv() => {}
-            }
+/// SIGINT and SIGTERM. One value listens for as long as it lives, so that no signal between two is missed.
+struct Signals(Vec<Signal>);
+
+impl Signals {
+    fn new() -> Self {
+        let kinds = [SignalKind::interrupt(), SignalKind::terminate()];
+        let listening =
+            |kind| signal(kind).inspect_err(|error| tracing::warn!(%error, "A signal is not listened for."));
+        Self(kinds.into_iter().filter_map(|kind| listening(kind).ok()).collect())
+    }
+
+    /// The next of them; never, where the system lets no signal be listened for.
+    async fn next(&mut self) {
+        if self.0.is_empty() {
+            return std::future::pending().await;
         }
-        Err(_) => drop(tokio::signal::ctrl_c().await),
+        let waiting = self.0.iter_mut().map(|signal| Box::pin(signal.recv()));
+        futures::future::select_all(waiting).await;
     }
 }
 

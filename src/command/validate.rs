@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use serde_json::{Value, json};
-use tidegate_pipeline::spec::diagnostic::Severity;
+use tidegate_pipeline::spec::NOWHERE;
+use tidegate_pipeline::spec::diagnostic::{Diagnostic, Severity};
+use tidegate_pipeline::spec::render::to_json;
 
 use crate::arguments::{Format, ValidateArguments};
 use crate::catalog::{catalog, packs};
@@ -17,7 +19,20 @@ pub(crate) fn validate(arguments: &ValidateArguments, queries: Option<&Path>) ->
     let mut documents: Vec<Value> = Vec::new();
     let mut invalid = false;
     for path in &arguments.pipelines {
-        let file = PipelineFile::read(path)?;
+        let file = match PipelineFile::read(path) {
+            Ok(file) => file,
+            Err(failure) => {
+                invalid = true;
+                let name = path.display().to_string();
+                if arguments.format == Format::Text {
+                    eprintln!("error: {}", failure.message);
+                } else {
+                    let diagnostics = [Diagnostic::error(NOWHERE, failure.message)];
+                    documents.push(json!({"file": name, "valid": false, "diagnostics": to_json(&diagnostics, &name)}));
+                }
+                continue;
+            }
+        };
         let (diagnostics, summary) = match file.graph(&catalog) {
             Ok((graph, warnings)) => {
                 let name = graph.spec.name.value.to_string();
@@ -34,7 +49,8 @@ pub(crate) fn validate(arguments: &ValidateArguments, queries: Option<&Path>) ->
             file.show(&diagnostics);
             output::print(&format!("{summary}\n"))?;
         } else {
-            documents.push(json!({"file": file.name, "valid": valid, "diagnostics": diagnostics}));
+            documents
+                .push(json!({"file": file.name, "valid": valid, "diagnostics": to_json(&diagnostics, &file.name)}));
         }
     }
     match arguments.format {

@@ -20,6 +20,13 @@ use tidegate_pipeline::step::StepHeader;
 
 use super::file::encode_json_lines;
 
+const CLOSED_OUTPUT: &str = "standard output was closed by its reader";
+
+/// Whether a pipeline was stopped by a `console` whose reader has gone: `| head` has seen enough.
+pub fn is_closed_output(error: &Error) -> bool {
+    error.message == CLOSED_OUTPUT
+}
+
 /// How many rows a table holds before it is printed.
 const TABLE: usize = 500;
 
@@ -132,7 +139,7 @@ impl Console {
 
     fn print(&mut self, text: &[u8]) -> Result<()> {
         self.out.write_all(text).and_then(|()| self.out.flush()).map_err(|error| match error.kind() {
-            io::ErrorKind::BrokenPipe => Error::external("standard output was closed by its reader")
+            io::ErrorKind::BrokenPipe => Error::external(CLOSED_OUTPUT)
                 .with_remedy("nothing is lost: running again goes on where this run stopped")
                 .never_retry(),
             _ => Error::external(format!("cannot write to standard output: {error}")),

@@ -60,20 +60,6 @@ pub fn read_head(directory: &Path) -> Result<Option<Manifest>> {
     Ok(read_head_with_hash(directory)?.map(|(manifest, _)| manifest))
 }
 
-/// The checkpoints of the pipeline directory `directory` (`.tidegate/NAME`), oldest first, for readers that do not
-/// own it; empty where there is none. What retention has removed since the newest was committed is left out.
-///
-/// # Errors
-/// Those of [`read_head`].
-pub fn read_summaries(directory: &Path) -> Result<Vec<CheckpointSummary>> {
-    let Some((newest, hash)) = read_head_with_hash(directory)? else {
-        return Ok(Vec::new());
-    };
-    let segments = SegmentStore::of(directory);
-    let there = newest.retained.iter().filter(|summary| segments.contains(&summary.manifest)).cloned();
-    Ok(there.chain([newest.summary(hash)]).collect())
-}
-
 /// What `read` makes of the newest checkpoint, for readers that do not own the directory. When what it names is
 /// collected while it is read, `read` is called again with the checkpoint that is the newest then.
 ///
@@ -116,6 +102,20 @@ pub(super) fn read_head_with_hash(directory: &Path) -> Result<Option<(Manifest, 
         }
     }
     Err(missing.unwrap_or_else(|| Error::internal("the newest checkpoint was never looked for")))
+}
+
+/// Every checkpoint of the pipeline directory, newest first, for readers that do not own it.
+///
+/// # Errors
+/// Those of [`read_head`].
+pub fn list_checkpoints(directory: &Path) -> Result<Vec<CheckpointSummary>> {
+    let Some((newest, hash)) = read_head_with_hash(directory)? else {
+        return Ok(Vec::new());
+    };
+    let segments = SegmentStore::of(directory);
+    // What retention has removed since the newest was committed is not there any more.
+    let there = newest.retained.iter().rev().filter(|summary| segments.contains(&summary.manifest)).cloned();
+    Ok(std::iter::once(newest.summary(hash)).chain(there).collect())
 }
 
 /// The manifest in segment `hash`, for readers that do not own the directory: one of [`Manifest::retained`].

@@ -38,7 +38,7 @@ use known::{Decision, Known};
 use segment::Unreadable;
 use store::StoreBatch;
 
-pub use head::{at_head, read_head, read_manifest, read_node_state, read_summaries};
+pub use head::{at_head, list_checkpoints, read_head, read_manifest, read_node_state};
 pub use manifest::{
     CheckpointNumber, CheckpointSummary, FORMAT, LookupState, Manifest, NodeState, SectionReference, SourceState,
 };

@@ -114,8 +114,8 @@ fn the_newest_committed_checkpoint_is_found_again_by_its_owner_and_by_readers() 
     pipeline.reopen();
     let latest = pipeline.checkpoints.latest().unwrap().unwrap();
     assert_eq!(Manifest { retained: Vec::new(), ..latest.clone() }, second);
-    let listed = read_summaries(pipeline.directory.path()).unwrap();
-    assert_eq!(listed.iter().map(|summary| summary.number.0).collect::<Vec<_>>(), [1, 2], "the newest is listed, too");
+    let listed = list_checkpoints(pipeline.directory.path()).unwrap();
+    assert_eq!(listed.iter().map(|summary| summary.number.0).collect::<Vec<_>>(), [2, 1], "the newest is listed, too");
     assert_eq!(latest.retained.iter().map(|summary| summary.number.0).collect::<Vec<_>>(), [1]);
     assert_eq!(pipeline.numbers(), [1, 2]);
     assert_eq!(pipeline.checkpoints.load(CheckpointNumber(1)).unwrap().step, StepNumber(10));

@@ -1,6 +1,6 @@
 //! Plans every node, inputs first, and collects everything that is wrong in one go.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -215,10 +215,12 @@ impl Planner<'_> {
 
     /// A node whose rows nobody reads is probably a mistake.
     fn warn_of_unread(&mut self) {
-        let read: Vec<NodeIndex> =
-            self.nodes.iter().flat_map(|node| node.inputs.iter().map(|input| input.producer)).collect();
-        for (index, node) in self.nodes.iter().enumerate() {
-            if node.section != Section::Sink && !read.contains(&NodeIndex(index)) {
+        // What the text says counts: the reader of a node may itself have errors and be missing from the plan.
+        let written = self.spec.nodes().flat_map(|node| node.from.iter().map(|from| &*from.value.node));
+        let planned = self.nodes.iter().flat_map(|node| node.inputs.iter().map(|input| &*input.reference.value.node));
+        let read: HashSet<&str> = written.chain(planned).collect();
+        for node in &self.nodes {
+            if node.section != Section::Sink && !read.contains(&*node.name) {
                 let message = format!("nobody reads node `{}`", node.name);
                 self.found
                     .push(Diagnostic::warning(node.place, message).with_help("name it in some `from:`, or remove it"));

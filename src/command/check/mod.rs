@@ -1,5 +1,6 @@
 //! `tidegate check`: collect the tables that controls read, evaluate, report. Dispatches nothing, writes no sink.
 
+mod layout;
 mod report;
 mod target;
 

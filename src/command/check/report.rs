@@ -1,14 +1,12 @@
 //! Findings as a report: worst first for people, rows for programs.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::IsTerminal;
 
-use arrow::array::{Array, AsArray, BooleanArray, RecordBatch, StringArray};
-use arrow::compute::{concat_batches, filter_record_batch};
-use comfy_table::{Cell, Color};
+use arrow::array::{Array, AsArray, BooleanArray, RecordBatch, StringArray, UInt64Array};
+use arrow::compute::{concat_batches, filter_record_batch, take_record_batch};
 
+use super::layout;
 use crate::exit::Failure;
-use crate::output;
 
 /// What the exit code tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,14 +25,15 @@ pub(super) struct Findings {
     list: Vec<Finding>,
 }
 
+/// A finding as the report shows it.
 #[derive(Debug, Clone)]
-struct Finding {
-    control: String,
-    title: String,
-    resource: String,
-    status: String,
-    reason: String,
-    severity: String,
+pub(super) struct Finding {
+    pub(super) control: String,
+    pub(super) title: String,
+    pub(super) resource: String,
+    pub(super) status: String,
+    pub(super) reason: String,
+    pub(super) severity: String,
 }
 
 impl Findings {
@@ -62,8 +61,9 @@ impl Findings {
             reason: value(reason, row),
             severity: value(severity, row),
         };
-        let list = (0..rows.num_rows()).map(finding).collect();
-        Ok(Self { rows: Some(rows), list })
+        let newest = newest(&rows)?;
+        let list = newest.values().iter().map(|row| finding(*row as usize)).collect();
+        Ok(Self { rows: Some(take_record_batch(&rows, &newest).map_err(failed)?), list })
     }
 
     /// The rows for programs; those that are ok only where asked.
@@ -84,25 +84,11 @@ impl Findings {
         }
     }
 
-    /// The report for people.
+    /// The report for people: by control, worst first.
     pub(super) fn text(&self, all: bool) -> String {
-        let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-        let mut shown: Vec<&Finding> =
-            self.list.iter().filter(|finding| all || matches!(finding.status.as_str(), "alarm" | "error")).collect();
-        shown.sort_by_key(|finding| {
-            (rank(&finding.status), severity_rank(&finding.severity), finding.control.clone(), finding.resource.clone())
-        });
-        let mut text = String::new();
-        if !shown.is_empty() {
-            let mut table = output::table(&["status", "severity", "control", "resource", "reason"]);
-            for finding in shown {
-                let status = Cell::new(&finding.status);
-                let status = if colour { status.fg(status_colour(&finding.status)) } else { status };
-                let cells = [&finding.severity, &finding.control, &finding.resource, &finding.reason].map(Cell::new);
-                table.add_row(std::iter::once(status).chain(cells));
-            }
-            text.push_str(&format!("{table}\n"));
-        }
+        let seen = |finding: &&Finding| all || matches!(finding.status.as_str(), "alarm" | "error");
+        let shown: Vec<&Finding> = self.list.iter().filter(seen).collect();
+        let mut text = layout::page(&shown);
         text.push_str(&self.summary());
         text
     }
@@ -120,7 +106,8 @@ impl Findings {
             .filter(|finding| finding.status == "skip")
             .map(|finding| finding.reason.as_str())
             .collect();
-        let mut text = format!("{} controls: {}\n", controls.len(), parts.collect::<Vec<_>>().join(", "));
+        let plural = if controls.len() == 1 { "control" } else { "controls" };
+        let mut text = format!("{} {plural}: {}\n", controls.len(), parts.collect::<Vec<_>>().join(", "));
         for reason in skipped.iter().take(10) {
             text.push_str(&format!("  skipped: {reason}\n"));
         }
@@ -138,19 +125,28 @@ impl Findings {
     }
 }
 
-fn rank(status: &str) -> usize {
-    ["alarm", "error", "info", "skip", "ok"].iter().position(|known| *known == status).unwrap_or(5)
-}
-
-fn severity_rank(severity: &str) -> usize {
-    ["critical", "high", "medium", "low", "none"].iter().position(|known| *known == severity).unwrap_or(5)
-}
-
-fn status_colour(status: &str) -> Color {
-    match status {
-        "alarm" => Color::Red,
-        "error" => Color::Magenta,
-        "ok" => Color::Green,
-        _ => Color::Yellow,
+/// The rows that tell the state now: of each finding the last, without those that a later evaluation resolved.
+/// (A control that reads several tables is evaluated as each of them becomes complete.)
+fn newest(rows: &RecordBatch) -> Result<UInt64Array, Failure> {
+    let text = |name: &str| {
+        let column = rows.column_by_name(name).and_then(|column| column.as_string_opt::<i32>());
+        column.ok_or_else(|| Failure::failed(format!("findings have no text column `{name}`")))
+    };
+    let (control, resource, dimensions, drift) =
+        (text("control")?, text("resource")?, text("dimensions")?, text("drift")?);
+    let mut last = BTreeMap::new();
+    for row in 0..rows.num_rows() {
+        last.insert((control.value(row), resource.value(row), dimensions.value(row)), row);
     }
+    Ok(last
+        .into_values()
+        .filter(|row| drift.value(*row) != "resolved")
+        .map(|row| row as u64)
+        .collect::<Vec<_>>()
+        .into())
+}
+
+/// Worst first.
+pub(super) fn severity_rank(severity: &str) -> usize {
+    ["critical", "high", "medium", "low", "none"].iter().position(|known| *known == severity).unwrap_or(5)
 }

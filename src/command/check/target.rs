@@ -1,19 +1,18 @@
 //! What `check` runs: the part of a pipeline that feeds its `check` nodes, or a pipeline made for a pack.
 
-use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
 use tidegate_pipeline::catalog::Catalog;
 use tidegate_pipeline::graph::{Graph, plan};
 use tidegate_pipeline::spec::diagnostic::Located;
-use tidegate_pipeline::spec::pipeline::{NodeSpec, OnEnd, OnError, Section};
-use tidegate_pipeline::spec::{NOWHERE, Options, PipelineSpec, PortReference, Tree};
-use tidegate_pipeline::testing::collect::COLLECT;
+use tidegate_pipeline::spec::pipeline::NodeSpec;
+use tidegate_pipeline::spec::{NOWHERE, PipelineSpec, PortReference, Tree};
 
 use crate::arguments::CheckArguments;
 use crate::exit::Failure;
 use crate::load::{self, PipelineFile};
+use crate::rewrite;
 
 /// The sink that the findings are read from.
 pub(super) const FINDINGS: &str = "findings";
@@ -56,19 +55,7 @@ fn only_checks(mut spec: PipelineSpec, file: &str, controls: &[String]) -> Resul
     if checks.is_empty() {
         return Err(Failure::usage(format!("{file} has no `check` node")));
     }
-    let mut wanted: BTreeSet<Arc<str>> = checks.iter().cloned().collect();
-    loop {
-        let feeding = spec.nodes().filter(|node| wanted.contains(&*node.name));
-        let more: Vec<Arc<str>> =
-            feeding.flat_map(|node| node.from.iter().map(|from| Arc::clone(&from.node))).collect();
-        let before = wanted.len();
-        wanted.extend(more);
-        if wanted.len() == before {
-            break;
-        }
-    }
-    spec.sources.retain(|node| wanted.contains(&*node.name));
-    spec.operators.retain(|node| wanted.contains(&*node.name));
+    rewrite::keep_feeding(&mut spec, checks.iter().cloned());
     for node in spec.operators.iter_mut().filter(|node| *node.kind.value == *CHECK) {
         set(node, "emit", Tree::Text("all".into()));
         if !controls.is_empty() {
@@ -76,20 +63,8 @@ fn only_checks(mut spec: PipelineSpec, file: &str, controls: &[String]) -> Resul
             set(node, "controls", Tree::List(globs.collect()));
         }
     }
-    let from = checks.into_iter().map(|node| Located::new(PortReference { node, port: None }, NOWHERE)).collect();
-    spec.sinks = vec![NodeSpec {
-        name: Located::new(FINDINGS.into(), NOWHERE),
-        section: Section::Sink,
-        from,
-        kind: Located::new(COLLECT.into(), NOWHERE),
-        options: Options::new(Located::new(Tree::Map(Vec::new()), NOWHERE)),
-        was: None,
-        on_error: OnError::Fail,
-        description: None,
-        on_end: OnEnd::Ignore,
-        match_all: false,
-        place: NOWHERE,
-    }];
+    let from = checks.into_iter().map(|node| PortReference { node, port: None }).collect();
+    spec.sinks = vec![rewrite::collecting(FINDINGS, from)];
     Ok(spec)
 }
 

@@ -1,26 +1,26 @@
 //! The tests of control packs: `tests/*.yaml` of each pack.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use tidegate_operators::check::pack::{Pack, PackFiles};
 use tidegate_operators::check::testing::run_pack_tests;
 use tidegate_pipeline::table::TableDefinition;
 
-use super::{Outcome, files_below};
+use super::{Filter, Outcome};
 use crate::exit::Failure;
 
-/// The folders below a path that hold a pack.
-pub(super) fn below(path: &Path) -> Result<Vec<PathBuf>, Failure> {
-    let files = files_below(path)?;
-    let manifests = files.into_iter().filter(|file| file.file_name().is_some_and(|name| name == "pack.yaml"));
-    Ok(manifests.filter_map(|file| file.parent().map(Path::to_owned)).collect())
+/// The folders among these files that hold a pack.
+pub(super) fn among(files: &[PathBuf]) -> Vec<PathBuf> {
+    let manifests = files.iter().filter(|file| file.file_name().is_some_and(|name| name == "pack.yaml"));
+    manifests.filter_map(|file| file.parent().map(Path::to_owned)).collect()
 }
 
 /// Runs the tests of the pack in a folder. What is wrong with the pack itself counts as a failed test.
-pub(super) async fn run(folder: &Path) -> Result<Vec<Outcome>, Failure> {
+pub(super) async fn run(folder: &Path, filter: &Filter<'_>) -> Result<Vec<Outcome>, Failure> {
     let root = folder.display().to_string();
     let files = PackFiles::from_directory(folder, &root).map_err(|error| Failure::usage(format!("{root}: {error}")))?;
-    let (pack, problems) = Pack::load(&files, &root);
+    let (mut pack, problems) = Pack::load(&files, &root);
     let mut outcomes: Vec<Outcome> = problems
         .into_iter()
         .map(|problem| Outcome {
@@ -32,6 +32,8 @@ pub(super) async fn run(folder: &Path) -> Result<Vec<Outcome>, Failure> {
             took: std::time::Duration::ZERO,
         })
         .collect();
+    let name = Arc::clone(&pack.name);
+    pack.tests.retain(|test| filter.takes(&format!("{name}/{}", test.control), &test.name));
     for outcome in run_pack_tests(&pack, &known_tables()).await {
         outcomes.push(Outcome {
             subject: format!("{}/{}", pack.name, outcome.control),

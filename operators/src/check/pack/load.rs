@@ -231,20 +231,19 @@ fn is_yaml(path: &str) -> bool {
     path.ends_with(".yaml") || path.ends_with(".yml")
 }
 
-/// `name` relative to `folder`, with `.` and `..` of `name` resolved. `folder` stays as it is written, also where
-/// it is absolute: the paths of files begin with it.
+/// `name` relative to `folder`, with `.` and `..` of `name` resolved. The folder stays as it is written: it may
+/// begin with `/` or `./`.
 fn joined(folder: &str, name: &str) -> String {
-    let mut parts: Vec<&str> = if folder.is_empty() { Vec::new() } else { folder.split('/').collect() };
+    let mut path = folder.trim_end_matches('/').to_owned();
     for part in name.split('/') {
         match part {
             "" | "." => {}
-            ".." => {
-                parts.pop();
-            }
-            part => parts.push(part),
+            ".." => path.truncate(path.rfind('/').unwrap_or_default()),
+            part if path.is_empty() => path.push_str(part),
+            part => path.push_str(&format!("/{part}")),
         }
     }
-    parts.join("/")
+    path
 }
 
 /// Complains where the pack wants a newer program.
@@ -260,5 +259,18 @@ fn engine_is_new_enough(wanted: &Located<String>, problems: &mut Problems<'_>) {
         }
         (None, _) => problems.add(wanted.place, format!("`{}` is not a version", wanted.value)),
         _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::joined;
+
+    #[test]
+    fn a_query_is_found_beside_its_controls_wherever_the_pack_lies() {
+        assert_eq!(joined("host/users", "uid.sql"), "host/users/uid.sql");
+        assert_eq!(joined("/srv/packs/host/users", "./uid.sql"), "/srv/packs/host/users/uid.sql");
+        assert_eq!(joined("./packs//host/users", "../shared/uid.sql"), "./packs//host/shared/uid.sql");
+        assert_eq!(joined("host", "../../uid.sql"), "uid.sql");
     }
 }

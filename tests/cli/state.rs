@@ -1,0 +1,85 @@
+//! What a pipeline keeps: checkpoints, and what a later run makes of them.
+
+use std::time::Duration;
+
+use crate::program::{Folder, eventually};
+
+const NUMBERS: &str =
+    "version: 1\nname: p\nsources: {a: {range: {limit: 3}}}\nsinks: {s: {from: a, file: {path: out.jsonl}}}\n";
+
+#[test]
+fn a_finished_pipeline_has_nothing_more_to_do_until_it_is_begun_anew() {
+    let folder = Folder::with(&[("p.yaml", NUMBERS)]);
+    folder.run(&["run", "p.yaml"]).code(0).said(&["p: finished after", "a (range): 3 rows"]);
+    let before = folder.read("out.jsonl");
+    folder.run(&["run", "p.yaml"]).code(0).said(&["finished already", "--fresh"]);
+    assert_eq!(folder.read("out.jsonl"), before);
+    folder.run(&["run", "p.yaml", "--fresh"]).code(3).said(&["out.jsonl"]);
+    std::fs::remove_file(folder.path().join("out.jsonl")).expect("it is there");
+    folder.run(&["run", "p.yaml", "--fresh"]).code(0);
+    assert_eq!(folder.read("out.jsonl"), before);
+}
+
+#[test]
+fn quiet_says_nothing() {
+    let folder = Folder::with(&[("p.yaml", NUMBERS)]);
+    let done = folder.run(&["run", "p.yaml", "--quiet"]).code(0);
+    assert_eq!((done.stdout.as_str(), done.stderr.as_str()), ("", ""));
+}
+
+#[test]
+fn checkpoints_are_listed_and_shown() {
+    let folder = Folder::with(&[("p.yaml", NUMBERS)]);
+    folder.run(&["checkpoint", "list", "p.yaml"]).code(0).printed(&["no checkpoints yet"]);
+    folder.run(&["checkpoint", "show", "p.yaml"]).code(3).said(&["no checkpoint yet"]);
+    folder.run(&["run", "p.yaml"]).code(0);
+    let list = folder.run(&["checkpoint", "list", "p.yaml", "--format", "json"]).code(0).json();
+    let newest = &list[0];
+    assert!(newest["checkpoint"].is_u64() && newest["step"].is_u64() && newest["time"].is_string(), "{list}");
+    assert_eq!(newest["finished"], true);
+    let number = newest["checkpoint"].to_string();
+    let show = ["checkpoint", "show", "p.yaml", "--checkpoint", &number];
+    folder.run(&show).code(0).printed(&["checkpoint 1 after step", "the pipeline has finished"]);
+    let shown = folder.run(&[&show[..], &["--format", "json"]].concat()).code(0).json();
+    assert_eq!(shown["step"], newest["step"]);
+    folder.run(&["checkpoint", "show", "p.yaml", "--checkpoint", "99"]).code(3).said(&["no checkpoint 99"]);
+    folder.run(&["checkpoint", "list", "p", "--format", "jsonl"]).code(0).printed(&["\"checkpoint\":1"]);
+}
+
+#[test]
+fn checkpoints_are_listed_newest_first_while_the_pipeline_runs() {
+    let text = "version: 1\nname: p\ncheckpoint: {every: 50ms, keep: 3}\nsources: {t: {tick: {delay: 0.02}}}\nsinks: {d: {from: t, drop: {}}}\n";
+    let folder = Folder::with(&[("p.yaml", text)]);
+    let running = folder.start(&["run", "p.yaml"]);
+    let list = eventually("three checkpoints", || {
+        let list = folder.run(&["checkpoint", "list", "p.yaml", "--format", "json"]).code(0).json();
+        list.as_array().filter(|list| list.len() >= 3).cloned()
+    });
+    let numbers: Vec<u64> = list.iter().filter_map(|row| row["checkpoint"].as_u64()).collect();
+    assert!(numbers.windows(2).all(|pair| pair[0] > pair[1]), "{numbers:?}");
+    running.terminate();
+    running.wait().code(0);
+}
+
+#[test]
+fn stopped_in_order_it_goes_on_where_it_was() {
+    let text =
+        "version: 1\nname: p\nsources: {t: {tick: {delay: 0.01}}}\nsinks: {d: {from: t, file: {path: out.jsonl}}}\n";
+    let folder = Folder::with(&[("p.yaml", text)]);
+    for _ in 0..2 {
+        let before = folder.read("out.jsonl").len();
+        let running = folder.start(&["run", "p.yaml"]);
+        std::thread::sleep(Duration::from_millis(600));
+        eventually("more output", || (folder.path().join(".tidegate/p/owner").exists()).then_some(()));
+        running.terminate();
+        running.wait().code(0).said(&["stopping", "stopped in order"]);
+        assert!(folder.read("out.jsonl").len() >= before);
+    }
+    let numbers: Vec<u64> = folder
+        .read("out.jsonl")
+        .lines()
+        .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).expect("JSON")["i"].as_u64())
+        .collect();
+    assert!(!numbers.is_empty());
+    assert!(numbers.windows(2).all(|pair| pair[1] == pair[0] + 1), "nothing is lost or repeated: {numbers:?}");
+}
