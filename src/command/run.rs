@@ -17,6 +17,7 @@ use crate::{live, load, serve};
 
 /// Runs the pipeline to its end, or until it is told to stop.
 pub(crate) async fn run(arguments: RunArguments, queries: Option<&Path>) -> Result<u8, Failure> {
+    let stop = stop_on_signal();
     let catalog = catalog(packs(queries)?);
     let graph = Arc::new(load::graph(&arguments.pipeline.pipeline, &catalog)?);
     let directory = arguments.pipeline.dir.join(&*graph.spec.name.value);
@@ -30,7 +31,11 @@ pub(crate) async fn run(arguments: RunArguments, queries: Option<&Path>) -> Resu
     let pipeline = Pipeline::open(Arc::clone(&graph), options).await?;
     let status = pipeline.status();
     let cancel = pipeline.cancellation();
-    stop_on_signal(cancel.clone());
+    let stopping = cancel.clone();
+    tokio::spawn(async move {
+        stop.cancelled().await;
+        stopping.cancel();
+    });
     let served = match arguments.serve {
         Some(address) => Some(serve::start(address, Arc::clone(&graph), Arc::clone(&status), cancel.clone()).await?),
         None => None,
@@ -56,17 +61,20 @@ pub(crate) async fn run(arguments: RunArguments, queries: Option<&Path>) -> Resu
     Ok(DONE)
 }
 
-/// A first Ctrl-C (or SIGTERM) stops in order; a second one at once.
-fn stop_on_signal(cancel: CancellationToken) {
+/// A first Ctrl-C (or SIGTERM) stops in order, by what is returned; a second one at once.
+fn stop_on_signal() -> CancellationToken {
+    let stop = CancellationToken::new();
+    let told = stop.clone();
+    let mut signals = Signals::new();
     tokio::spawn(async move {
-        let mut signals = Signals::new();
         signals.next().await;
         eprintln!("stopping: sources first, then what is under way, then a last checkpoint (again to stop at once)");
-        cancel.cancel();
+        told.cancel();
         signals.next().await;
         eprintln!("stopped at once; the next start goes on from the newest checkpoint");
         std::process::exit(i32::from(crate::exit::FAILED));
     });
+    stop
 }
 
 /// SIGINT and SIGTERM. One value listens for as long as it lives, so that no signal between two is missed.

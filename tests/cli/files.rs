@@ -80,8 +80,8 @@ fn a_type_that_changes_after_the_sample_neither_stops_nor_loses_a_row() {
 
 #[test]
 fn ten_thousand_columns_are_read() {
-    let mut text = "{\"first\":0".to_owned();
-    (0..10_000).for_each(|column| write!(text, ",\"c{column}\":{column}").expect("a string"));
+    let mut text = "{\"c0\":0".to_owned();
+    (1..10_000).for_each(|column| write!(text, ",\"c{column}\":{column}").expect("a string"));
     text.push_str("}\n{\"c9999\":1}\n");
     let (folder, done) = read("in.jsonl", text);
     assert!(folder.read("out.jsonl").ends_with("{\"c9999\":1}\n"));

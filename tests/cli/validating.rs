@@ -87,7 +87,7 @@ fn an_unknown_column_is_told_with_the_one_that_is_meant() {
         ),
     ]);
     folder.run(&["validate", "p.yaml"]).code(3).said(&[
-        "p.yaml:3:47",
+        "p.yaml:3:45",
         "there is no column `sevrity`",
         "did you mean `severity`?",
     ]);
@@ -117,13 +117,13 @@ fn a_node_whose_reader_is_not_valid_is_read_all_the_same() {
 
 #[test]
 fn sql_that_does_not_parse_is_told_with_its_place() {
-    validated(&with_operator("{from: a, filter: \"i > \"}")).code(3).said(&["p.yaml:4:24", "this is not SQL"]);
+    validated(&with_operator("{from: a, filter: \"i > \"}")).code(3).said(&["p.yaml:4:2", "this is not SQL"]);
 }
 
 #[test]
 fn a_volatile_function_is_refused() {
     validated(&with_operator("{from: a, filter: \"random() > 0.5\"}")).code(3).said(&[
-        "p.yaml:4:24",
+        "p.yaml:4:25",
         "`random` is different at every evaluation",
         "replay",
     ]);

@@ -18,11 +18,18 @@ pub fn place_inside(sql: &Sql, line: u64, column: u64) -> Place {
     let place = sql.place;
     match down {
         0 => {
-            let offset = place.offset + sql.value.chars().take(right as usize).map(char::len_utf8).sum::<usize>();
-            Place { line: place.line, column: place.column + right, offset, length: 1 }
+            let quote = u32::from(is_quoted(sql));
+            let start = place.offset + quote as usize;
+            let offset = start + sql.value.chars().take(right as usize).map(char::len_utf8).sum::<usize>();
+            Place { line: place.line, column: place.column + quote + right, offset, length: 1 }
         }
         _ => Place { line: place.line + down, column: right + 1, ..place },
     }
+}
+
+/// Whether the place begins with a quote that the text does not have: the scalar is longer by both of its quotes.
+fn is_quoted(sql: &Sql) -> bool {
+    !sql.value.contains('\n') && sql.place.length == sql.value.len() + 2
 }
 
 /// The place of a piece of syntax; the whole text where the parser does not know.

@@ -223,7 +223,10 @@ impl Loader<'_> {
             self.found.push(warning.with_help("add `sinks:`"));
         }
         self.check_names();
-        self.check_references(spec);
+        // Where nothing else is wrong, planning tells of references to nothing, together with what else it finds.
+        if self.found.iter().any(|diagnostic| diagnostic.severity == Severity::Error) {
+            self.check_references(spec);
+        }
     }
 
     fn check_names(&mut self) {
