@@ -7,6 +7,7 @@ mod generated;
 mod inventory;
 mod links;
 mod markdown;
+mod packs;
 mod promises;
 
 use std::path::{Path, PathBuf};
