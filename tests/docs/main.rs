@@ -1,12 +1,15 @@
 //! The documentation is true: its pipelines are valid, its links lead somewhere, and the reference says what the
 //! program says. `TIDEGATE_UPDATE_DOCS=1` writes the generated pages anew.
 
+#![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, reason = "what surprises a test shall fail it")]
+
 mod components;
 mod examples;
 mod generated;
 mod inventory;
 mod links;
 mod markdown;
+mod packs;
 mod promises;
 
 use std::path::{Path, PathBuf};
