@@ -145,10 +145,10 @@ impl Planner<'_> {
         let schemas: Vec<SchemaRef> = planned_inputs.iter().map(|input| Arc::clone(&input.schema)).collect();
         let schema = union_schema(&schemas).map_err(|(column, a, b)| {
             let message = format!("the inputs of `{}` disagree on column `{column}`: {a} and {b}", *spec.name);
-            vec![Diagnostic::error(spec.place, message).with_help("bring it to one type with `select` before they meet")]
+            vec![
+                Diagnostic::error(spec.place, message).with_help("bring it to one type with `select` before they meet"),
+            ]
         })?;
-        let tables: HashMap<Arc<str>, Vec<TableDefinition>> =
-            self.nodes.iter().map(|node| (Arc::clone(&node.name), tables_of(node))).collect();
         let mut warnings = Vec::new();
         let mut context = PlanContext {
             node: &spec.name,
@@ -158,7 +158,9 @@ impl Planner<'_> {
             match_all: spec.match_all,
             working_directory: self.working_directory.to_path_buf(),
             memory: self.spec.limits.memory.0,
-            tables_of: &|name| tables.get(name).cloned().filter(|tables| !tables.is_empty()),
+            tables_of: &|name| {
+                Some(tables_of(&self.nodes[self.index.get(name)?.0])).filter(|tables| !tables.is_empty())
+            },
             warnings: &mut warnings,
         };
         let planned = if spec.section == Section::Operator {
@@ -213,11 +215,13 @@ impl Planner<'_> {
 
     /// A node whose rows nobody reads is probably a mistake.
     fn warn_of_unread(&mut self) {
-        let read: Vec<NodeIndex> = self.nodes.iter().flat_map(|node| node.inputs.iter().map(|input| input.producer)).collect();
+        let read: Vec<NodeIndex> =
+            self.nodes.iter().flat_map(|node| node.inputs.iter().map(|input| input.producer)).collect();
         for (index, node) in self.nodes.iter().enumerate() {
             if node.section != Section::Sink && !read.contains(&NodeIndex(index)) {
                 let message = format!("nobody reads node `{}`", node.name);
-                self.found.push(Diagnostic::warning(node.place, message).with_help("name it in some `from:`, or remove it"));
+                self.found
+                    .push(Diagnostic::warning(node.place, message).with_help("name it in some `from:`, or remove it"));
             }
         }
     }
@@ -238,7 +242,9 @@ fn definition(spec: &PipelineSpec, nodes: &[Node]) -> Definition {
     let mut parts: Vec<(String, Arc<[u8]>)> = vec![("pipeline".to_owned(), spec.canonical().into_bytes().into())];
     for node in nodes {
         if let Planned::Operator(operator) = &node.planned {
-            parts.extend(operator.contents.iter().map(|(name, bytes)| (format!("{}/{name}", node.name), Arc::clone(bytes))));
+            parts.extend(
+                operator.contents.iter().map(|(name, bytes)| (format!("{}/{name}", node.name), Arc::clone(bytes))),
+            );
         }
     }
     let mut hasher = blake3::Hasher::new();
