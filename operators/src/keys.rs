@@ -94,8 +94,8 @@ enum Part {
     Integer(Int64Array),
     Unsigned(UInt64Array),
     Float(Float64Array),
-    /// Microseconds.
-    Time(Int64Array),
+    /// A time, and how many nanoseconds its unit has.
+    Time(Int64Array, i64),
     Text(StringArray),
     LargeText(LargeStringArray),
     TextView(StringViewArray),
@@ -114,9 +114,8 @@ impl Part {
             integer if integer.is_integer() => {
                 Self::Integer(cast(column, &DataType::Int64)?.as_primitive::<Int64Type>().clone())
             }
-            DataType::Timestamp(..) | DataType::Date32 | DataType::Date64 => {
-                let time = cast(column, &DataType::Timestamp(TimeUnit::Microsecond, None))?;
-                Self::Time(cast(&time, &DataType::Int64)?.as_primitive::<Int64Type>().clone())
+            time @ (DataType::Timestamp(..) | DataType::Date32 | DataType::Date64) => {
+                Self::Time(cast(column, &DataType::Int64)?.as_primitive::<Int64Type>().clone(), nanoseconds(time))
             }
             DataType::Utf8 => Self::Text(column.as_string::<i32>().clone()),
             DataType::LargeUtf8 => Self::LargeText(column.as_string::<i64>().clone()),
@@ -140,9 +139,9 @@ impl Part {
                 Err(_) => append_bytes(7, &values.value(row).to_le_bytes(), bytes),
             },
             Self::Float(values) if values.is_valid(row) => append_float(values.value(row), bytes),
-            Self::Time(values) if values.is_valid(row) => {
+            Self::Time(values, unit) if values.is_valid(row) => {
                 bytes.push(4);
-                bytes.extend(values.value(row).to_le_bytes());
+                bytes.extend((i128::from(values.value(row)) * i128::from(*unit)).to_le_bytes());
             }
             Self::Text(values) if values.is_valid(row) => append_bytes(5, values.value(row).as_bytes(), bytes),
             Self::LargeText(values) if values.is_valid(row) => append_bytes(5, values.value(row).as_bytes(), bytes),
@@ -150,6 +149,18 @@ impl Part {
             Self::Other(values, rows) if values.is_valid(row) => append_bytes(6, rows.row(row).data(), bytes),
             _ => bytes.push(0),
         }
+    }
+}
+
+/// How many nanoseconds the unit of a type of times has.
+fn nanoseconds(time: &DataType) -> i64 {
+    match time {
+        DataType::Date32 => 86_400_000_000_000,
+        DataType::Timestamp(TimeUnit::Second, _) => 1_000_000_000,
+        DataType::Timestamp(TimeUnit::Microsecond, _) => 1_000,
+        DataType::Timestamp(TimeUnit::Nanosecond, _) => 1,
+        // Date64 too counts milliseconds.
+        _ => 1_000_000,
     }
 }
 
@@ -203,6 +214,20 @@ mod tests {
         let text: ArrayRef = Arc::new(StringArray::from(vec!["a", "b"]));
         let view: ArrayRef = Arc::new(StringViewArray::from(vec!["a", "b"]));
         assert_eq!(of(&[text]), of(&[view]));
+    }
+
+    #[test]
+    fn times_are_equal_to_the_nanosecond_in_every_unit() {
+        use arrow::array::{Date32Array, TimestampNanosecondArray, TimestampSecondArray};
+        let seconds: ArrayRef = Arc::new(TimestampSecondArray::from(vec![86_400, i64::MAX]));
+        let nanoseconds: ArrayRef = Arc::new(TimestampNanosecondArray::from(vec![86_400_000_000_000, 1, 2]));
+        let days: ArrayRef = Arc::new(Date32Array::from(vec![1]));
+        assert_eq!(of(&[Arc::clone(&seconds)])[0], of(&[Arc::clone(&nanoseconds)])[0]);
+        assert_eq!(of(&[Arc::clone(&seconds)])[0], of(&[days])[0]);
+        let found = of(&[nanoseconds]);
+        assert_ne!(found[1], found[2]);
+        let null: ArrayRef = Arc::new(Int64Array::from(vec![None]));
+        assert_ne!(of(&[seconds])[1], of(&[null])[0], "a far time is not NULL");
     }
 
     #[test]

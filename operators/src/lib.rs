@@ -10,6 +10,7 @@ pub mod filter;
 pub mod route;
 pub mod select;
 
+mod gather;
 mod keys;
 mod options;
 mod rejection;

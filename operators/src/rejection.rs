@@ -1,12 +1,19 @@
 //! Rows that could not be handled, on their way to the `errors` port.
 
 use arrow::array::{RecordBatch, UInt64Array};
-use arrow::compute::take_record_batch;
 use arrow::json::LineDelimitedWriter;
 use tidegate_pipeline::error::Result;
 use tidegate_pipeline::expression::BadRow;
 use tidegate_pipeline::operator::Output;
 use tidegate_pipeline::rows::Rejected;
+
+use crate::gather::take_rows;
+
+/// Rejects every row of `rows` for the same reason.
+pub(crate) fn reject_all(rows: &RecordBatch, reason: &str, out: &mut Output) -> Result<()> {
+    let bad = (0..rows.num_rows()).map(|row| BadRow { row, reason: reason.to_owned() });
+    reject(rows, bad.collect(), out)
+}
 
 /// Rejects the bad rows of `rows`, each with itself as JSON.
 pub(crate) fn reject(rows: &RecordBatch, bad: Vec<BadRow>, out: &mut Output) -> Result<()> {
@@ -17,7 +24,7 @@ pub(crate) fn reject(rows: &RecordBatch, bad: Vec<BadRow>, out: &mut Output) -> 
     let mut text = Vec::new();
     let mut writer = LineDelimitedWriter::new(&mut text);
     // A row with a column that JSON cannot express is rejected without its text.
-    if writer.write(&take_record_batch(rows, &indices)?).and_then(|()| writer.finish()).is_err() {
+    if writer.write(&take_rows(rows, &indices)?).and_then(|()| writer.finish()).is_err() {
         text.clear();
     }
     let mut lines = text.split(|byte| *byte == b'\n');

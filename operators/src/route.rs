@@ -69,7 +69,7 @@ impl OperatorKind for Route {
                 let message = format!("`{}` cannot name a port: `from: node.port` splits at the dot", name.value);
                 mistakes.push(Diagnostic::error(name.place, message));
             }
-            let planned = options::text(condition, "urgent: \"severity = 'high'\"")
+            let planned = options::sql_of(options, condition, "urgent: \"severity = 'high'\"")
                 .and_then(|sql| Expression::plan_predicate(&sql, &context.schema, context.open, context.warnings));
             match planned {
                 Ok(planned) => conditions.push(planned),

@@ -42,9 +42,11 @@ fn at(line: u32, text: &str) -> Located<Tree> {
     Located::new(Tree::Text(text.into()), place(line, 11, text.len()))
 }
 
-/// Options that are one text, at 3:11.
+/// Options that are one text, at 3:11 of a file.
 pub(crate) fn text(text: &str) -> Options {
-    Options::new(at(3, text))
+    let place = Place { line: 3, column: 11, offset: 12, length: text.len() };
+    let source = format!("\n\n{}{text}", " ".repeat(10));
+    Options::in_source(Located::new(Tree::Text(text.into()), place), source.into())
 }
 
 /// Options that are a list of texts.

@@ -1,10 +1,12 @@
 //! Rows on their way: what an edge carries for one step.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, RecordBatch, RecordBatchOptions, new_null_array};
-use arrow::compute::cast;
+use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::util::display::FormatOptions;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
@@ -79,38 +81,81 @@ pub fn errors_schema() -> SchemaRef {
 /// that `schema` does not name are dropped. Cheap where nothing is to be done.
 ///
 /// # Errors
-/// When a column cannot be cast to the wanted type.
+/// When a value of a column has no counterpart in the wanted type.
 pub fn adapt(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
     if Arc::ptr_eq(batch.schema_ref(), schema) || batch.schema_ref() == schema {
         return Ok(batch.clone());
     }
+    let places = places(batch.schema_ref());
     let columns: Vec<ArrayRef> = schema
         .fields()
         .iter()
-        .map(|field| match batch.column_by_name(field.name()) {
+        .map(|field| match places.get(field.name().as_str()).map(|place| batch.column(*place)) {
             Some(column) if column.data_type() == field.data_type() => Ok(Arc::clone(column)),
-            Some(column) => cast(column, field.data_type()),
+            Some(column) => cast_with_options(column, field.data_type(), &EVERY_VALUE),
             None => Ok(new_null_array(field.data_type(), batch.num_rows())),
         })
         .collect::<Result<_, _>>()?;
-    let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+    assembled(schema, columns, batch.num_rows())
+}
+
+/// Brings `batch` to `schema` by column name without losing anything: missing columns are NULL, narrower types are
+/// widened; a column that has become wider than `schema` says keeps its own type, and columns that `schema` does
+/// not name follow the others. A source that widens its schema while it runs brings such rows.
+///
+/// # Errors
+/// Only for failures of the engine itself.
+pub fn adapt_and_keep(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
+    if Arc::ptr_eq(batch.schema_ref(), schema) || batch.schema_ref() == schema {
+        return Ok(batch.clone());
+    }
+    let (there, known) = (places(batch.schema_ref()), places(schema));
+    let mut fields: Vec<Arc<Field>> = Vec::with_capacity(schema.fields().len());
+    let mut columns: Vec<ArrayRef> = Vec::with_capacity(schema.fields().len());
+    for field in schema.fields() {
+        let column = match there.get(field.name().as_str()).map(|place| batch.column(*place)) {
+            None => new_null_array(field.data_type(), batch.num_rows()),
+            Some(column) => widened(column, field.data_type()).unwrap_or_else(|| Arc::clone(column)),
+        };
+        fields.push(match column.data_type() == field.data_type() {
+            true => Arc::clone(field),
+            false => Arc::new(Field::new(field.name(), column.data_type().clone(), true)),
+        });
+        columns.push(column);
+    }
+    for (field, column) in batch.schema_ref().fields().iter().zip(batch.columns()) {
+        if !known.contains_key(field.name().as_str()) {
+            fields.push(Arc::clone(field));
+            columns.push(Arc::clone(column));
+        }
+    }
+    let unchanged =
+        fields.len() == schema.fields().len() && fields.iter().zip(schema.fields()).all(|(a, b)| Arc::ptr_eq(a, b));
+    let schema = if unchanged { Arc::clone(schema) } else { Arc::new(Schema::new(fields)) };
+    assembled(&schema, columns, batch.num_rows())
+}
+
+/// A cast that fails where a value has no counterpart, instead of making it NULL.
+const EVERY_VALUE: CastOptions<'static> = CastOptions { safe: false, format_options: FormatOptions::new() };
+
+/// `column` in a type that is at least as wide; `None` where it is not.
+fn widened(column: &ArrayRef, to: &DataType) -> Option<ArrayRef> {
+    match column.data_type() {
+        from if from == to => Some(Arc::clone(column)),
+        from if common_type(from, to).as_ref() == Some(to) => cast_with_options(column, to, &EVERY_VALUE).ok(),
+        _ => None,
+    }
+}
+
+fn assembled(schema: &SchemaRef, columns: Vec<ArrayRef>, rows: usize) -> Result<RecordBatch> {
+    let options = RecordBatchOptions::new().with_row_count(Some(rows));
     let nullable = relaxed(schema, &columns);
     Ok(RecordBatch::try_new_with_options(nullable, columns, &options)?)
 }
 
-/// As [`adapt`], but columns that `schema` does not name are kept, after the others: a source that widens
-/// its schema while running adds columns that no plan knew.
-///
-/// # Errors
-/// When a column cannot be cast to the wanted type.
-pub fn adapt_and_keep(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
-    let named = |field: &&Arc<Field>| schema.field_with_name(field.name()).is_err();
-    let extra: Vec<Arc<Field>> = batch.schema_ref().fields().iter().filter(named).cloned().collect();
-    if extra.is_empty() {
-        return adapt(batch, schema);
-    }
-    let fields: Vec<Arc<Field>> = schema.fields().iter().cloned().chain(extra).collect();
-    adapt(batch, &Arc::new(Schema::new(fields)))
+/// Columns by name, the first where there are several: a schema may have ten thousand.
+fn places(schema: &Schema) -> HashMap<&str, usize> {
+    schema.fields().iter().enumerate().rev().map(|(place, field)| (field.name().as_str(), place)).collect()
 }
 
 /// `schema`, with columns that hold NULLs made nullable.
@@ -135,12 +180,19 @@ pub fn union_schema(schemas: &[SchemaRef]) -> std::result::Result<SchemaRef, (St
     if rest.iter().all(|schema| schema == first) {
         return Ok(Arc::clone(first));
     }
+    let by_name: Vec<HashMap<&str, usize>> = schemas.iter().map(|schema| places(schema)).collect();
+    let strict = |(schema, places): (&SchemaRef, &HashMap<&str, usize>), name: &str| {
+        places.get(name).is_some_and(|place| !schema.field(*place).is_nullable())
+    };
     let mut fields: Vec<Field> = Vec::new();
+    let mut found: HashMap<&str, usize> = HashMap::new();
     for field in schemas.iter().flat_map(|schema| schema.fields()) {
-        let everywhere =
-            schemas.iter().all(|schema| schema.field_with_name(field.name()).is_ok_and(|f| !f.is_nullable()));
-        match fields.iter_mut().find(|known| known.name() == field.name()) {
-            None => fields.push(field.as_ref().clone().with_nullable(!everywhere)),
+        let everywhere = schemas.iter().zip(&by_name).all(|schema| strict(schema, field.name()));
+        match found.get(field.name().as_str()).and_then(|place| fields.get_mut(*place)) {
+            None => {
+                found.insert(field.name(), fields.len());
+                fields.push(field.as_ref().clone().with_nullable(!everywhere));
+            }
             Some(known) if known.data_type() == field.data_type() => {}
             Some(known) => {
                 let (a, b) = (known.data_type().clone(), field.data_type().clone());
@@ -166,5 +218,67 @@ fn common_type(a: &DataType, b: &DataType) -> Option<DataType> {
         (a, b) if text(a) && (text(b) || b.is_primitive()) => Some(Utf8),
         (a, b) if text(b) && a.is_primitive() => Some(Utf8),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{AsArray, Float64Array, Int32Array, Int64Array, StringArray};
+    use arrow::datatypes::Int64Type;
+
+    use super::*;
+
+    fn schema(fields: &[(&str, DataType)]) -> SchemaRef {
+        Arc::new(Schema::new(
+            fields.iter().map(|(name, kind)| Field::new(*name, kind.clone(), false)).collect::<Vec<_>>(),
+        ))
+    }
+
+    fn batch(columns: Vec<(&str, ArrayRef)>) -> RecordBatch {
+        RecordBatch::try_from_iter(columns).unwrap()
+    }
+
+    #[test]
+    fn rows_meet_by_name_and_what_is_missing_is_null() {
+        let rows =
+            batch(vec![("b", Arc::new(Int32Array::from(vec![7]))), ("new", Arc::new(StringArray::from(vec!["x"])))]);
+        let wanted = schema(&[("a", DataType::Utf8), ("b", DataType::Int64)]);
+        let met = adapt_and_keep(&rows, &wanted).unwrap();
+        let names: Vec<&str> = met.schema_ref().fields().iter().map(|field| field.name().as_str()).collect();
+        assert_eq!(names, ["a", "b", "new"]);
+        assert_eq!(met.column(0).null_count(), 1);
+        assert_eq!(met.column(1).as_primitive::<Int64Type>().value(0), 7);
+        assert_eq!(adapt(&rows, &wanted).unwrap().num_columns(), 2);
+    }
+
+    #[test]
+    fn a_column_that_has_become_wider_keeps_its_values() {
+        let wanted = schema(&[("n", DataType::Int64)]);
+        let wider: [ArrayRef; 2] = [Arc::new(Float64Array::from(vec![1.5])), Arc::new(StringArray::from(vec!["many"]))];
+        for column in wider {
+            let met = adapt_and_keep(&batch(vec![("n", Arc::clone(&column))]), &wanted).unwrap();
+            assert_eq!(met.column(0), &column);
+        }
+        let text = batch(vec![("n", Arc::new(StringArray::from(vec!["many"])))]);
+        assert!(adapt(&text, &wanted).is_err(), "a value that has no counterpart does not become NULL");
+    }
+
+    #[test]
+    fn rows_without_columns_stay_as_many() {
+        let rows = batch(vec![("a", Arc::new(Int64Array::from(vec![1, 2])))]);
+        assert_eq!(adapt(&rows, &schema(&[])).unwrap().num_rows(), 2);
+    }
+
+    #[test]
+    fn ten_thousand_columns_meet_quickly() {
+        let names: Vec<String> = (0..10_000).map(|n| format!("column_{n}")).collect();
+        let of = |kind: &DataType| {
+            Arc::new(Schema::new(names.iter().map(|name| Field::new(name, kind.clone(), true)).collect::<Vec<_>>()))
+        };
+        let (narrow, wide) = (of(&DataType::Int32), of(&DataType::Int64));
+        let united = union_schema(&[Arc::clone(&narrow), Arc::clone(&wide)]).unwrap();
+        assert_eq!(united.fields(), wide.fields());
+        let met = adapt_and_keep(&RecordBatch::new_empty(narrow), &united).unwrap();
+        assert_eq!(met.schema(), united);
     }
 }

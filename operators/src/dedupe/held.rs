@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::{RecordBatch, UInt64Array};
-use arrow::compute::{interleave_record_batch, take_record_batch};
 use tidegate_pipeline::error::{Error, Result};
+
+use crate::gather::{interleave_rows, take_rows};
 
 /// A held row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,7 +45,7 @@ impl Held {
         }
         if !indices.is_empty() {
             self.stored += indices.len();
-            self.batches.insert(self.next, take_record_batch(&rows, &UInt64Array::from(indices))?);
+            self.batches.insert(self.next, take_rows(&rows, &UInt64Array::from(indices))?);
         }
         self.next += 1;
         Ok(())
@@ -92,7 +93,7 @@ impl Held {
             });
             indices.push((number, slot.row));
         }
-        Ok(interleave_record_batch(&batches, &indices)?)
+        interleave_rows(&batches, &indices)
     }
 
     fn batch(&self, slot: &Slot) -> Result<&RecordBatch> {

@@ -41,7 +41,7 @@ use tidegate_pipeline::expression::{BadRow, Expression};
 use tidegate_pipeline::operator::{Operator, OperatorKind, Output, PlanContext, PlannedOperator};
 use tidegate_pipeline::rows::{OUT, Port, Rejected};
 use tidegate_pipeline::spec::diagnostic::Diagnostic;
-use tidegate_pipeline::spec::{Duration, Options, Sql};
+use tidegate_pipeline::spec::{Duration, Options, Sql, SqlText};
 use tidegate_pipeline::step::{StepHeader, StepTime};
 
 use crate::keys::{Key, comparable, keys};
@@ -136,28 +136,28 @@ impl OperatorKind for Dedupe {
     fn plan(&self, options: &Options, context: &mut PlanContext<'_>) -> Result<PlannedOperator, Vec<Diagnostic>> {
         let read: DedupeOptions = options.read()?;
         let mut mistakes = Vec::new();
-        let keys = options::texts(options, "key");
+        let keys = options::sqls(options, "key");
         if keys.is_empty() {
             let place = options::place(options, "key");
             mistakes.push(Diagnostic::error(place, "`key` is empty: every row would be a duplicate of the first"));
         }
-        let mut plan = |sql: &Sql| {
+        let mut plan = |sql: &SqlText| {
             let planned = Expression::plan(sql, &context.schema, context.open, context.warnings);
             planned.map_err(|mistake| mistakes.push(mistake)).ok()
         };
         let keys: Vec<Expression> = keys.iter().filter_map(&mut plan).collect();
-        let time = read.time.as_ref().map(|_| options::texts(options, "time")).unwrap_or_default();
+        let time = read.time.as_ref().map(|_| options::sqls(options, "time")).unwrap_or_default();
         let time = time.first().and_then(&mut plan);
         if let Some(time) = &time
             && !is_time(time.data_type())
         {
             let message = format!("`time` is a timestamp or whole milliseconds, but this is {}", time.data_type());
-            let help = format!("convert it: `to_timestamp({})`", time.sql().value);
-            mistakes.push(Diagnostic::error(time.sql().place, message).with_help(help));
+            let help = format!("convert it: `to_timestamp({})`", time.sql().as_str());
+            mistakes.push(Diagnostic::error(time.sql().place(), message).with_help(help));
         }
         let unfit = keys.iter().filter(|key| !comparable(key.data_type()));
         mistakes.extend(
-            unfit.map(|key| Diagnostic::error(key.sql().place, format!("a key cannot be {}", key.data_type()))),
+            unfit.map(|key| Diagnostic::error(key.sql().place(), format!("a key cannot be {}", key.data_type()))),
         );
         let within = i64::try_from(read.within.0.as_millis()).unwrap_or(i64::MAX);
         if within == 0 {
@@ -195,8 +195,7 @@ struct Limits {
 /// Whether a value of this type says when.
 fn is_time(data_type: &DataType) -> bool {
     data_type.is_integer()
-        || data_type.is_temporal() && !matches!(data_type, DataType::Time32(_) | DataType::Time64(_))
-        || *data_type == DataType::Null
+        || matches!(data_type, DataType::Timestamp(..) | DataType::Date32 | DataType::Date64 | DataType::Null)
 }
 
 /// How rows are read: their keys and times.
@@ -245,10 +244,16 @@ impl Rows {
             let milliseconds = milliseconds(&evaluated.values)?;
             let missing = (0..rows.num_rows()).filter(|row| milliseconds.is_null(*row));
             bad.extend(
-                missing
-                    .map(|row| BadRow { row, reason: format!("`{}` is NULL: the row has no time", time.sql().value) }),
+                missing.map(|row| BadRow {
+                    row,
+                    reason: format!("`{}` is NULL: the row has no time", time.sql().as_str()),
+                }),
             );
             times = Some(milliseconds);
+        }
+        if let Some(unfit) = columns.iter().find(|column| !comparable(column.data_type())) {
+            rejection::reject_all(rows, &format!("a key cannot be {}", unfit.data_type()), out)?;
+            return Ok(Examined { rows: rows.slice(0, 0), keys: Vec::new(), times: Vec::new(), numbers: Vec::new() });
         }
         if bad.is_empty() {
             let keys = keys(&columns, rows.num_rows())?.keys;

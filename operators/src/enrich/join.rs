@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, UInt32Array};
-use arrow::compute::{CastOptions, cast, cast_with_options, concat_batches, take, take_record_batch};
+use arrow::compute::{CastOptions, can_cast_types, cast, cast_with_options, concat_batches, take};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use async_trait::async_trait;
 use tidegate_pipeline::error::{Error, Result};
@@ -13,7 +13,8 @@ use tidegate_pipeline::rows::{PortIndex, Rejected};
 use tidegate_pipeline::step::StepHeader;
 use tidegate_pipeline::table::{TableSet, TableVersion};
 
-use crate::keys::keys;
+use crate::gather::take_rows;
+use crate::keys::{comparable, keys};
 use crate::rejection;
 
 use super::file::{Format, parse};
@@ -91,6 +92,20 @@ impl Enriching {
         })
     }
 
+    /// Whether the row's side of `on` can be compared with the table's: a widened column may not be.
+    fn fit(&self, columns: &[ArrayRef]) -> Result<(), String> {
+        for (place, column) in columns.iter().enumerate() {
+            let of_row = column.data_type();
+            let castable = |contents: &Contents| can_cast_types(contents.keys[place].data_type(), of_row);
+            let fits = comparable(of_row) && self.contents.as_ref().is_none_or(castable);
+            if *of_row != DataType::Null && !fits {
+                let column = &self.join.table_keys[place];
+                return Err(format!("`on`: {of_row} cannot be compared with `{column}` of the table"));
+            }
+        }
+        Ok(())
+    }
+
     /// Finds what each row meets.
     fn meet(&mut self, columns: &[ArrayRef], length: usize, mut bad: Vec<BadRow>) -> Result<Met> {
         bad.sort_by_key(|bad| bad.row);
@@ -131,7 +146,7 @@ impl Enriching {
     /// The rows that leave, with their columns of the table.
     fn build(&mut self, rows: &RecordBatch, met: Met) -> Result<RecordBatch> {
         let whole = met.rows.len() == rows.num_rows() && met.rows.iter().zip(0..).all(|(row, number)| *row == number);
-        let left = if whole { rows.clone() } else { take_record_batch(rows, &UInt32Array::from(met.rows))? };
+        let left = if whole { rows.clone() } else { take_rows(rows, &UInt32Array::from(met.rows))? };
         let found = UInt32Array::from(met.found);
         let schema = self.output(rows.schema_ref());
         let mut columns = Vec::with_capacity(schema.fields().len());
@@ -200,6 +215,9 @@ impl Operator for Enriching {
             let evaluated = key.evaluate_rows(rows, step.time)?;
             bad.extend(evaluated.bad);
             columns.push(evaluated.values);
+        }
+        if let Err(unfit) = self.fit(&columns) {
+            return rejection::reject_all(rows, &unfit, out);
         }
         let mut met = self.meet(&columns, rows.num_rows(), bad)?;
         rejection::reject(rows, std::mem::take(&mut met.bad), out)?;

@@ -34,7 +34,7 @@ use tidegate_pipeline::expression::Expression;
 use tidegate_pipeline::operator::{LookupFile, OperatorKind, PlanContext, PlannedOperator};
 use tidegate_pipeline::rows::{OUT, Port};
 use tidegate_pipeline::spec::diagnostic::{Diagnostic, Located};
-use tidegate_pipeline::spec::{Options, PortReference, Sql, Tree};
+use tidegate_pipeline::spec::{Options, PortReference, SqlText, Tree};
 
 use crate::keys::comparable;
 use crate::options;
@@ -127,7 +127,7 @@ impl OperatorKind for Enrich {
     fn plan(&self, options: &Options, context: &mut PlanContext<'_>) -> Result<PlannedOperator, Vec<Diagnostic>> {
         let read: EnrichOptions = options.read()?;
         let pairs = pairs(options)?;
-        let key_names: Vec<&str> = pairs.iter().map(|pair| pair.table.value.as_str()).collect();
+        let key_names: Vec<&str> = pairs.iter().map(|pair| &*pair.table.value).collect();
         let table = Table::find(options, &read, context, &key_names).map_err(|mistake| vec![mistake])?;
         let mut mistakes = Vec::new();
         let mut keys = Vec::new();
@@ -152,7 +152,7 @@ impl OperatorKind for Enrich {
                 let place = options::place(options, "on");
                 names
                     .filter(|name| !key_names.contains(&name.as_str()))
-                    .map(|name| Sql::new(name.clone(), place))
+                    .map(|name| Located::new(name.as_str().into(), place))
                     .collect()
             }
         };
@@ -166,7 +166,7 @@ impl OperatorKind for Enrich {
         let join = Join {
             node: context.node.into(),
             keys,
-            table_keys: pairs.into_iter().map(|pair| pair.table.value).collect(),
+            table_keys: pairs.into_iter().map(|pair| pair.table.value.to_string()).collect(),
             added,
             missing: read.missing,
             matches: read.matches,
@@ -181,8 +181,8 @@ impl OperatorKind for Enrich {
 
 /// A pair of what must be equal.
 struct Pair {
-    row: Sql,
-    table: Sql,
+    row: SqlText,
+    table: Located<Arc<str>>,
 }
 
 /// The pairs of `on`. A name alone stands for both sides; of `payload.host` the table's side is `host`.
@@ -190,7 +190,7 @@ fn pairs(options: &Options) -> Result<Vec<Pair>, Vec<Diagnostic>> {
     let pairs: Vec<Pair> = match options::field(options, "on") {
         Some(on @ Located { value: Tree::Map(_), .. }) => {
             let text = |(row, table): &(Located<Arc<str>>, Located<Tree>)| {
-                let row = Sql::new(row.value.to_string(), row.place);
+                let row = options.sql(row);
                 options::text(table, "on: {host: name}")
                     .map(|table| Pair { row, table })
                     .map_err(|mistake| vec![mistake])
@@ -198,9 +198,9 @@ fn pairs(options: &Options) -> Result<Vec<Pair>, Vec<Diagnostic>> {
             options::entries(on).iter().map(text).collect::<Result<_, _>>()?
         }
         _ => {
-            let both = |row: Sql| {
-                let last = row.value.rsplit('.').next().unwrap_or_default().trim_matches('"').to_owned();
-                Pair { table: Sql::new(last, row.place), row }
+            let both = |row: Located<Arc<str>>| {
+                let last = row.value.rsplit('.').next().unwrap_or_default().trim_matches('"');
+                Pair { table: Located::new(last.into(), row.place), row: options.sql(&row) }
             };
             options::texts(options, "on").into_iter().map(both).collect()
         }
@@ -212,11 +212,11 @@ fn pairs(options: &Options) -> Result<Vec<Pair>, Vec<Diagnostic>> {
 }
 
 /// What is wrong with comparing a column of the table with the row's side, if anything.
-fn unequal(field: &Field, name: &Sql, key: &Expression) -> Option<Diagnostic> {
+fn unequal(field: &Field, name: &Located<Arc<str>>, key: &Expression) -> Option<Diagnostic> {
     let (of_table, of_row) = (field.data_type(), key.data_type());
     let fits = *of_row == DataType::Null || can_cast_types(of_table, of_row) && comparable(of_row);
     let message =
-        || format!("`{}` of the table is {of_table}, `{}` of the rows is {of_row}", name.value, key.sql().value);
+        || format!("`{}` of the table is {of_table}, `{}` of the rows is {of_row}", name.value, key.sql().as_str());
     (!fits).then(|| Diagnostic::error(name.place, message()).with_help("meet by a text or a number"))
 }
 
@@ -293,7 +293,7 @@ impl Table {
         })
     }
 
-    fn unknown(&self, name: &Sql) -> Diagnostic {
+    fn unknown(&self, name: &Located<Arc<str>>) -> Diagnostic {
         Diagnostic::error(name.place, format!("the table has no column `{}`", name.value))
             .with_expected(&name.value, self.schema.fields().iter().map(|field| field.name().clone()))
     }
@@ -302,7 +302,7 @@ impl Table {
 /// The added columns: the name in the table, and the field of the output.
 fn added(
     table: &Table,
-    columns: &[Sql],
+    columns: &[Located<Arc<str>>],
     prefix: &str,
     schema: &Schema,
     mistakes: &mut Vec<Diagnostic>,
@@ -323,7 +323,7 @@ fn added(
             DataType::Null => DataType::Utf8,
             other => other.clone(),
         };
-        added.push((column.value.clone(), Arc::new(Field::new(name, data_type, true))));
+        added.push((column.value.to_string(), Arc::new(Field::new(name, data_type, true))));
     }
     added
 }

@@ -25,7 +25,7 @@ use datafusion::physical_expr::{PhysicalExpr, create_physical_expr};
 use datafusion::sql::planner::{ParserOptions, PlannerContext, SqlToRel};
 use datafusion::sql::sqlparser::ast;
 
-use crate::spec::Sql;
+use crate::spec::SqlText;
 use crate::spec::diagnostic::Diagnostic;
 use crate::step::StepTime;
 
@@ -112,8 +112,8 @@ impl Planner {
     ///
     /// # Errors
     /// Types that do not fit, at the place of the whole text.
-    pub(super) fn compile(&self, sql: &Sql, syntax: ast::Expr, schema: &SchemaRef) -> Result<Compiled, Diagnostic> {
-        self.plan(syntax, schema).map_err(|error| Diagnostic::error(sql.place, message(&error)))
+    pub(super) fn compile(&self, sql: &SqlText, syntax: ast::Expr, schema: &SchemaRef) -> Result<Compiled, Diagnostic> {
+        self.plan(syntax, schema).map_err(|error| Diagnostic::error(sql.place(), message(&error)))
     }
 
     fn plan(&self, syntax: ast::Expr, schema: &SchemaRef) -> Result<Compiled, DataFusionError> {

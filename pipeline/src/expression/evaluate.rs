@@ -107,7 +107,9 @@ impl Compiled {
                     Err(failure) => failure,
                 },
             };
-            if length <= 1 {
+            if length == 0 {
+                pieces.push(new_null_array(&self.data_type, 0));
+            } else if length == 1 {
                 bad.push(BadRow { row: start, reason: reason(&failure) });
                 pieces.push(new_null_array(&self.data_type, length));
             } else {

@@ -5,7 +5,7 @@
 //! ```
 //!
 //! What is special here, compared with bare DataFusion:
-//! * Every error has its place inside the YAML text ([`place_inside`]).
+//! * Every error has its place inside the YAML text ([`SqlText`]).
 //! * Names match exactly first, then without regard to case, quoted or not: JSON is written in camel case.
 //! * `now()`, `current_timestamp`, `current_date` and `current_time` are the time of the step.
 //! * Volatile functions, aggregates, window functions and subqueries are refused.
@@ -29,7 +29,7 @@ use arrow::compute::prep_null_mask_filter;
 use arrow::datatypes::{DataType, SchemaRef};
 
 use crate::error::{Error, Result};
-use crate::spec::Sql;
+use crate::spec::SqlText;
 use crate::spec::diagnostic::Diagnostic;
 use crate::step::StepTime;
 
@@ -38,13 +38,12 @@ use evaluate::PlanCache;
 use resolve::Names;
 
 pub use evaluate::{BadRow, Evaluated};
-pub use parse::place_inside;
 pub use projection::Projection;
 
 /// A SQL expression that is ready to be evaluated.
 #[derive(Debug, Clone)]
 pub struct Expression {
-    sql: Sql,
+    sql: SqlText,
     planner: Arc<Planner>,
     schema: SchemaRef,
     data_type: DataType,
@@ -58,7 +57,12 @@ impl Expression {
     ///
     /// # Errors
     /// The first thing that is wrong with the text, at its place.
-    pub fn plan(sql: &Sql, schema: &SchemaRef, open: bool, warnings: &mut Vec<Diagnostic>) -> Result<Self, Diagnostic> {
+    pub fn plan(
+        sql: &SqlText,
+        schema: &SchemaRef,
+        open: bool,
+        warnings: &mut Vec<Diagnostic>,
+    ) -> Result<Self, Diagnostic> {
         let planner = Arc::new(Planner::new());
         let mut syntax = parse::expression(sql)?;
         let names = if open { Names::Open } else { Names::Closed };
@@ -75,7 +79,7 @@ impl Expression {
     /// # Errors
     /// The first thing that is wrong with the text, at its place; another type than boolean.
     pub fn plan_predicate(
-        sql: &Sql,
+        sql: &SqlText,
         schema: &SchemaRef,
         open: bool,
         warnings: &mut Vec<Diagnostic>,
@@ -84,7 +88,7 @@ impl Expression {
         expression.predicate = true;
         match &expression.data_type {
             DataType::Boolean | DataType::Null => Ok(expression),
-            other => Err(Diagnostic::error(sql.place, format!("a condition is true or false, but this is {other}"))
+            other => Err(Diagnostic::error(sql.place(), format!("a condition is true or false, but this is {other}"))
                 .with_help("compare it with something: `column = value`")),
         }
     }
@@ -95,7 +99,7 @@ impl Expression {
     }
 
     /// The text and its place.
-    pub fn sql(&self) -> &Sql {
+    pub fn sql(&self) -> &SqlText {
         &self.sql
     }
 
@@ -115,7 +119,7 @@ impl Expression {
     /// As [`Expression::evaluate`]; when the result is not boolean.
     pub fn evaluate_predicate(&mut self, batch: &RecordBatch, time: StepTime) -> Result<BooleanArray> {
         let values = self.evaluate(batch, time)?;
-        condition(&values).ok_or_else(|| Error::user(format!("a condition is true or false: {}", *self.sql)))
+        condition(&values).ok_or_else(|| Error::user(format!("a condition is true or false: {}", self.sql.as_str())))
     }
 
     /// Evaluates every row, setting rows that cannot be evaluated aside instead of failing.

@@ -1,5 +1,6 @@
 //! A list of expressions that makes the columns of another schema.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions};
@@ -8,7 +9,7 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::sql::sqlparser::ast::{AccessExpr, Expr, Ident, Subscript, Value};
 
 use crate::error::{Error, Result};
-use crate::spec::Sql;
+use crate::spec::SqlText;
 use crate::spec::diagnostic::Diagnostic;
 use crate::step::StepTime;
 
@@ -23,7 +24,7 @@ use super::resolve::{self, Names, find, unknown_column};
 /// columns that the rows really have, so columns that appear later pass as well.
 #[derive(Debug, Clone)]
 pub struct Projection {
-    sql: Sql,
+    sql: SqlText,
     planner: Arc<Planner>,
     planned: SchemaRef,
     output: SchemaRef,
@@ -50,7 +51,12 @@ impl Projection {
     ///
     /// # Errors
     /// The first thing that is wrong with the text, at its place; a name given twice; a missing name.
-    pub fn plan(sql: &Sql, schema: &SchemaRef, open: bool, warnings: &mut Vec<Diagnostic>) -> Result<Self, Diagnostic> {
+    pub fn plan(
+        sql: &SqlText,
+        schema: &SchemaRef,
+        open: bool,
+        warnings: &mut Vec<Diagnostic>,
+    ) -> Result<Self, Diagnostic> {
         let planner = Arc::new(Planner::new());
         let names = if open { Names::Open } else { Names::Closed };
         let plan = Plan::new(sql, schema, names, &planner, warnings)?;
@@ -96,7 +102,7 @@ impl Projection {
 
 impl Plan {
     fn new(
-        sql: &Sql,
+        sql: &SqlText,
         schema: &SchemaRef,
         names: Names<'_>,
         planner: &Planner,
@@ -104,6 +110,7 @@ impl Plan {
     ) -> Result<Self, Diagnostic> {
         let items = projection(sql)?;
         let mut fields: Vec<Field> = Vec::new();
+        let mut taken: HashSet<String> = HashSet::new();
         let mut columns = Vec::new();
         for (position, item) in items.iter().enumerate() {
             match item {
@@ -111,11 +118,11 @@ impl Plan {
                     for index in starred(sql, schema, excluded, names)? {
                         let field = schema.field(index);
                         if yields(field.name(), &items[position + 1..], names)
-                            || (matches!(names, Names::Widened(_)) && fields.iter().any(|f| f.name() == field.name()))
+                            || (matches!(names, Names::Widened(_)) && taken.contains(field.name()))
                         {
                             continue;
                         }
-                        push(sql, &mut fields, field.clone(), None)?;
+                        push(sql, &mut fields, &mut taken, field.clone(), None)?;
                         columns.push(Source::Column(index));
                     }
                 }
@@ -124,7 +131,7 @@ impl Plan {
                     warnings.extend(resolve::expression(sql, &mut syntax, schema, names, planner)?);
                     let name = named(sql, expression, &syntax, alias.as_ref())?;
                     let (field, source) = column(sql, syntax, schema, planner, &name)?;
-                    push(sql, &mut fields, field, Some(&name))?;
+                    push(sql, &mut fields, &mut taken, field, Some(&name))?;
                     columns.push(source);
                 }
             }
@@ -163,7 +170,7 @@ impl Plan {
 }
 
 /// The columns that `*` means: all, without the excluded ones.
-fn starred(sql: &Sql, schema: &SchemaRef, excluded: &[Ident], names: Names<'_>) -> Result<Vec<usize>, Diagnostic> {
+fn starred(sql: &SqlText, schema: &SchemaRef, excluded: &[Ident], names: Names<'_>) -> Result<Vec<usize>, Diagnostic> {
     let mut without = Vec::new();
     for ident in excluded {
         match (find(schema.fields(), &ident.value), names) {
@@ -189,7 +196,7 @@ fn yields(name: &str, later: &[Item], names: Names<'_>) -> bool {
 
 /// The name of an item: its alias, else the last part of the column or field that it is, as the schema
 /// writes it.
-fn named(sql: &Sql, written: &Expr, resolved: &Expr, alias: Option<&Ident>) -> Result<Ident, Diagnostic> {
+fn named(sql: &SqlText, written: &Expr, resolved: &Expr, alias: Option<&Ident>) -> Result<Ident, Diagnostic> {
     if let Some(alias) = alias {
         return Ok(alias.clone());
     }
@@ -225,7 +232,7 @@ fn derived(expression: &Expr) -> Option<Ident> {
 
 /// A column of the output: taken as it is, or computed.
 fn column(
-    sql: &Sql,
+    sql: &SqlText,
     syntax: Expr,
     schema: &SchemaRef,
     planner: &Planner,
@@ -241,9 +248,15 @@ fn column(
     Ok((field, Source::Computed(Box::new(compiled))))
 }
 
-fn push(sql: &Sql, fields: &mut Vec<Field>, field: Field, ident: Option<&Ident>) -> Result<(), Diagnostic> {
-    if fields.iter().any(|known| known.name() == field.name()) {
-        let place = ident.map_or(sql.place, |ident| place_of(sql, ident.span));
+fn push(
+    sql: &SqlText,
+    fields: &mut Vec<Field>,
+    taken: &mut HashSet<String>,
+    field: Field,
+    ident: Option<&Ident>,
+) -> Result<(), Diagnostic> {
+    if !taken.insert(field.name().clone()) {
+        let place = ident.map_or(sql.place(), |ident| place_of(sql, ident.span));
         let name = field.name();
         return Err(Diagnostic::error(place, format!("two columns are named `{name}`"))
             .with_help(format!("name one of them otherwise with `AS`, or leave one out: `* EXCLUDE ({name})`")));

@@ -10,7 +10,7 @@ use datafusion::sql::sqlparser::ast::{
     VisitorMut,
 };
 
-use crate::spec::Sql;
+use crate::spec::SqlText;
 use crate::spec::diagnostic::Diagnostic;
 
 use super::compile::{FunctionKind, Planner};
@@ -32,7 +32,7 @@ pub(super) enum Names<'a> {
 /// # Errors
 /// The first name that is wrong; aggregates, window functions, subqueries, volatile functions.
 pub(super) fn expression(
-    sql: &Sql,
+    sql: &SqlText,
     syntax: &mut Expr,
     schema: &SchemaRef,
     names: Names<'_>,
@@ -58,7 +58,7 @@ pub(super) fn find(fields: &Fields, name: &str) -> Option<usize> {
 }
 
 /// A column that does not exist.
-pub(super) fn unknown_column(sql: &Sql, ident: &Ident, fields: &Fields) -> Diagnostic {
+pub(super) fn unknown_column(sql: &SqlText, ident: &Ident, fields: &Fields) -> Diagnostic {
     Diagnostic::error(place_of(sql, ident.span), format!("there is no column `{}` here", ident.value))
         .with_expected(&ident.value, fields.iter().map(|field| field.name().clone()))
 }
@@ -66,7 +66,7 @@ pub(super) fn unknown_column(sql: &Sql, ident: &Ident, fields: &Fields) -> Diagn
 type Flow = ControlFlow<Box<Diagnostic>>;
 
 struct Resolver<'a> {
-    sql: &'a Sql,
+    sql: &'a SqlText,
     schema: &'a SchemaRef,
     names: Names<'a>,
     planner: &'a Planner,

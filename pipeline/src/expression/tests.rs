@@ -6,8 +6,9 @@ use super::*;
 use crate::spec::diagnostic::Place;
 
 /// SQL at line 7, column 20 of a file, at byte 100.
-fn sql(text: &str) -> Sql {
-    Sql::new(text.to_owned(), Place { line: 7, column: 20, offset: 100, length: text.len() })
+fn sql(text: &str) -> SqlText {
+    let source = format!("{}\n\n\n\n\n\n{}{text}", "-".repeat(75), " ".repeat(19));
+    SqlText::in_yaml(text, Place { line: 7, column: 20, offset: 100, length: text.len() }, source.into())
 }
 
 fn payload() -> Fields {
@@ -303,4 +304,43 @@ fn bad_rows_leave_a_projection_with_their_reason() {
 fn deep_nesting_is_an_error_and_not_a_crash() {
     let error = refused(&format!("{}cpu{} > 1", "(".repeat(5_000), ")".repeat(5_000)));
     assert!(error.message.contains("nests deeper"), "{error:?}");
+}
+
+#[test]
+fn mistakes_in_text_of_several_lines_have_their_line_and_column() {
+    let place = |yaml: &str| {
+        let options = crate::spec::Options::parse(yaml).unwrap();
+        let crate::spec::Tree::Map(entries) = &options.tree.value else { panic!("a map") };
+        let crate::spec::Tree::Text(text) = &entries[0].1.value else { panic!("text") };
+        let sql = options.sql(&crate::spec::diagnostic::Located::new(Arc::clone(text), entries[0].1.place));
+        let found = Expression::plan(&sql, &schema(), false, &mut Vec::new()).unwrap_err().place;
+        (found.line, found.column, yaml[found.offset..found.offset + found.length].to_owned())
+    };
+    let says = |line, column| (line, column, "hots".to_owned());
+    assert_eq!(place("a: |\n  cpu > 5\n    AND hots = 'x'\n"), says(3, 9));
+    assert_eq!(place("a: >\n  cpu > 5\n  AND hots = 'x'\n"), says(3, 7));
+    assert_eq!(place("a: >\n  cpu > 5\n    AND cpu < 7\n  AND\n  hots = 'x'\n"), says(5, 3));
+    assert_eq!(place("a: \"cpu > 5\n     AND hots = 'x'\""), says(2, 10));
+    assert_eq!(place("a: 'host = ''x'' AND hots = ''x'''"), says(1, 22));
+    let unclosed = place("a: |\n  cpu > 5\n  AND (cpu < 7\n");
+    assert_eq!(unclosed.0, 3, "{unclosed:?}");
+}
+
+#[test]
+fn rows_that_are_none_have_no_bad_rows() {
+    let empty = RecordBatch::new_empty(schema());
+    let mut expression = planned("1 / 0 > cpu").unwrap();
+    assert!(expression.evaluate_rows(&empty, StepTime(0)).unwrap().bad.is_empty());
+    let mut projection = Projection::plan(&sql("1 / 0 AS x"), &schema(), false, &mut Vec::new()).unwrap();
+    assert_eq!(projection.project(&empty, StepTime(0)).unwrap().values.num_rows(), 0);
+}
+
+#[test]
+fn ten_thousand_columns_are_projected() {
+    let fields: Vec<Field> = (0..10_000).map(|n| Field::new(format!("column_{n}"), DataType::Int64, true)).collect();
+    let schema = Arc::new(Schema::new(fields));
+    let mut projection =
+        Projection::plan(&sql("* EXCLUDE column_3, column_1 + 1 AS more"), &schema, false, &mut Vec::new()).unwrap();
+    let projected = projection.project(&RecordBatch::new_empty(schema), StepTime(0)).unwrap();
+    assert_eq!(projected.values.num_columns(), 10_000);
 }

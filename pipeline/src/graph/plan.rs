@@ -149,8 +149,6 @@ impl Planner<'_> {
                 Diagnostic::error(spec.place, message).with_help("bring it to one type with `select` before they meet"),
             ]
         })?;
-        let tables: HashMap<Arc<str>, Vec<TableDefinition>> =
-            self.nodes.iter().map(|node| (Arc::clone(&node.name), tables_of(node))).collect();
         let mut warnings = Vec::new();
         let mut context = PlanContext {
             node: &spec.name,
@@ -160,7 +158,9 @@ impl Planner<'_> {
             match_all: spec.match_all,
             working_directory: self.working_directory.to_path_buf(),
             memory: self.spec.limits.memory.0,
-            tables_of: &|name| tables.get(name).cloned().filter(|tables| !tables.is_empty()),
+            tables_of: &|name| {
+                Some(tables_of(&self.nodes[self.index.get(name)?.0])).filter(|tables| !tables.is_empty())
+            },
             warnings: &mut warnings,
         };
         let planned = if spec.section == Section::Operator {

@@ -7,6 +7,7 @@
 mod canonical;
 mod containers;
 pub mod diagnostic;
+mod json;
 mod load;
 mod node;
 mod options;
@@ -19,6 +20,7 @@ mod scalar;
 pub mod schema;
 mod secret;
 mod settings;
+mod sql;
 mod syntax;
 mod values;
 mod variables;
@@ -37,6 +39,7 @@ pub use options::Options;
 pub use parse::{DEPTH_LIMIT, TEXT_LIMIT, VALUE_LIMIT, decode, parse};
 pub use pipeline::PipelineSpec;
 pub use secret::Secret;
+pub use sql::SqlText;
 pub use values::{ByteSize, Duration};
 pub use variables::Variables;
 
@@ -77,7 +80,8 @@ impl fmt::Display for PortReference {
     }
 }
 
-/// SQL text and where it stands. An option of this type is planned against the schema of its node's input.
+/// SQL text and where it stands. An option of this type is planned against the schema of its node's input;
+/// [`Options::sql`] makes the text of it whose parts have places.
 pub type Sql = Located<String>;
 
 /// Where nothing has a place (text made by a program).

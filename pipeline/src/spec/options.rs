@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 use serde::de::DeserializeOwned;
 
 use super::diagnostic::{Diagnostic, Located, Place};
-use super::{Tree, Variables, parse, read};
+use super::{SqlText, Tree, Variables, parse, read};
 
 /// The options of a node: the value of its kind's key.
 #[derive(Debug, Clone)]
@@ -76,6 +76,15 @@ impl Options {
         match &self.source {
             Some(source) => text.place_at(source, offset, length),
             None => text.place,
+        }
+    }
+
+    /// A text of these options as SQL: what is wrong inside it gets its exact place.
+    pub fn sql(&self, text: &Located<impl AsRef<str>>) -> SqlText {
+        let (value, place) = (text.value.as_ref(), text.place);
+        match &self.source {
+            Some(source) => SqlText::in_yaml(value, place, Arc::clone(source)),
+            None => SqlText::new(value, place),
         }
     }
 

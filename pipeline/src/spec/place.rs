@@ -5,7 +5,7 @@ use super::diagnostic::{Located, Place};
 impl<T: AsRef<str>> Located<T> {
     /// The place of `length` bytes at byte `offset` of this text, in the file whose text is `source`.
     ///
-    /// Exact for plain and quoted scalars (on several lines too) and for `|` blocks, as far as the value is
+    /// Exact for plain and quoted scalars (on several lines too) and for blocks (`|` and `>`), as far as the value is
     /// what the file says. Where it is not (a variable was filled in, an escape), the whole scalar's place.
     pub fn place_at(&self, source: &str, offset: usize, length: usize) -> Place {
         self.mapped(source, offset, length).unwrap_or(self.place)
@@ -21,7 +21,8 @@ impl<T: AsRef<str>> Located<T> {
             _ => Decoded::folded(raw.trim_end(), 0),
         }
         .filter(|decoded| decoded.says(value))
-        .or_else(|| Some(Decoded::literal(raw, indentation)).filter(|decoded| decoded.says(value)))?
+        .or_else(|| Some(Decoded::literal(raw, indentation)).filter(|decoded| decoded.says(value)))
+        .or_else(|| Some(Decoded::folded_block(raw, indentation)).filter(|decoded| decoded.says(value)))?
         .origins;
         let first = *origins.get(offset).or_else(|| origins.last())?;
         let last = *origins.get((offset + length.max(1) - 1).min(origins.len().checked_sub(1)?))?;
@@ -104,6 +105,30 @@ impl Decoded {
             start += line.len() + 1;
         }
         Some(decoded)
+    }
+
+    /// A `>` block: as [`Decoded::folded`], but breaks beside lines that are indented further stay breaks.
+    fn folded_block(raw: &str, indentation: usize) -> Self {
+        let mut decoded = Self::default();
+        let (mut start, mut breaks, mut was_deeper, mut any) = (0, 0, false, false);
+        for (index, line) in raw.split('\n').enumerate() {
+            let blank = line.len() - line.trim_start_matches(' ').len();
+            let skipped = if index == 0 { 0 } else { blank.min(indentation) };
+            let text = line.get(skipped..).unwrap_or_default().trim_end_matches('\r');
+            if !text.is_empty() {
+                let deeper = text.starts_with([' ', '\t']);
+                let folds = any && !was_deeper && !deeper;
+                let kept = if folds { breaks - 1 } else { breaks };
+                let join = if folds && kept == 0 { " ".to_owned() } else { "\n".repeat(kept) };
+                join.chars().for_each(|character| decoded.push(character, start + skipped));
+                let origin = start + skipped;
+                text.char_indices().for_each(|(at, character)| decoded.push(character, origin + at));
+                (breaks, was_deeper, any) = (0, deeper, true);
+            }
+            breaks += 1;
+            start += line.len() + 1;
+        }
+        decoded
     }
 
     fn literal(raw: &str, indentation: usize) -> Self {

@@ -7,12 +7,21 @@ use super::diagnostic::Place;
 
 /// The values that `${NAME}` stands for. They may be confidential: nothing here prints them.
 #[derive(Clone, Default)]
-pub struct Variables(BTreeMap<String, String>);
+pub struct Variables {
+    values: BTreeMap<String, String>,
+    /// Nothing is replaced at all.
+    literal: bool,
+}
 
 impl Variables {
     /// No variables at all.
     pub fn none() -> Self {
         Self::default()
+    }
+
+    /// A text in which `${NAME}` means nothing: it stays as it is.
+    pub fn literal() -> Self {
+        Self { literal: true, ..Self::default() }
     }
 
     /// The variables of this process's environment; what is not UTF-8 is left out.
@@ -24,19 +33,19 @@ impl Variables {
     }
 
     fn get(&self, name: &str) -> Option<&str> {
-        self.0.get(name).map(String::as_str)
+        self.values.get(name).map(String::as_str)
     }
 }
 
 impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for Variables {
     fn from_iter<I: IntoIterator<Item = (N, V)>>(pairs: I) -> Self {
-        Self(pairs.into_iter().map(|(name, value)| (name.into(), value.into())).collect())
+        Self { values: pairs.into_iter().map(|(name, value)| (name.into(), value.into())).collect(), literal: false }
     }
 }
 
 impl fmt::Debug for Variables {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(self.0.keys()).finish()
+        f.debug_set().entries(self.values.keys()).finish()
     }
 }
 
@@ -58,7 +67,7 @@ pub(super) struct BadReference {
 /// Replaces every reference in `text`; `$$` becomes `$`, a `$` before anything else stays.
 /// `None` when there is nothing to replace.
 pub(super) fn substitute(text: &str, variables: &Variables) -> Result<Option<String>, BadReference> {
-    if !text.contains("${") && !text.contains("$$") {
+    if variables.literal || !text.contains("${") && !text.contains("$$") {
         return Ok(None);
     }
     let mut out = String::with_capacity(text.len());
