@@ -74,7 +74,6 @@ pub(crate) struct CheckpointRequest {
 /// How a checkpoint went.
 pub(crate) struct CheckpointResult {
     pub(crate) step: StepNumber,
-    pub(crate) finished: bool,
     pub(crate) result: Result<CheckpointSummary>,
     /// Nodes that shall write everything next time.
     pub(crate) full_next: HashSet<Arc<str>>,
@@ -172,10 +171,10 @@ impl Coordinator {
     /// Runs until the sequencer has gone.
     pub(crate) async fn run(mut self) {
         while let Some(request) = self.requests.recv().await {
-            let (step, finished) = (request.barrier.step, request.finished);
+            let step = request.barrier.step;
             let result = self.checkpoint(request).await;
             let full_next = self.chains.long();
-            if self.results.send(CheckpointResult { step, finished, result, full_next }).await.is_err() {
+            if self.results.send(CheckpointResult { step, result, full_next }).await.is_err() {
                 return;
             }
         }
@@ -280,7 +279,8 @@ impl Coordinator {
 
 /// Drops what no retained checkpoint needs. A failure is told and tried again at the next checkpoint.
 fn tidy(store: &CheckpointStore, journal: &Journal, retention: Retention) {
-    let discarded = |step: StepNumber| journal.discard_before(step.next()).map(drop);
+    // The checkpoint's own step stays: recovery reads from there.
+    let discarded = |step: StepNumber| journal.discard_before(step).map(drop);
     let result = store.retain(retention).and_then(|removed| removed.reach.map_or(Ok(()), discarded));
     if let Err(error) = result {
         tracing::warn!(%error, "Old checkpoints could not be removed.");
