@@ -8,6 +8,7 @@ use arrow::array::{RecordBatch, StringArray, UInt64Array};
 use arrow::datatypes::SchemaRef;
 
 use super::checkpointing::{Barrier, Part, PartSender};
+use super::crashed::guarded;
 use super::edge::{EdgeSender, Item, Payload};
 use super::event::Event;
 use super::sink_node::SinkNode;
@@ -88,7 +89,7 @@ impl Chain {
         let mut inputs = inputs;
         for node in &mut self.nodes {
             let started = Instant::now();
-            let worked = node.work(header, inputs, event).await;
+            let worked = guarded(node.work(header, inputs, event)).await;
             node.status.busy.fetch_add(started.elapsed().as_nanos() as u64, Ordering::Relaxed);
             let emitted = worked.map_err(|error| {
                 node.status.set_state(NodeState::Failed);
@@ -111,7 +112,8 @@ impl Chain {
     /// Hands over the state of all nodes and passes the barrier on.
     pub(crate) async fn barrier(&mut self, barrier: &Arc<Barrier>) -> Result<()> {
         for node in &mut self.nodes {
-            let part = node.snapshot(barrier).await.map_err(|error| error.at_node(&node.name).at_place(&node.place))?;
+            let taken = guarded(node.snapshot(barrier)).await;
+            let part = taken.map_err(|error| error.at_node(&node.name).at_place(&node.place))?;
             self.parts.send(part);
             for outgoing in &node.outgoing {
                 outgoing.edge.send(Item::Barrier(Arc::clone(barrier))).await.map_err(|_| downstream_is_gone())?;

@@ -282,7 +282,8 @@ impl Coordinator {
 
 /// Drops what no retained checkpoint needs. A failure is told and tried again at the next checkpoint.
 fn tidy(store: &CheckpointStore, journal: &Journal, retention: Retention) {
-    let discarded = |step: StepNumber| journal.discard_before(step.next()).map(drop);
+    // The checkpoint's own step stays: recovery reads from there.
+    let discarded = |step: StepNumber| journal.discard_before(step).map(drop);
     let result = store.retain(retention).and_then(|removed| removed.reach.map_or(Ok(()), discarded));
     if let Err(error) = result {
         tracing::warn!(%error, "Old checkpoints could not be removed.");

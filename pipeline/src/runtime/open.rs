@@ -14,7 +14,8 @@ use super::chain::Body;
 use super::checkpointing::{PENDING_EFFECTS, PIPELINE_SECTIONS, blocking};
 use super::clock::Clock;
 use super::lookups::stored_contents;
-use super::outbox::{Deliverer, EffectIdentity, Outbox, PendingEffect, PendingEffects, pending_of};
+use super::delivery::Deliverer;
+use super::outbox::{EffectIdentity, Outbox, PendingEffect, PendingEffects, pending_of};
 use super::sink_node::{SinkNode, edge_mark};
 use super::status::{NodeStatus, PipelineStatus};
 use crate::checkpoint::{CheckpointStore, Content, Manifest, NodeState, OwnerLock, Section, SledStore};
@@ -178,7 +179,8 @@ impl Pipeline {
             }
         }
         let mut marks: BTreeMap<String, StepNumber> = BTreeMap::new();
-        for record in self.journal.read(self.checkpointed().next())? {
+        // From the checkpoint's own step on: what was delivered since stands behind it, also when no step came.
+        for record in self.journal.read(self.checkpointed())? {
             match record?.1 {
                 Record::Outbox(record) => {
                     let mark = marks.entry(edge_mark(&record.sink, record.input)).or_default();
@@ -255,14 +257,14 @@ impl Pipeline {
             // The receiver is held by the deliverer below.
             let _ = deliver.send(effect);
         }
-        self.deliverers.push(Deliverer {
+        self.deliverers.push(Deliverer::new(
             sink,
-            journal: self.journal.clone(),
-            pending: self.pending.clone(),
-            policy: self.options.delivery,
+            self.journal.clone(),
+            self.pending.clone(),
+            self.options.delivery,
             inbox,
-            cancel: self.cancel.clone(),
-        });
+            self.cancel.clone(),
+        ));
         Outbox {
             sink: Arc::clone(node),
             identity: self.identity(),

@@ -1,21 +1,17 @@
-//! The outbox: effects are journaled before they leave, and delivered until they are done or dead, always
-//! under the same id.
+//! The outbox: effects are journaled before they leave; `delivery` tries them until they are done or dead.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::StreamExt;
-use futures::stream::FuturesUnordered;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Notify, mpsc};
-use tokio_util::sync::CancellationToken;
 
 use crate::error::Result;
 use crate::journal::Journal;
 use crate::journal::record::{OutboxEffect, OutboxRecord, Outcome, OutcomeRecord, Record};
-use crate::sink::{Attempt, DispatchingSink, EffectPayload};
+use crate::sink::EffectPayload;
 use crate::step::{Incarnation, Shard, StepNumber};
 
 /// How often and how patiently an effect is tried.
@@ -36,9 +32,6 @@ impl Default for DeliveryPolicy {
         Self { initial: Duration::from_secs(1), longest: Duration::from_secs(300), attempts: 12, bound: 100_000 }
     }
 }
-
-/// How many effects of one sink are under way at once.
-const CONCURRENCY: usize = 16;
 
 /// An effect that is neither done nor dead.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -150,7 +143,7 @@ pub(crate) fn pending_of(record: &OutboxRecord, identity: &EffectIdentity) -> Ve
     record.effects.iter().map(pending).collect()
 }
 
-fn record_outcome(
+pub(super) fn record_outcome(
     journal: &Journal,
     effect: &PendingEffect,
     outcome: Outcome,
@@ -159,78 +152,4 @@ fn record_outcome(
 ) -> Result<()> {
     let record = OutcomeRecord { sink: effect.sink.clone(), effect: effect.id.clone(), outcome, attempts, reason };
     journal.append(&Record::Outcome(record)).map(drop)
-}
-
-/// Delivers the effects of one sink. Effects of one key go in order; others do not wait for each other.
-pub(crate) struct Deliverer {
-    pub(crate) sink: Arc<dyn DispatchingSink>,
-    pub(crate) journal: Journal,
-    pub(crate) pending: PendingEffects,
-    pub(crate) policy: DeliveryPolicy,
-    pub(crate) inbox: mpsc::UnboundedReceiver<PendingEffect>,
-    pub(crate) cancel: CancellationToken,
-}
-
-impl Deliverer {
-    /// Runs until cancelled, or until the outbox is gone and everything is done or dead.
-    pub(crate) async fn run(mut self) -> Result<()> {
-        let mut waiting: Vec<PendingEffect> = Vec::new();
-        let mut busy_keys: HashSet<String> = HashSet::new();
-        let mut under_way = FuturesUnordered::new();
-        let mut open = true;
-        while open || !waiting.is_empty() || !under_way.is_empty() {
-            while under_way.len() < CONCURRENCY {
-                let free =
-                    |effect: &PendingEffect| effect.payload.key.as_ref().is_none_or(|key| !busy_keys.contains(key));
-                let Some(index) = waiting.iter().position(free) else { break };
-                let effect = waiting.remove(index);
-                busy_keys.extend(effect.payload.key.clone());
-                under_way.push(attempt_until_settled(Arc::clone(&self.sink), self.policy, effect));
-            }
-            tokio::select! {
-                () = self.cancel.cancelled() => return Ok(()),
-                received = self.inbox.recv(), if open => match received {
-                    Some(effect) => waiting.push(effect),
-                    None => open = false,
-                },
-                Some((effect, outcome, attempts, reason)) = under_way.next() => {
-                    if let Some(key) = &effect.payload.key {
-                        busy_keys.remove(key);
-                    }
-                    if outcome == Outcome::Dead {
-                        let reason = reason.as_deref().unwrap_or("");
-                        tracing::error!(sink = %effect.sink, effect = %effect.id, attempts, reason, "An effect was given up.");
-                    }
-                    record_outcome(&self.journal, &effect, outcome, attempts, reason)?;
-                    self.pending.remove(&effect.id);
-                }
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Tries an effect until it is done or dead.
-async fn attempt_until_settled(
-    sink: Arc<dyn DispatchingSink>,
-    policy: DeliveryPolicy,
-    effect: PendingEffect,
-) -> (PendingEffect, Outcome, u32, Option<String>) {
-    let mut wait = policy.initial;
-    for attempt in 1.. {
-        match sink.deliver(&effect.id, &effect.payload).await {
-            Attempt::Done => return (effect, Outcome::Done, attempt, None),
-            Attempt::Refused { reason } => return (effect, Outcome::Dead, attempt, Some(reason)),
-            Attempt::Again { reason, .. } if attempt >= policy.attempts => {
-                return (effect, Outcome::Dead, attempt, Some(reason));
-            }
-            Attempt::Again { reason, after } => {
-                tracing::warn!(sink = %effect.sink, effect = %effect.id, attempt, reason, "An effect will be tried again.");
-                tokio::time::sleep(after.unwrap_or(wait).min(policy.longest)).await;
-                wait = (wait * 2).min(policy.longest);
-            }
-        }
-    }
-    let reason = Some("no attempts are allowed".to_owned());
-    (effect, Outcome::Dead, 0, reason)
 }

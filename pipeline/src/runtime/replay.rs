@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
+use tokio_util::sync::CancellationToken;
 
 use super::event::Event;
 use super::lookups::stored_contents;
@@ -54,13 +55,22 @@ impl RereadSources {
 }
 
 impl Sequencer {
-    /// Executes every journaled step after `checkpointed` again. Returns how many there were.
+    /// Executes every journaled step after `checkpointed` again, or those until it is cancelled. Returns how
+    /// many there were.
     ///
     /// # Errors
     /// When input cannot be read again, or reads differently.
-    pub(super) async fn replay(&mut self, checkpointed: StepNumber, sources: &mut RereadSources) -> Result<u64> {
+    pub(super) async fn replay(
+        &mut self,
+        checkpointed: StepNumber,
+        sources: &mut RereadSources,
+        cancel: &CancellationToken,
+    ) -> Result<u64> {
         let mut count = 0;
         for record in self.journal.read(checkpointed.next())? {
+            if cancel.is_cancelled() {
+                break;
+            }
             let (position, record) = record?;
             self.progress.journaled = position;
             let Record::Step(StepRecord { header, body }) = record else { continue };

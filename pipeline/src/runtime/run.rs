@@ -181,9 +181,13 @@ impl Pipeline {
         tokio::pin!(deadline);
         let sequenced = async {
             let mut reread = self.reread_sources(&sequencer, &sources)?;
-            let replayed = sequencer.replay(self.checkpointed(), &mut reread).await?;
+            let replayed = sequencer.replay(self.checkpointed(), &mut reread, &cancel).await?;
             if replayed > 0 {
                 tracing::info!(steps = replayed, "The steps after the newest checkpoint were executed again.");
+            }
+            if cancel.is_cancelled() {
+                // What of the tail was not executed yet stays in the journal for the next start.
+                return sequencer.stop().await;
             }
             self.begin(&mut sequencer).await?;
             self.start(&mut sequencer, &sources, reread.into_open(), &mut tasks.others, lookups)?;
@@ -200,8 +204,8 @@ impl Pipeline {
             Err(error) => Err(cause(error, &mut tasks.nodes).await),
         };
         self.cancel.cancel();
-        tasks.others.shutdown().await;
-        tasks.nodes.shutdown().await;
+        cut_off(&mut tasks.others).await;
+        cut_off(&mut tasks.nodes).await;
         outcome
     }
 
@@ -219,11 +223,14 @@ impl Pipeline {
             SequencerEnd::Once => RunOutcome::Once,
         };
         let settled = async {
-            self.pending.settled().await;
+            tokio::select! {
+                () = self.pending.settled() => {}
+                error = first_failure(&mut tasks.nodes) => return Err(error),
+            }
             while let Some(ended) = tasks.nodes.join_next().await {
                 ended.map_err(|error| Error::internal(format!("a node crashed: {error}")))??;
             }
-            Ok::<_, Error>(())
+            Ok(())
         };
         tokio::select! {
             settled = settled => settled?,
@@ -314,6 +321,13 @@ fn retention(keep: Keep) -> Retention {
 async fn stop_deadline(cancel: CancellationToken, within: Duration) {
     cancel.cancelled().await;
     tokio::time::sleep(within).await;
+}
+
+/// Ends tasks without waiting for one that blocks its thread: such a task is left behind.
+async fn cut_off<T: 'static>(tasks: &mut JoinSet<T>) {
+    const PATIENCE: Duration = Duration::from_secs(1);
+    let _ = tokio::time::timeout(PATIENCE, tasks.shutdown()).await;
+    tasks.detach_all();
 }
 
 fn overdue(within: Duration) -> Error {

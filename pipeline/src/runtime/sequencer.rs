@@ -4,6 +4,7 @@
 //! the feeder. It also makes the engine's own steps (ticks, lookups, ends) and begins checkpoints.
 
 mod join;
+mod queues;
 mod steps;
 
 pub(super) use join::concatenate;
@@ -15,9 +16,9 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until};
-use tokio_stream::{StreamExt, StreamMap, wrappers::ReceiverStream};
 use tokio_util::sync::CancellationToken;
 
+use self::queues::{Queues, Taken};
 use super::checkpointing::{Barrier, CheckpointRequest, CheckpointResult, Part};
 use super::clock::{Clock, StepTimes};
 use super::deadlines::Deadlines;
@@ -80,20 +81,17 @@ pub(crate) struct SequencerSettings {
     pub(crate) once: bool,
 }
 
-/// The queues of sources, by slot.
-type Queues = StreamMap<usize, ReceiverStream<FromSource>>;
-
 /// The next message of any source that is taken from now; none takes precedence.
 async fn next_message(
     seek: &mut Queues,
     inline: &mut Queues,
     takes_seek: bool,
     takes_inline: bool,
-) -> Option<(Delivery, usize, FromSource)> {
+) -> (Delivery, Taken) {
     tokio::select! {
-        Some((slot, message)) = seek.next(), if takes_seek => Some((Delivery::Seek, slot, message)),
-        Some((slot, message)) = inline.next(), if takes_inline => Some((Delivery::Inline, slot, message)),
-        else => None,
+        taken = seek.next(), if takes_seek => (Delivery::Seek, taken),
+        taken = inline.next(), if takes_inline => (Delivery::Inline, taken),
+        else => std::future::pending().await,
     }
 }
 
@@ -135,10 +133,19 @@ impl Sequencer {
         })
     }
 
+    /// Makes a last checkpoint where it stands, without taking anything more.
+    ///
+    /// # Errors
+    /// When that checkpoint fails.
+    pub(crate) async fn stop(mut self) -> Result<SequencerEnd> {
+        self.final_checkpoint().await?;
+        Ok(SequencerEnd::Stopped)
+    }
+
     /// Takes arrivals until none can come any more; says whether it was told to stop.
     async fn take_arrivals(&mut self, cancel: &CancellationToken) -> Result<bool> {
-        let mut seek = self.streams(Delivery::Seek);
-        let mut inline = self.streams(Delivery::Inline);
+        let mut seek = self.queues(Delivery::Seek);
+        let mut inline = self.queues(Delivery::Inline);
         let mut due = self.settings.every.map(|every| Instant::now() + every);
         while !(seek.is_empty() && inline.is_empty()) {
             let backlog = self.backlog.bytes();
@@ -159,11 +166,15 @@ impl Sequencer {
                     // A step that came meanwhile may have served the deadline; then nodes have moved it on.
                     if self.tick_is_due() { self.engine_step(EngineEvent::Tick, None)?; }
                 }
-                Some((delivery, slot, message)) = next_message(&mut seek, &mut inline, takes_seek, takes_inline) => {
-                    let streams = if delivery == Delivery::Seek { &mut seek } else { &mut inline };
-                    if self.take(slot, message, streams)? { return Ok(true) }
+                (delivery, (slot, message)) = next_message(&mut seek, &mut inline, takes_seek, takes_inline) => {
+                    let queues = if delivery == Delivery::Seek { &mut seek } else { &mut inline };
+                    match message {
+                        Some(message) => if self.take(slot, message, queues)? { return Ok(true) },
+                        None if cancel.is_cancelled() => return Ok(true),
+                        None => return Err(self.gone(slot)),
+                    }
                 }
-                () = self.backlog.shrunk(), if !takes_seek => {}
+                () = self.backlog.shrunk(), if !takes_seek || !takes_inline => {}
                 () = self.deadlines.changed() => {}
             }
         }
@@ -185,36 +196,41 @@ impl Sequencer {
         }
     }
 
-    fn streams(&mut self, delivery: Delivery) -> Queues {
-        let mut streams = StreamMap::new();
+    fn queues(&mut self, delivery: Delivery) -> Queues {
+        let mut queues = Queues::default();
         for (index, slot) in self.slots.iter_mut().enumerate().filter(|(_, slot)| slot.delivery == delivery) {
             if let Some(arrivals) = slot.arrivals.take() {
-                streams.insert(index, ReceiverStream::new(arrivals));
+                queues.add(index, arrivals);
             }
         }
-        streams
+        queues
+    }
+
+    /// A source whose task has ended without a word; that must never pass for the end of its input.
+    fn gone(&self, slot: usize) -> Error {
+        let slot = &self.slots[slot];
+        Error::internal("the source stopped without a word").at_node(&slot.name).at_place(&slot.place)
     }
 
     /// Takes one message of a source, joined with the small ones that wait behind it. Says whether the
     /// pipeline shall stop.
-    fn take(&mut self, slot: usize, message: FromSource, streams: &mut Queues) -> Result<bool> {
-        let mut next = Some(message);
-        while let Some(message) = next.take() {
-            match message {
-                FromSource::Arrival(arrival, permit) => {
-                    let mut joined = join::Joined::new(*arrival, permit);
-                    let queue = streams.iter_mut().find(|(key, _)| *key == slot).map(|(_, stream)| stream.as_mut());
-                    next = queue.and_then(|queue| joined.fill(queue));
-                    self.rows_step(slot, joined)?;
+    fn take(&mut self, slot: usize, message: FromSource, queues: &mut Queues) -> Result<bool> {
+        match message {
+            FromSource::Arrival(arrival, permit) => {
+                let mut joined = join::Joined::new(*arrival, permit);
+                // What does not fit waits for its turn: the backlog and a stop come before it.
+                if let Some(behind) = queues.of(slot).and_then(|queue| joined.fill(queue)) {
+                    queues.hold(slot, behind);
                 }
-                FromSource::Ended { fingerprint } => {
-                    streams.remove(&slot);
-                    return self.source_ended(slot, fingerprint);
-                }
-                FromSource::Failed(error) => return Err(error),
+                self.rows_step(slot, joined)?;
+                Ok(false)
             }
+            FromSource::Ended { fingerprint } => {
+                queues.remove(slot);
+                self.source_ended(slot, fingerprint)
+            }
+            FromSource::Failed(error) => Err(error),
         }
-        Ok(false)
     }
 
     /// Says whether the pipeline shall stop.
@@ -292,10 +308,10 @@ impl Sequencer {
 
     /// Waits for the checkpoint in flight, then makes the last one, if there is anything new.
     async fn final_checkpoint(&mut self) -> Result<()> {
-        self.await_checkpoint().await;
+        self.await_checkpoint().await?;
         if self.progress.step > self.progress.checkpointed {
             self.begin_checkpoint(self.progress.finished).await?;
-            self.await_checkpoint().await;
+            self.await_checkpoint().await?;
             if let Some(error) = self.status.last_checkpoint_error.lock().clone() {
                 let remedy = "nothing is lost: the next start goes on from the checkpoint before";
                 return Err(Error::external(format!("the final checkpoint failed: {error}")).with_remedy(remedy));
@@ -304,12 +320,12 @@ impl Sequencer {
         Ok(())
     }
 
-    async fn await_checkpoint(&mut self) {
+    async fn await_checkpoint(&mut self) -> Result<()> {
         while self.progress.in_flight {
-            match self.checkpoint_results.recv().await {
-                Some(result) => self.checkpoint_ended(result),
-                None => return,
-            }
+            let gone = || Error::internal("the checkpoint coordinator has stopped");
+            let result = self.checkpoint_results.recv().await.ok_or_else(gone)?;
+            self.checkpoint_ended(result);
         }
+        Ok(())
     }
 }

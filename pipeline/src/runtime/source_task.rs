@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio_util::sync::CancellationToken;
 
+use super::crashed::guarded;
 use super::status::{NodeState, NodeStatus};
 use crate::error::{Error, Result, Retry};
 use crate::graph::{Graph, NodeIndex, Planned};
@@ -71,7 +73,7 @@ impl SourceTask {
             let outcome = tokio::select! {
                 biased;
                 () = cancel.cancelled() => return self.status.set_state(NodeState::Ended),
-                outcome = self.read(&mut opened, &mut failures) => outcome,
+                outcome = guarded(self.read(&mut opened, &mut failures)) => outcome,
             };
             // A source that was told to stop ends too; that is not the end of its input.
             if cancel.is_cancelled() {
@@ -79,6 +81,10 @@ impl SourceTask {
             }
             let error = match outcome {
                 Ok(_) if self.restarts_at_its_end() => {
+                    // A source that ends at once is not asked again and again without a pause.
+                    if self.pause(self.policy.initial.0, &cancel).await.is_none() {
+                        return self.status.set_state(NodeState::Ended);
+                    }
                     self.begin_again();
                     continue;
                 }
@@ -100,12 +106,19 @@ impl SourceTask {
             self.status.set_state(NodeState::Retrying);
             let wait = back_off(&self.policy, failures);
             tracing::warn!(node = %self.context.node, %error, attempt = failures, ?wait, "A source failed and will be opened again.");
-            tokio::select! {
-                () = cancel.cancelled() => return,
-                () = tokio::time::sleep(wait) => {}
+            if self.pause(wait, &cancel).await.is_none() {
+                return self.status.set_state(NodeState::Ended);
             }
-            self.queue_taken().await;
         }
+    }
+
+    /// Waits before the source is opened again; `None` when it was told to stop meanwhile.
+    async fn pause(&self, wait: Duration, cancel: &CancellationToken) -> Option<()> {
+        let waited = async {
+            tokio::time::sleep(wait).await;
+            self.queue_taken().await;
+        };
+        cancel.run_until_cancelled(waited).await
     }
 
     /// `on_end: restart`; a run that reads everything once does not begin anything again.
@@ -125,8 +138,11 @@ impl SourceTask {
     /// Waits until the sequencer has taken all that an earlier life of the source has given: what it remembers
     /// is a fold of that.
     async fn queue_taken(&self) {
-        while self.queue.capacity() < self.queue.max_capacity() && !self.queue.is_closed() {
-            tokio::time::sleep(Duration::from_millis(10)).await;
+        // Each arrival holds its part of the bytes until its step is made.
+        let all = self.bytes.acquire_many(QUEUE_BYTES as u32);
+        tokio::select! {
+            _ = all => {}
+            () = self.queue.closed() => {}
         }
     }
 

@@ -61,7 +61,11 @@ impl SourceKind for ScriptedKind {
             bounded: self.bounded,
             ports: vec![Port::out(Arc::clone(schema))],
             tables: Vec::new(),
-            open: Box::new(Script { bounded: self.bounded, batches: Arc::clone(batches) }),
+            open: Box::new(Script {
+                bounded: self.bounded,
+                alone: self.delivery == Delivery::Seek,
+                batches: Arc::clone(batches),
+            }),
         })
     }
 }
@@ -69,6 +73,8 @@ impl SourceKind for ScriptedKind {
 #[derive(Clone)]
 struct Script {
     bounded: bool,
+    /// What can be read again is cut where the script cuts it.
+    alone: bool,
     batches: Arc<Vec<RecordBatch>>,
 }
 
@@ -96,6 +102,7 @@ fn position(index: usize) -> Position {
 impl Reading {
     fn arrival(&self, index: usize) -> Arrival {
         let mut arrival = Arrival::rows(self.script.batches[index].clone(), position(index + 1));
+        arrival.alone = self.script.alone;
         arrival.range = Some(Range { from: position(index), to: position(index + 1), hash: 0, bytes: 0 });
         arrival
     }

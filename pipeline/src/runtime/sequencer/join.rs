@@ -30,9 +30,14 @@ pub(super) struct Joined {
     alone: bool,
 }
 
+/// What an arrival counts for: its rows, those that were rejected too; never nothing, so that joining ends.
+fn weight(arrival: &Arrival) -> usize {
+    (arrival.row_count() + arrival.rejected.len()).max(1)
+}
+
 impl Joined {
     pub(super) fn new(arrival: Arrival, permit: OwnedSemaphorePermit) -> Self {
-        let row_count = arrival.row_count();
+        let row_count = weight(&arrival);
         Self {
             unit: arrival.unit,
             schema_version: arrival.schema_version,
@@ -65,11 +70,11 @@ impl Joined {
             && arrival.unit == Unit::Rows
             && arrival.new_schema.is_none()
             && arrival.schema_version == self.schema_version
-            && self.row_count + arrival.row_count() <= MOST_ROWS
+            && self.row_count + weight(arrival) <= MOST_ROWS
     }
 
     fn add(&mut self, arrival: Arrival, permit: OwnedSemaphorePermit) {
-        self.row_count += arrival.row_count();
+        self.row_count += weight(&arrival);
         self.rows.extend(arrival.rows);
         self.rejected.extend(arrival.rejected);
         // The hash of two stretches is not the hash of both: they stay apart, even where they touch.
