@@ -21,14 +21,24 @@ pub(crate) async fn run(arguments: RunArguments, queries: Option<&Path>) -> Resu
     let catalog = catalog(packs(queries)?);
     let graph = Arc::new(load::graph(&arguments.pipeline.pipeline, &catalog)?);
     let directory = arguments.pipeline.dir.join(&*graph.spec.name.value);
-    if arguments.fresh {
-        Pipeline::forget(&directory)?;
-    }
+    let set_aside = if arguments.fresh { Pipeline::set_aside(&directory)? } else { None };
     let mut options = RunOptions::new(directory);
     options.once = arguments.once;
     options.accept_clock = arguments.accept_clock;
     let started = Instant::now();
-    let pipeline = Pipeline::open(Arc::clone(&graph), options).await?;
+    let pipeline = match (Pipeline::open(Arc::clone(&graph), options).await, set_aside) {
+        (Ok(pipeline), None) => pipeline,
+        (Ok(pipeline), Some(set_aside)) => {
+            set_aside.remove()?;
+            pipeline
+        }
+        (Err(error), None) => return Err(error.into()),
+        // What could not begin anew must not have lost what it was.
+        (Err(error), Some(set_aside)) => {
+            set_aside.put_back()?;
+            return Err(error.into());
+        }
+    };
     let status = pipeline.status();
     let cancel = pipeline.cancellation();
     let stopping = cancel.clone();

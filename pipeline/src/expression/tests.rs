@@ -70,14 +70,6 @@ fn truths(text: &str) -> Vec<bool> {
 }
 
 #[test]
-fn a_place_inside_a_quoted_scalar_is_behind_its_quote() {
-    let text = "hst = 'a'";
-    let quoted = Sql::new(text.to_owned(), Place { line: 7, column: 20, offset: 100, length: text.len() + 2 });
-    assert_eq!((place_inside(&quoted, 1, 1).column, place_inside(&quoted, 1, 1).offset), (21, 101));
-    assert_eq!(place_inside(&quoted, 1, 7).column, 27);
-}
-
-#[test]
 fn a_condition_that_is_null_is_false() {
     assert_eq!(truths("cpu > 5"), [true, false, false]);
     assert_eq!(truths("NOT (cpu > 5)"), [false, false, true]);

@@ -36,7 +36,7 @@ mod status;
 use std::path::PathBuf;
 
 pub use edge::EdgeCapacity;
-pub use open::Pipeline;
+pub use open::{Pipeline, SetAside};
 pub use outbox::DeliveryPolicy;
 pub use run::RunOutcome;
 pub use status::{NodeState, NodeStatus, PipelineStatus};

@@ -1,7 +1,7 @@
 //! Opening a pipeline: ownership of its directory, then everything as the newest checkpoint says.
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -13,8 +13,8 @@ use super::assembly::{NodeBody, runs_in_a_task};
 use super::chain::Body;
 use super::checkpointing::{PENDING_EFFECTS, PIPELINE_SECTIONS, blocking};
 use super::clock::Clock;
-use super::lookups::stored_contents;
 use super::delivery::Deliverer;
+use super::lookups::stored_contents;
 use super::outbox::{EffectIdentity, Outbox, PendingEffect, PendingEffects, pending_of};
 use super::sink_node::{SinkNode, edge_mark};
 use super::status::{NodeStatus, PipelineStatus};
@@ -28,6 +28,43 @@ use crate::sink::{Mark, Sink, SinkContext};
 use crate::source::SourceContext;
 use crate::step::{ContentHash, ENGINE, Incarnation, SchemaVersion, Shard, StepHeader, StepNumber, StepTime, Unit};
 use crate::table::{SharedTables, TableSet, Tables};
+
+/// The state of a pipeline that was set aside: to be removed when the pipeline has begun anew, or put back when it
+/// could not.
+#[derive(Debug)]
+pub struct SetAside {
+    directory: PathBuf,
+    aside: PathBuf,
+}
+
+impl SetAside {
+    /// Puts the state back where it was.
+    ///
+    /// # Errors
+    /// When it cannot be moved.
+    pub fn put_back(self) -> Result<()> {
+        let moved = match std::fs::remove_dir_all(&self.directory) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+            _ => std::fs::rename(&self.aside, &self.directory),
+        };
+        moved.map_err(|error| {
+            Error::external(format!(
+                "{} cannot be put back from {}: {error}",
+                self.directory.display(),
+                self.aside.display()
+            ))
+        })
+    }
+
+    /// Removes the state for good.
+    ///
+    /// # Errors
+    /// When it cannot be removed.
+    pub fn remove(self) -> Result<()> {
+        std::fs::remove_dir_all(&self.aside)
+            .map_err(|error| Error::external(format!("{} cannot be removed: {error}", self.aside.display())))
+    }
+}
 
 /// A pipeline that owns its directory and stands at its newest checkpoint.
 pub struct Pipeline {
@@ -109,19 +146,27 @@ impl Pipeline {
         Ok(pipeline)
     }
 
-    /// Forgets everything that a pipeline's directory holds: journal, segments, store. Outputs are elsewhere
-    /// and are left alone. A directory that is not there is forgotten already.
+    /// Sets aside everything that a pipeline's directory holds, so that the pipeline begins anew. Outputs are
+    /// elsewhere and are left alone. `None` where there is nothing.
     ///
     /// # Errors
-    /// When another process owns the directory, or it cannot be removed.
-    pub fn forget(directory: &Path) -> Result<()> {
+    /// When another process owns the directory, or it cannot be moved.
+    pub fn set_aside(directory: &Path) -> Result<Option<SetAside>> {
         if !directory.exists() {
-            return Ok(());
+            return Ok(None);
         }
         let owner = OwnerLock::acquire(directory)?;
-        let removed = std::fs::remove_dir_all(directory);
+        let mut name = directory.as_os_str().to_owned();
+        name.push(".before-fresh");
+        let aside = PathBuf::from(name);
+        let failed =
+            |error: std::io::Error| Error::external(format!("{} cannot be set aside: {error}", directory.display()));
+        if aside.exists() {
+            std::fs::remove_dir_all(&aside).map_err(failed)?;
+        }
+        std::fs::rename(directory, &aside).map_err(failed)?;
         drop(owner);
-        removed.map_err(|error| Error::external(format!("{} cannot be removed: {error}", directory.display())))
+        Ok(Some(SetAside { directory: directory.to_owned(), aside }))
     }
 
     /// The counters of the pipeline, alive while it runs.
