@@ -120,7 +120,8 @@ pub(crate) struct LookupWatch {
 impl LookupWatch {
     /// Runs until cancelled.
     pub(crate) async fn run(mut self, cancel: CancellationToken) {
-        let mut stamps: Vec<_> = self.files.iter().map(WatchedFile::stamp).collect();
+        // Each is read once more at first: it may have changed since the contents that are known were read.
+        let mut stamps = vec![None; self.files.len()];
         let mut told = vec![false; self.files.len()];
         while !self.files.is_empty() {
             tokio::select! {

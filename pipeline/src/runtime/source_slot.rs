@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::{mpsc, watch};
 
-use super::source_task::FromSource;
+use super::source_task::{Durable, FromSource};
 use super::status::NodeStatus;
 use crate::checkpoint::SourceState;
 use crate::journal::{Journal, JournalPosition};
@@ -30,7 +30,7 @@ pub(crate) struct SourceSlot {
     pub(crate) tables: Option<Tables>,
     /// Its queue, until it is polled; `None` for a source that is not opened.
     pub(crate) arrivals: Option<mpsc::Receiver<FromSource>>,
-    pub(crate) acknowledge: Option<watch::Sender<Option<Position>>>,
+    pub(crate) acknowledge: Option<watch::Sender<Durable>>,
 }
 
 impl SourceSlot {
@@ -54,7 +54,14 @@ impl SourceSlot {
                 let _ = reply.send(());
             }
             if let Some(acknowledge) = acknowledge {
-                acknowledge.send_replace(Some(position));
+                // Steps that became durable together may get here in any order: it never goes back.
+                acknowledge.send_if_modified(|last| {
+                    let newer = last.as_ref().is_none_or(|(before, _)| *before < through);
+                    if newer {
+                        *last = Some((through, position));
+                    }
+                    newer
+                });
             }
         });
     }

@@ -10,6 +10,7 @@ use super::crashed::guarded;
 use super::status::{NodeState, NodeStatus};
 use crate::error::{Error, Result, Retry};
 use crate::graph::{Graph, NodeIndex, Planned};
+use crate::journal::JournalPosition;
 use crate::source::{Arrival, Source, SourceContext};
 use crate::spec::pipeline::{OnEnd, RestartSettings};
 use crate::step::Position;
@@ -29,10 +30,13 @@ pub(crate) enum FromSource {
     Failed(Error),
 }
 
+/// Up to where a source's input is durable: in the journal, and in the source.
+pub(crate) type Durable = Option<(JournalPosition, Position)>;
+
 /// The sequencer's end of a source.
 pub(crate) struct SourceQueue {
     pub(crate) arrivals: mpsc::Receiver<FromSource>,
-    pub(crate) acknowledge: watch::Sender<Option<Position>>,
+    pub(crate) acknowledge: watch::Sender<Durable>,
 }
 
 /// The task of one source.
@@ -44,7 +48,7 @@ pub(crate) struct SourceTask {
     status: Arc<NodeStatus>,
     queue: mpsc::Sender<FromSource>,
     bytes: Arc<Semaphore>,
-    acknowledged: watch::Receiver<Option<Position>>,
+    acknowledged: watch::Receiver<Durable>,
 }
 
 impl SourceTask {
@@ -157,8 +161,8 @@ impl SourceTask {
             let arrival = tokio::select! {
                 arrival = source.next() => arrival?,
                 Ok(()) = self.acknowledged.changed() => {
-                    let position = self.acknowledged.borrow_and_update().clone();
-                    if let Some(position) = position {
+                    let durable = self.acknowledged.borrow_and_update().clone();
+                    if let Some((_, position)) = durable {
                         source.acknowledge(&position).await?;
                     }
                     continue;

@@ -1,0 +1,173 @@
+//! A source that gives what a test says, and fails, stalls or crashes where it says so.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::array::{Array, Int64Array, RecordBatch, StringArray};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use async_trait::async_trait;
+use tidegate_pipeline::error::{Error, Result};
+use tidegate_pipeline::rows::Port;
+use tidegate_pipeline::source::{
+    Arrival, Delivery, OpenSource, PlannedSource, Source, SourceContext, SourceKind, SourcePlanContext,
+};
+use tidegate_pipeline::spec::Options;
+use tidegate_pipeline::spec::diagnostic::Diagnostic;
+use tidegate_pipeline::step::{Position, Range, SchemaVersion};
+
+/// Called before the arrival of that index is given, at every attempt.
+pub(crate) type Hook = Arc<dyn Fn(usize) -> Result<()> + Send + Sync>;
+
+/// What one source gives: each batch as one arrival.
+#[derive(Clone)]
+pub(crate) struct Given {
+    pub(crate) delivery: Delivery,
+    pub(crate) bounded: bool,
+    pub(crate) batches: Arc<Vec<RecordBatch>>,
+    /// Nothing comes from this index on, and no end either.
+    pub(crate) stalls_at: usize,
+    /// The last batch is given again and again.
+    pub(crate) repeats: bool,
+    pub(crate) hook: Hook,
+}
+
+impl Given {
+    /// Batches that can be read again; the source ends after them.
+    pub(crate) fn new(batches: Vec<RecordBatch>) -> Self {
+        Self {
+            delivery: Delivery::Seek,
+            bounded: true,
+            batches: Arc::new(batches),
+            stalls_at: usize::MAX,
+            repeats: false,
+            hook: Arc::new(|_| Ok(())),
+        }
+    }
+
+    /// Never ends.
+    pub(crate) fn endless(mut self) -> Self {
+        self.bounded = false;
+        self
+    }
+
+    /// Cannot be read again.
+    pub(crate) fn inline(mut self) -> Self {
+        self.delivery = Delivery::Inline;
+        self
+    }
+
+    /// Gives its last batch for ever.
+    pub(crate) fn repeating(mut self) -> Self {
+        self.repeats = true;
+        self.endless()
+    }
+
+    /// Gives nothing from `index` on.
+    pub(crate) fn stalling_at(mut self, index: usize) -> Self {
+        self.stalls_at = index;
+        self
+    }
+
+    pub(crate) fn with_hook(mut self, hook: impl Fn(usize) -> Result<()> + Send + Sync + 'static) -> Self {
+        self.hook = Arc::new(hook);
+        self
+    }
+
+    fn arrival(&self, index: usize) -> Arrival {
+        let at = |index: usize| Position(index.to_string().into());
+        let mut arrival = Arrival::rows(self.batches[index.min(self.batches.len() - 1)].clone(), at(index + 1));
+        arrival.alone = self.delivery == Delivery::Seek;
+        arrival.range = Some(Range { from: at(index), to: at(index + 1), hash: 0, bytes: 0 });
+        arrival
+    }
+}
+
+/// The columns of all given rows: a key, a number, and a time in ms.
+pub(crate) fn schema() -> SchemaRef {
+    Arc::new(Schema::new(vec![
+        Field::new("k", DataType::Utf8, true),
+        Field::new("n", DataType::Int64, true),
+        Field::new("t", DataType::Int64, true),
+    ]))
+}
+
+/// Rows with these numbers; the key of n is `k` and n modulo 5, its time n seconds.
+pub(crate) fn rows(numbers: impl IntoIterator<Item = i64>) -> RecordBatch {
+    let numbers: Int64Array = numbers.into_iter().map(Some).collect();
+    let keys: StringArray = numbers.iter().map(|n| n.map(|n| format!("k{}", n.rem_euclid(5)))).collect();
+    let times: Int64Array = numbers.iter().map(|n| n.map(|n| n * 1000)).collect();
+    assert_eq!(numbers.null_count(), 0);
+    RecordBatch::try_new(schema(), vec![Arc::new(keys), Arc::new(numbers), Arc::new(times)]).expect("a batch")
+}
+
+/// The numbers 0 to `count`, in batches of `each`.
+pub(crate) fn batches(count: i64, each: i64) -> Vec<RecordBatch> {
+    (0..count).step_by(each as usize).map(|start| rows(start..(start + each).min(count))).collect()
+}
+
+/// The kind `given`.
+pub(crate) struct GivenKind(pub(crate) BTreeMap<String, Given>);
+
+impl SourceKind for GivenKind {
+    fn name(&self) -> &'static str {
+        "given"
+    }
+
+    fn summary(&self) -> &'static str {
+        "Gives what a test says."
+    }
+
+    fn schema(&self) -> schemars::Schema {
+        schemars::json_schema!({"type": "object"})
+    }
+
+    fn plan(&self, _options: &Options, context: &SourcePlanContext<'_>) -> Result<PlannedSource, Vec<Diagnostic>> {
+        let given = self.0[context.node].clone();
+        Ok(PlannedSource {
+            delivery: given.delivery,
+            acknowledges: false,
+            bounded: given.bounded,
+            ports: vec![Port::out(schema())],
+            tables: Vec::new(),
+            open: Box::new(Open(given)),
+        })
+    }
+}
+
+struct Open(Given);
+
+#[async_trait]
+impl OpenSource for Open {
+    async fn open(&self, context: SourceContext) -> Result<Box<dyn Source>> {
+        let next = context.position.map_or(Ok(0), |position| position.0.parse()).map_err(Error::internal)?;
+        Ok(Box::new(Reading { given: self.0.clone(), next }))
+    }
+}
+
+struct Reading {
+    given: Given,
+    next: usize,
+}
+
+#[async_trait]
+impl Source for Reading {
+    async fn next(&mut self) -> Result<Option<Arrival>> {
+        if self.next >= self.given.stalls_at {
+            return std::future::pending().await;
+        }
+        if self.next < self.given.batches.len() || self.given.repeats {
+            // A source that never waits gives others their turn all the same.
+            tokio::task::consume_budget().await;
+            (self.given.hook)(self.next)?;
+            self.next += 1;
+            return Ok(Some(self.given.arrival(self.next - 1)));
+        }
+        if self.given.bounded { Ok(None) } else { std::future::pending().await }
+    }
+
+    async fn reread(&mut self, range: &Range, _version: SchemaVersion) -> Result<Arrival> {
+        let start: usize = range.from.0.parse().map_err(Error::internal)?;
+        self.next = start + 1;
+        Ok(self.given.arrival(start))
+    }
+}

@@ -1,0 +1,14 @@
+//! The engine, driven in this process through its public face: what its journal, checkpoints, outbox and edges
+//! promise, also when it is stopped, killed or lied to.
+
+mod checkpoints;
+mod crash_points;
+mod determinism;
+mod effects;
+mod failures;
+mod given;
+mod hindered;
+mod probe;
+mod providers;
+mod sources;
+mod stage;

@@ -1,0 +1,222 @@
+//! The stage that a pipeline plays on: its kinds, its directory, and how each of its lives ends.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tidegate_pipeline::catalog::Catalog;
+use tidegate_pipeline::error::Result;
+use tidegate_pipeline::graph::{Graph, plan};
+use tidegate_pipeline::provider::{Provider, planned_provider_source};
+use tidegate_pipeline::runtime::{Pipeline, PipelineStatus, RunOptions, RunOutcome};
+use tidegate_pipeline::sink::Attempt;
+use tidegate_pipeline::source::{PlannedSource, SourceKind, SourcePlanContext};
+use tidegate_pipeline::spec::diagnostic::Diagnostic;
+use tidegate_pipeline::spec::{Options, Variables, load};
+use tidegate_pipeline::testing::collect::{CollectKind, Collected};
+use tidegate_pipeline::testing::dispatch::{Destination, DispatchKind};
+use tidegate_pipeline::testing::provider::ScriptedProvider;
+use tokio::sync::watch;
+
+use crate::given::{Given, GivenKind};
+use crate::hindered::HinderedKind;
+use crate::probe::ProbeKind;
+
+/// No life of a pipeline in these tests may take longer: then it hangs.
+const LONGEST_LIFE: Duration = Duration::from_secs(30);
+
+/// How an attempt to deliver a body goes.
+pub(crate) type Answer = Arc<dyn Fn(&str) -> Attempt + Send + Sync>;
+
+/// Ids and bodies of attempts, in order.
+pub(crate) type Attempts = Arc<Mutex<Vec<(String, String)>>>;
+
+/// See the module.
+pub(crate) struct Stage {
+    folder: tempfile::TempDir,
+    pub(crate) text: String,
+    pub(crate) given: BTreeMap<String, Given>,
+    pub(crate) provider: Option<(Arc<ScriptedProvider>, Option<Duration>)>,
+    pub(crate) probe: ProbeKind,
+    pub(crate) gate: watch::Sender<bool>,
+    pub(crate) hindered: HinderedKind,
+    pub(crate) answer: Answer,
+    pub(crate) attempts: Attempts,
+    pub(crate) collected: Collected,
+    pub(crate) options: RunOptions,
+    pub(crate) threads: usize,
+}
+
+/// What ends a life before its own end.
+enum Fate {
+    Stop,
+    Crash,
+}
+
+impl Stage {
+    /// A stage for the pipeline that stands in `text`, without `version` and `name`.
+    pub(crate) fn new(text: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (gate, open) = watch::channel(true);
+        let mut options = RunOptions::new(folder.path().join("state"));
+        options.delivery.initial = Duration::from_millis(5);
+        options.delivery.longest = Duration::from_millis(20);
+        Self {
+            text: format!("version: 1\nname: stage\n{}", text.replace("FOLDER", &folder.path().display().to_string())),
+            folder,
+            given: BTreeMap::new(),
+            provider: None,
+            probe: ProbeKind { at: Arc::new(|_| Ok(())), open },
+            gate,
+            hindered: HinderedKind::default(),
+            answer: Arc::new(|_| Attempt::Done),
+            attempts: Attempts::default(),
+            collected: Collected::default(),
+            options,
+            threads: 2,
+        }
+    }
+
+    /// What the source `node` gives.
+    pub(crate) fn give(mut self, node: &str, given: Given) -> Self {
+        self.given.insert(node.to_owned(), given);
+        self
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub(crate) fn directory(&self) -> PathBuf {
+        self.options.directory.clone()
+    }
+
+    fn graph(&self) -> Arc<Graph> {
+        let mut sources = tidegate_connectors::sources();
+        sources.push(Box::new(GivenKind(self.given.clone())));
+        sources.extend(
+            self.provider
+                .clone()
+                .map(|(provider, every)| Box::new(ProviderKind(provider, every)) as Box<dyn SourceKind>),
+        );
+        let mut operators = tidegate_operators::operators();
+        operators.push(Box::new(self.probe.clone()));
+        let mut sinks = tidegate_connectors::sinks();
+        sinks.push(Box::new(CollectKind(self.collected.clone())));
+        sinks.push(Box::new(self.hindered.clone()));
+        sinks.push(Box::new(DispatchKind(Destination::Memory(Arc::clone(&self.attempts), Arc::clone(&self.answer)))));
+        let catalog = Catalog { sources, operators, sinks };
+        let loaded = load(&self.text, "stage.yaml", &Variables::none(), &catalog.known_kinds());
+        let loaded = loaded.unwrap_or_else(|wrong| panic!("{wrong:?}"));
+        let planned = plan(Arc::new(loaded.spec), "stage.yaml", &catalog, self.folder());
+        Arc::new(planned.unwrap_or_else(|wrong| panic!("{wrong:?}")).0)
+    }
+
+    /// Runs to the pipeline's own end.
+    pub(crate) fn run(&self) -> Result<RunOutcome> {
+        self.live(|_| false, Fate::Stop).expect("only a crash leaves no outcome")
+    }
+
+    /// Runs and tells it to stop as soon as `when` holds.
+    pub(crate) fn stop_when(&self, when: impl Fn(&PipelineStatus) -> bool) -> Result<RunOutcome> {
+        self.live(when, Fate::Stop).expect("only a crash leaves no outcome")
+    }
+
+    /// Runs and drops everything where it stands as soon as `when` holds.
+    pub(crate) fn crash_when(&self, when: impl Fn(&PipelineStatus) -> bool) {
+        if let Some(outcome) = self.live(when, Fate::Crash) {
+            panic!("it ended before it could crash: {outcome:?}");
+        }
+    }
+
+    fn live(&self, when: impl Fn(&PipelineStatus) -> bool, fate: Fate) -> Option<Result<RunOutcome>> {
+        let graph = self.graph();
+        let mut builder = tokio::runtime::Builder::new_multi_thread();
+        let runtime = builder.worker_threads(self.threads).enable_all().build().expect("a runtime");
+        let life = async {
+            let pipeline = match Pipeline::open(graph, self.options.clone()).await {
+                Ok(pipeline) => pipeline,
+                Err(error) => return Some(Err(error)),
+            };
+            let (status, cancel) = (pipeline.status(), pipeline.cancellation());
+            let run = pipeline.run();
+            tokio::pin!(run);
+            let due = async {
+                while !when(&status) {
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
+            };
+            tokio::select! {
+                outcome = &mut run => return Some(outcome),
+                () = due => {}
+            }
+            match fate {
+                Fate::Stop => cancel.cancel(),
+                Fate::Crash => return None,
+            }
+            Some(run.await)
+        };
+        let outcome = runtime.block_on(async { tokio::time::timeout(LONGEST_LIFE, life).await });
+        runtime.shutdown_timeout(Duration::from_secs(5));
+        outcome.expect("the pipeline hangs")
+    }
+
+    /// The rows that a `collect` sink has taken since the last look, as JSON lines.
+    pub(crate) fn collected(&self, sink: &str) -> Vec<String> {
+        let text = self.collected.take_json_lines(sink).expect("rows have a JSON form");
+        text.lines().map(str::to_owned).collect()
+    }
+
+    /// The numbers `n` of what a `collect` sink has taken since the last look.
+    pub(crate) fn numbers(&self, sink: &str) -> Vec<i64> {
+        let number = |line: String| {
+            let row: serde_json::Value = serde_json::from_str(&line).expect("a row is JSON");
+            row["n"].as_i64().expect("a row has a number")
+        };
+        self.collected(sink).into_iter().map(number).collect()
+    }
+
+    /// Takes the attempts made so far.
+    pub(crate) fn take_attempts(&self) -> Vec<(String, String)> {
+        std::mem::take(&mut *self.attempts.lock())
+    }
+}
+
+/// The rows that a node has taken.
+pub(crate) fn rows_in(status: &PipelineStatus, node: &str) -> u64 {
+    status.node(node).map_or(0, |node| node.rows_in.load(Ordering::Relaxed))
+}
+
+/// The last step that was made.
+pub(crate) fn steps(status: &PipelineStatus) -> u64 {
+    status.step.load(Ordering::Relaxed)
+}
+
+/// The checkpoints that were committed in this life.
+pub(crate) fn checkpoints(status: &PipelineStatus) -> u64 {
+    status.checkpoints.load(Ordering::Relaxed)
+}
+
+/// The kind `inventory`: a scripted provider.
+struct ProviderKind(Arc<ScriptedProvider>, Option<Duration>);
+
+impl SourceKind for ProviderKind {
+    fn name(&self) -> &'static str {
+        "inventory"
+    }
+
+    fn summary(&self) -> &'static str {
+        "Collects what a script says."
+    }
+
+    fn schema(&self) -> schemars::Schema {
+        schemars::json_schema!({"type": "object"})
+    }
+
+    fn plan(&self, _options: &Options, _context: &SourcePlanContext<'_>) -> Result<PlannedSource, Vec<Diagnostic>> {
+        Ok(planned_provider_source(Arc::clone(&self.0) as Arc<dyn Provider>, self.1))
+    }
+}
