@@ -61,8 +61,7 @@ fn checkpoints_are_listed_newest_first_while_the_pipeline_runs() {
 
 #[test]
 fn stopped_in_order_it_goes_on_where_it_was() {
-    let text =
-        "version: 1\nname: p\ncheckpoint: {every: 50ms}\nsources: {t: {tick: {delay: 0.01}}}\nsinks: {d: {from: t, file: {path: out.jsonl}}}\n";
+    let text = "version: 1\nname: p\ncheckpoint: {every: 50ms}\nsources: {t: {tick: {delay: 0.01}}}\nsinks: {d: {from: t, file: {path: out.jsonl}}}\n";
     let folder = Folder::with(&[("p.yaml", text)]);
     for _ in 0..2 {
         let before = folder.read("out.jsonl").len();

@@ -60,10 +60,7 @@ pub(super) fn given_rows(graph: &Graph, case: &Case) -> Result<ScriptedKind, Vec
 ///
 /// # Errors
 /// Everything that is wrong with `tables:`.
-pub(super) fn given_tables(
-    graph: &Graph,
-    case: &Case,
-) -> Result<Providers, Vec<Complaint>> {
+pub(super) fn given_tables(graph: &Graph, case: &Case) -> Result<Providers, Vec<Complaint>> {
     let mut found = Vec::new();
     for (name, _) in case.tables.iter() {
         found.extend(not_a_source(graph, name));
