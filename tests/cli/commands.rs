@@ -134,7 +134,7 @@ fn json(yaml: &str) -> serde_json::Value {
             Tree::Integer(number) => (*number).into(),
             Tree::Float(number) => (*number).into(),
             Tree::Text(text) => (&**text).into(),
-            Tree::List(items) => items.iter().map(|item| value(item)).collect(),
+            Tree::List(items) => items.iter().map(|item| value(&item.value)).collect(),
             Tree::Map(entries) => serde_json::Value::Object(
                 entries.iter().map(|(key, inner)| (key.value.to_string(), value(inner))).collect(),
             ),

@@ -1,5 +1,7 @@
 //! Whole-program tests of the command line: what each command prints, and with which code it ends.
 
+#![allow(clippy::expect_used, clippy::panic, reason = "a test that cannot go on says so by failing")]
+
 mod checking;
 mod commands;
 mod files;

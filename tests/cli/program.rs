@@ -84,9 +84,9 @@ impl Folder {
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tidegate"));
         command.current_dir(self.path()).args(arguments).env("NO_COLOR", "1");
-        ["TIDEGATE_DIR", "TIDEGATE_QUERIES", "TIDEGATE_LOG", "COLUMNS"]
-            .iter()
-            .for_each(|name| drop(command.env_remove(name)));
+        for name in ["TIDEGATE_DIR", "TIDEGATE_QUERIES", "TIDEGATE_LOG", "COLUMNS"] {
+            command.env_remove(name);
+        }
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }

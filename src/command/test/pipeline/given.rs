@@ -23,6 +23,8 @@ use super::rewritten::has_tables;
 
 /// The kind of a source that gives the tables of a case.
 pub(super) const GIVEN_TABLES: &str = "given_tables";
+/// Providers that do what a case says, by the name of their source.
+pub(super) type Providers = Vec<(Arc<str>, Arc<ScriptedProvider>)>;
 /// The account and the region of rows that do not say theirs.
 const ACCOUNT: &str = "test";
 const REGION: &str = "local";
@@ -58,10 +60,7 @@ pub(super) fn given_rows(graph: &Graph, case: &Case) -> Result<ScriptedKind, Vec
 ///
 /// # Errors
 /// Everything that is wrong with `tables:`.
-pub(super) fn given_tables(
-    graph: &Graph,
-    case: &Case,
-) -> Result<Vec<(Arc<str>, Arc<ScriptedProvider>)>, Vec<Complaint>> {
+pub(super) fn given_tables(graph: &Graph, case: &Case) -> Result<Providers, Vec<Complaint>> {
     let mut found = Vec::new();
     for (name, _) in case.tables.iter() {
         found.extend(not_a_source(graph, name));
@@ -175,7 +174,7 @@ fn batch(
 }
 
 /// The kind of sources that give tables of a case, by the name of the node.
-pub(super) struct GivenTables(pub(super) Vec<(Arc<str>, Arc<ScriptedProvider>)>);
+pub(super) struct GivenTables(pub(super) Providers);
 
 impl SourceKind for GivenTables {
     fn name(&self) -> &'static str {
