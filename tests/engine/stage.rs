@@ -7,6 +7,8 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use tidegate_operators::check::CheckKind;
+use tidegate_operators::check::pack::PackLibrary;
 use tidegate_pipeline::catalog::Catalog;
 use tidegate_pipeline::error::Result;
 use tidegate_pipeline::graph::{Graph, plan};
@@ -103,6 +105,7 @@ impl Stage {
                 .map(|(provider, every)| Box::new(ProviderKind(provider, every)) as Box<dyn SourceKind>),
         );
         let mut operators = tidegate_operators::operators();
+        operators.push(Box::new(CheckKind::new(PackLibrary::default())));
         operators.push(Box::new(self.probe.clone()));
         let mut sinks = tidegate_connectors::sinks();
         sinks.push(Box::new(CollectKind(self.collected.clone())));

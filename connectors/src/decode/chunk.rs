@@ -75,20 +75,24 @@ impl<R: Read> Chunker<R> {
         if self.skipping && !self.skip_line(&mut buffer)? {
             return Ok(if self.growing { Next::Idle } else { Next::End });
         }
+        // Chunks end at the last line before a multiple of `size`: whoever begins at any line of a chunk, after a
+        // restart in its midst, cuts everything behind it in the same places.
+        let mut want = self.size - (self.at.offset % self.size as u64) as usize;
         loop {
-            let want = if buffer.len() < self.size { self.size } else { buffer.len() + self.size };
-            let ended = self.fill(&mut buffer, want)?;
-            if let Some(last) = memrchr(b'\n', &buffer) {
+            let ended = buffer.len() < want && self.fill(&mut buffer, want)?;
+            let within = want.min(buffer.len());
+            if let Some(last) = memrchr(b'\n', &buffer[..within]) {
                 self.carry = buffer[last + 1..].to_vec();
                 buffer.truncate(last + 1);
                 return Ok(Next::Chunk(self.chunk(buffer)));
             }
-            if buffer.len() > self.max_line {
+            if within > self.max_line {
                 return self.too_long(buffer);
             }
             if ended {
                 return Ok(self.tail(buffer));
             }
+            want += self.size;
         }
     }
 
@@ -167,5 +171,34 @@ impl<R: Read> Chunker<R> {
         let from = std::mem::replace(&mut self.at, to);
         let bytes = head[..head.len().min(MAX_RAW)].to_vec();
         Ok(Next::Chunk(RawChunk { from, to, bytes, too_long: Some(length), hash: hasher.digest128() }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The ends of all chunks of `text` from `offset` on.
+    fn ends(text: &[u8], offset: usize) -> Vec<u64> {
+        let at = TextPosition { offset: offset as u64, line: 0 };
+        let mut chunker = Chunker::new(&text[offset..], 64, 1_000, false, at);
+        let mut ends = Vec::new();
+        while let Next::Chunk(chunk) = chunker.next().unwrap() {
+            assert_eq!(chunk.to.offset - chunk.from.offset, chunk.bytes.len() as u64);
+            ends.push(chunk.to.offset);
+        }
+        ends
+    }
+
+    #[test]
+    fn whoever_begins_at_any_line_cuts_what_follows_in_the_same_places() {
+        let lines = [3, 40, 63, 1, 64, 200, 0, 7, 9, 20, 31, 130, 2, 2, 58].map(|length| "x".repeat(length) + "\n");
+        let text = lines.concat().into_bytes();
+        let whole = ends(&text, 0);
+        assert_eq!(whole.last(), Some(&(text.len() as u64)));
+        for (start, _) in text.iter().enumerate().filter(|(_, byte)| **byte == b'\n') {
+            let rest: Vec<u64> = whole.iter().copied().filter(|end| *end > start as u64 + 1).collect();
+            assert_eq!(ends(&text, start + 1), rest, "from {}", start + 1);
+        }
     }
 }
