@@ -18,5 +18,5 @@ fn the_pack_in_the_how_to_passes_its_own_tests() {
     let output = tidegate_in(folder.path(), &["test", "my-pack"]);
     let (printed, said) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{printed}{said}");
-    assert_eq!(printed, "2 passed, 0 failed\n");
+    assert!(printed.starts_with("2 passed, 0 failed"), "{printed}");
 }
