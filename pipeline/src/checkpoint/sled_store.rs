@@ -11,7 +11,7 @@ use std::fs::{self, File};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, RecvTimeoutError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sled::transaction::{ConflictableTransactionError, TransactionError};
 
@@ -29,6 +29,10 @@ const QUARANTINE: &str = "quarantine";
 const CACHE: u64 = 32 * 1024 * 1024;
 /// How long opening may take. A store of this kind opens in milliseconds.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// How long to wait for a lock that an earlier life of this process may still hold.
+const LOCK_PATIENCE: Duration = Duration::from_secs(5);
+/// How long to wait between two attempts to take the lock.
+const LOCK_PAUSE: Duration = Duration::from_millis(5);
 /// The version byte of every value.
 const VERSION: u8 = 1;
 /// The key and contents of the record that says whose file this is.
@@ -179,7 +183,7 @@ fn open_or_heal(path: &Path) -> Result<sled::Db> {
     let config = sled::Config::new().path(path).cache_capacity(CACHE).flush_every_ms(None);
     let open = move || {
         let config = config.clone();
-        within(PATIENCE, move || config.open()).map_err(|why| unopenable(path, &why))
+        within(PATIENCE, move || open_when_free(&config)).map_err(|why| unopenable(path, &why))
     };
     let error = match open()? {
         Ok(database) => return Ok(database),
@@ -190,6 +194,19 @@ fn open_or_heal(path: &Path) -> Result<sled::Db> {
     }
     tracing::warn!(path = %path.display(), %error, "the store did not open; its snapshots were put aside and it is read from its log");
     open()?.map_err(|error| unopenable(path, &error.to_string()))
+}
+
+/// sled gives its lock back some time after a database was dropped: an owner that opens again waits for it.
+fn open_when_free(config: &sled::Config) -> sled::Result<sled::Db> {
+    let until = Instant::now() + LOCK_PATIENCE;
+    loop {
+        match config.open() {
+            Err(sled::Error::Io(error)) if error.kind() == ErrorKind::WouldBlock && Instant::now() < until => {
+                std::thread::sleep(LOCK_PAUSE);
+            }
+            opened => return opened,
+        }
+    }
 }
 
 fn unopenable(path: &Path, why: &str) -> Error {

@@ -352,9 +352,10 @@ async fn first_failure(nodes: &mut JoinSet<Result<()>>) -> Error {
     }
 }
 
-/// The error behind an error: a node's own, where the first one seen only says that a node has gone.
+/// The error behind an error: a node's own, where the first one seen only says that a node has gone, or that
+/// the last checkpoint failed because of that.
 async fn cause(error: Error, nodes: &mut JoinSet<Result<()>>) -> Error {
-    if error.domain != crate::error::Domain::Internal {
+    if error.domain == crate::error::Domain::User {
         return error;
     }
     let patience = Duration::from_secs(1);
