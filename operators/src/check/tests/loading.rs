@@ -35,7 +35,7 @@ fn a_control_is_read_with_all_its_fields() {
     assert_eq!(&*control.id, "ebs_volume_encrypted");
     assert_eq!(control.severity, Severity::Medium);
     assert_eq!(control.service, "ec2");
-    assert_eq!(control.sql, SQL);
+    assert_eq!(control.sql.as_str(), SQL);
     assert_eq!(&*control.sql_file, "p/ec2/ebs_volume_encrypted.sql");
     assert_eq!(control.parameters["min_days"].default, Some(ParameterValue::Int(30)));
     assert_eq!(control.parameters["ports"].default, Some(ParameterValue::Ints(vec![22, 3389])));

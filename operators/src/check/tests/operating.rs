@@ -199,5 +199,5 @@ fn a_mistake_in_a_query_has_its_line_and_column_in_the_pipeline() {
     assert_eq!(places(&format!("title: T\nsql: \"{query}\"\n")), (5, 3));
     assert_eq!(places("{sql: 'select arn as resource, ''ok'' as status, reasn as reason from input'}"), (1, 50));
     assert_eq!(places("sql: select 1 as resource from input"), (1, 6), "the query as a whole");
-    assert_eq!(places("{sql: select 1 as resource from input, params: {a: {b: c}}}"), (1, 53));
+    assert_eq!(places("{sql: select 1 as resource from input, params: {a: {b: c}}}"), (1, 52));
 }

@@ -1,11 +1,10 @@
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use tidegate_pipeline::spec::Tree;
 
 use super::super::pack::{Pack, PackProblem};
 use super::super::plan::{Overrides, PlannedPack, Selection};
-use super::{ENCRYPTED, HEAD, definitions, files, pack_of, plan, plan_with};
+use super::{ENCRYPTED, HEAD, MEMORY, definitions, files, pack_of, plan, plan_with};
 
 /// The only problem of a query.
 fn problem_of(sql: &str) -> PackProblem {
