@@ -13,7 +13,7 @@ use tidegate_pipeline::operator::{
 use tidegate_pipeline::spec::diagnostic::{Diagnostic, Located, Place};
 use tidegate_pipeline::spec::{Options, Tree};
 use tidegate_pipeline::step::{SchemaVersion, StepHeader, StepNumber, StepTime, Unit};
-use tidegate_pipeline::table::TableDefinition;
+use tidegate_pipeline::table::{TableDefinition, TableSet};
 
 /// Rows from JSON objects, with the schema that arrow infers.
 pub(crate) fn rows(objects: &[&str]) -> RecordBatch {
@@ -130,6 +130,8 @@ pub(crate) struct Bench {
     number: u64,
     time: i64,
     emitted: Vec<Vec<String>>,
+    /// How many rows have left on each port.
+    pub(crate) row_counts: Vec<usize>,
     pub(crate) rejected: Vec<String>,
 }
 
@@ -146,7 +148,8 @@ impl Bench {
         let (planned, _) = plan_in(kind, options, schema, around).unwrap();
         let operator = (planned.build)().unwrap();
         let emitted = vec![Vec::new(); planned.ports.len()];
-        Self { planned, operator, number: 0, time: 0, emitted, rejected: Vec::new() }
+        let row_counts = vec![0; planned.ports.len()];
+        Self { planned, operator, number: 0, time: 0, emitted, row_counts, rejected: Vec::new() }
     }
 
     /// The head of the next step, at `time` in ms.
@@ -186,6 +189,14 @@ impl Bench {
         out
     }
 
+    /// The tables of a provider, as a step hands them over.
+    pub(crate) async fn tables(&mut self, tables: &TableSet) {
+        let header = self.header(self.time);
+        let mut out = Output::default();
+        self.operator.tables(&header, InputIndex(1), tables, &mut out).await.unwrap();
+        self.close(&header, &mut out).await;
+    }
+
     pub(crate) async fn end(&mut self) {
         let header = self.header(self.time);
         let mut out = Output::default();
@@ -217,6 +228,7 @@ impl Bench {
     fn keep(&mut self, out: &Output) {
         for (port, rows) in &out.rows {
             self.emitted[port.0].extend(json_lines(rows));
+            self.row_counts[port.0] += rows.num_rows();
         }
         self.rejected.extend(out.rejected.iter().map(|(_, rejected)| rejected.reason.clone()));
     }
@@ -232,7 +244,8 @@ impl Bench {
     }
 }
 
-fn json_lines(rows: &RecordBatch) -> Vec<String> {
+/// Rows as JSON lines.
+pub(crate) fn json_lines(rows: &RecordBatch) -> Vec<String> {
     let mut text = Vec::new();
     let mut writer = LineDelimitedWriter::new(&mut text);
     writer.write(rows).unwrap();

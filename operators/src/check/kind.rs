@@ -3,21 +3,21 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use datafusion::execution::memory_pool::{MemoryPool, UnboundedMemoryPool};
 use tidegate_pipeline::error::Error;
 use tidegate_pipeline::operator::{Operator, OperatorKind, PlanContext, PlannedOperator};
 use tidegate_pipeline::rows::Port;
-use tidegate_pipeline::spec::diagnostic::{Diagnostic, Place};
-use tidegate_pipeline::spec::{Options, Tree};
+use tidegate_pipeline::spec::diagnostic::{Diagnostic, Located, Place};
+use tidegate_pipeline::spec::{ByteSize, Options, SqlText, Tree};
 use tidegate_pipeline::table::TableDefinition;
 
 use super::evaluate::Evaluator;
 use super::finding::Severity;
 use super::operator::{CheckOperator, Reading};
-use super::options::{CheckOptions, place_of, tree_of};
+use super::options::CheckOptions;
 use super::pack::{Control, Mode, Pack, PackFiles, PackLibrary, Parameter, ParameterType, Remediation};
 use super::plan::{Overrides, PlanProblems, PlannedPack, Selection};
 use super::rows::finding_schema;
+use crate::options;
 
 /// The table that queries over events read.
 pub const INPUT: &str = "input";
@@ -31,20 +31,12 @@ pub const INPUT: &str = "input";
 #[derive(Debug)]
 pub struct CheckKind {
     library: PackLibrary,
-    memory: Arc<dyn MemoryPool>,
 }
 
 impl CheckKind {
-    /// The kind, with these packs and no limit on memory.
+    /// The kind, with these packs.
     pub fn new(library: PackLibrary) -> Self {
-        Self { library, memory: Arc::new(UnboundedMemoryPool::default()) }
-    }
-
-    /// Queries take their memory from `memory`.
-    #[must_use]
-    pub fn with_memory(mut self, memory: Arc<dyn MemoryPool>) -> Self {
-        self.memory = memory;
-        self
+        Self { library }
     }
 }
 
@@ -62,33 +54,32 @@ impl OperatorKind for CheckKind {
     }
 
     fn plan(&self, options: &Options, context: &mut PlanContext<'_>) -> Result<PlannedOperator, Vec<Diagnostic>> {
-        let tree = &options.tree;
-        let options: CheckOptions = options.read()?;
-        let place = |name: &str| place_of(tree, name);
-        let (pack, overrides) = match (&options.pack, &options.sql) {
-            (Some(name), None) => (self.named(name, &options, place, context)?, overrides(&options, place)?),
-            (None, Some(sql)) => (inline(sql, &options, context.node, place)?, Overrides::new()),
+        let read: CheckOptions = options.read()?;
+        let place = |name: &str| options::place(options, name);
+        let (pack, overrides) = match (&read.pack, &read.sql) {
+            (Some(name), None) => (self.named(name, &read, place, context)?, overrides(options)?),
+            (None, Some(_)) => (inline(options, &read, context.node)?, Overrides::new()),
             (Some(_), Some(_)) => {
                 let diagnostic = Diagnostic::error(place("sql"), "`check` has both `pack` and `sql`");
                 return Err(vec![diagnostic.with_help("keep one of them")]);
             }
             (None, None) => {
-                let diagnostic = Diagnostic::error(tree.place, "`check` has neither `pack` nor `sql`");
+                let diagnostic = Diagnostic::error(options.tree.place, "`check` has neither `pack` nor `sql`");
                 return Err(vec![diagnostic.with_help("name a pack: `check: {pack: aws}`")]);
             }
         };
         let (definitions, reading) = tables(context);
         let selection = Selection {
-            controls: options.controls.clone(),
-            except: options.except.clone(),
-            benchmark: options.benchmark.clone(),
+            controls: read.controls.clone(),
+            except: read.except.clone(),
+            benchmark: read.benchmark.clone(),
         };
-        let (planned, problems) =
-            PlannedPack::plan(&pack, &definitions, &selection, &overrides, Arc::clone(&self.memory))
-                .map_err(|error| vec![of_error(tree.place, &error)])?;
-        report(&planned, &problems, options.sql.is_some(), &place, context)?;
+        let memory = ByteSize(context.memory);
+        let (planned, problems) = PlannedPack::plan(&pack, &definitions, &selection, &overrides, memory)
+            .map_err(|error| vec![of_error(options.tree.place, &error)])?;
+        report(&planned, &problems, read.sql.is_some(), &place, context)?;
         let evaluator = Evaluator::new(planned);
-        let emit = options.emit;
+        let emit = read.emit;
         let build = move || -> tidegate_pipeline::error::Result<Box<dyn Operator>> {
             Ok(Box::new(CheckOperator::new(evaluator.clone(), reading.clone(), emit)))
         };
@@ -167,10 +158,8 @@ fn report(
     for problem in &problems.queries {
         let mut diagnostic = Diagnostic::from(problem);
         if is_inline {
-            // Its place counts inside the query, which stands in the pipeline itself.
-            let sql = place("sql");
+            // The query stands in the pipeline itself.
             diagnostic.file = None;
-            diagnostic.place = Place { line: sql.line + diagnostic.place.line.saturating_sub(1), ..sql };
             errors.push(diagnostic);
         } else {
             diagnostic.severity = tidegate_pipeline::spec::diagnostic::Severity::Warning;
@@ -203,44 +192,48 @@ fn of_error(place: Place, error: &Error) -> Diagnostic {
 }
 
 /// `params:` of a pack: control → name → value.
-fn overrides(options: &CheckOptions, place: impl Fn(&str) -> Place) -> Result<Overrides, Vec<Diagnostic>> {
+fn overrides(options: &Options) -> Result<Overrides, Vec<Diagnostic>> {
     let mut overrides = Overrides::new();
-    for (control, values) in &options.params {
-        let serde_json::Value::Object(values) = values else {
-            let message = format!("`params` of `{control}` must be a map of parameters");
-            let help = format!("write `params: {{CONTROL: {{{control}: …}}}}`, or `*` for every control");
-            return Err(vec![Diagnostic::error(place("params"), message).with_help(help)]);
+    for (control, values) in params(options) {
+        let Tree::Map(values) = &values.value else {
+            let message = format!("`params` of `{}` must be a map of parameters", control.value);
+            let help = format!("write `params: {{CONTROL: {{{}: …}}}}`, or `*` for every control", control.value);
+            return Err(vec![Diagnostic::error(values.place, message).with_help(help)]);
         };
-        let values = values.iter().map(|(name, value)| (name.clone(), tree_of(value))).collect();
-        overrides.insert(control.clone(), values);
+        let values = values.iter().map(|(name, value)| (name.to_string(), value.value.clone())).collect();
+        overrides.insert(control.to_string(), values);
     }
     Ok(overrides)
 }
 
+/// The entries of `params:`.
+fn params(options: &Options) -> &[(Located<Arc<str>>, Located<Tree>)] {
+    options::field(options, "params").map(options::entries).unwrap_or_default()
+}
+
 /// A pack of the single control that `sql:` gives.
-fn inline(
-    sql: &str,
-    options: &CheckOptions,
-    node: &str,
-    place: impl Fn(&str) -> Place,
-) -> Result<Pack, Vec<Diagnostic>> {
+fn inline(options: &Options, read: &CheckOptions, node: &str) -> Result<Pack, Vec<Diagnostic>> {
     let mut parameters = BTreeMap::new();
-    for (name, value) in &options.params {
-        let value = tree_of(value);
-        let Some(kind) = type_of(&value) else {
+    for (name, value) in params(options) {
+        let Some(kind) = type_of(&value.value) else {
             let message = format!(
-                "the parameter `{name}` must be text, a number, true or false, or a list of texts or whole numbers"
+                "the parameter `{}` must be text, a number, true or false, or a list of texts or whole numbers",
+                name.value
             );
-            return Err(vec![Diagnostic::error(place("params"), message)]);
+            return Err(vec![Diagnostic::error(value.place, message)]);
         };
-        let default = kind.read(&value).ok();
-        parameters.insert(name.clone(), Parameter { kind, default, description: String::new() });
+        let default = kind.read(&value.value).map_err(|message| {
+            vec![Diagnostic::error(value.place, format!("the parameter `{}`: {message}", name.value))]
+        })?;
+        parameters.insert(name.to_string(), Parameter { kind, default: Some(default), description: String::new() });
     }
+    let sql = options::sqls(options, "sql").into_iter().next();
+    let sql = sql.unwrap_or_else(|| SqlText::new("", options.tree.place));
     let control = Control {
         id: node.into(),
         aliases: Vec::new(),
-        title: options.title.as_deref().unwrap_or(node).into(),
-        severity: options.severity.unwrap_or(Severity::Medium),
+        title: read.title.as_deref().unwrap_or(node).into(),
+        severity: read.severity.unwrap_or(Severity::Medium),
         description: String::new(),
         rationale: String::new(),
         remediation: Remediation::default(),
@@ -253,11 +246,10 @@ fn inline(
         triggers: Vec::new(),
         handlers: Vec::new(),
         mode: Mode::Status,
-        sql: sql.to_owned(),
+        place: sql.place(),
+        sql,
         sql_file: node.into(),
-        sql_offset: (0, 0),
         file: node.into(),
-        place: Place::default(),
     };
     Ok(Pack {
         name: node.into(),

@@ -19,7 +19,6 @@ mod rows;
 pub mod testing;
 
 pub use kind::{CheckKind, INPUT};
-pub use options::{CheckOptions, tree_of};
 pub use rows::{finding_rows, finding_schema};
 
 #[cfg(test)]

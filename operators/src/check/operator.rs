@@ -38,6 +38,12 @@ pub(super) struct CheckOperator {
     refreshed: BTreeSet<Arc<str>>,
     /// The rows of the step so far.
     rows: Vec<RecordBatch>,
+    /// Whether this goes on where a snapshot was written: then the tables of that moment come as no news.
+    restored: bool,
+    /// Whether a snapshot has been written.
+    saved: bool,
+    /// Controls whose author has been told what should be known.
+    warned: BTreeSet<Arc<str>>,
 }
 
 impl CheckOperator {
@@ -51,6 +57,9 @@ impl CheckOperator {
             changed: BTreeSet::new(),
             refreshed: BTreeSet::new(),
             rows: Vec::new(),
+            restored: false,
+            saved: false,
+            warned: BTreeSet::new(),
         }
     }
 
@@ -69,10 +78,7 @@ impl CheckOperator {
                 None => {
                     contents.insert(Arc::clone(name), more);
                 }
-                Some(known) => {
-                    known.batches.extend(more.batches);
-                    known.scopes.extend(more.scopes);
-                }
+                Some(known) => known.join(more),
             }
         }
         contents
@@ -115,8 +121,10 @@ impl CheckOperator {
         let is_known = |id: &str| controls.iter().any(|control| &*control.control.id == id);
         let mut rows: Vec<DriftedFinding> = self.drift.retire(is_known, step.time);
         for mut evaluation in evaluations {
-            for warning in &evaluation.warnings {
-                tracing::warn!(step = step.number.0, "{warning}");
+            if !evaluation.warnings.is_empty() && self.warned.insert(Arc::clone(&evaluation.control)) {
+                for warning in &evaluation.warnings {
+                    tracing::warn!(step = step.number.0, "{warning}; this is said once");
+                }
             }
             if absent_stays {
                 evaluation.frozen = Frozen::everything();
@@ -160,6 +168,10 @@ impl Operator for CheckOperator {
         _out: &mut Output,
     ) -> Result<()> {
         let before = self.tables.insert(input.0, tables.clone()).unwrap_or_default();
+        if self.restored && step.unit == Unit::Rows {
+            // They come back after a restart: what they say was said before it.
+            return Ok(());
+        }
         for (name, version) in tables.tables.iter() {
             let same =
                 before.tables.get(name).is_some_and(|known| Arc::ptr_eq(known, version) || is_same(known, version));
@@ -181,11 +193,14 @@ impl Operator for CheckOperator {
     }
 
     fn snapshot(&mut self, writer: &mut StateWriter) -> Result<()> {
-        self.drift.snapshot(writer)
+        let always = !self.saved;
+        self.saved = true;
+        self.drift.snapshot(writer, always)
     }
 
     fn restore(&mut self, reader: StateReader) -> Result<()> {
         self.drift = DriftState::restore(&reader)?;
+        (self.restored, self.saved) = (true, true);
         Ok(())
     }
 }

@@ -83,11 +83,12 @@ struct Entry<'a> {
 }
 
 impl DriftState {
-    /// Writes what has changed, or everything.
+    /// Writes what has changed, or everything. With `always`, also where there is nothing to write, so that a later
+    /// start knows that there was a state.
     ///
     /// # Errors
     /// When it is too much for one batch.
-    pub fn snapshot(&mut self, writer: &mut StateWriter) -> Result<()> {
+    pub fn snapshot(&mut self, writer: &mut StateWriter, always: bool) -> Result<()> {
         let mut entries: Vec<Entry<'_>> = match writer.mode {
             SnapshotMode::Full => {
                 let all = self.held.iter().flat_map(|(control, held)| {
@@ -105,7 +106,7 @@ impl DriftState {
             }
         };
         entries.sort_by(|a, b| (a.control, a.identity).cmp(&(b.control, b.identity)));
-        if !entries.is_empty() || writer.mode == SnapshotMode::Full {
+        if always || !entries.is_empty() || writer.mode == SnapshotMode::Full {
             writer.put(FINDINGS, state_rows(&entries)?);
         }
         self.touched.clear();

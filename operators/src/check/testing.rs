@@ -6,11 +6,10 @@ use std::time::{Duration, Instant};
 
 use arrow::array::RecordBatch;
 use arrow::json::ReaderBuilder;
-use datafusion::execution::memory_pool::UnboundedMemoryPool;
 use serde_json::Value;
 use tidegate_pipeline::error::Result;
-use tidegate_pipeline::spec::Tree;
 use tidegate_pipeline::spec::diagnostic::Located;
+use tidegate_pipeline::spec::{ByteSize, Tree};
 use tidegate_pipeline::step::StepTime;
 use tidegate_pipeline::table::TableDefinition;
 
@@ -22,6 +21,9 @@ use super::report::evaluate_all;
 
 /// What `now()` is in a test that does not say: 2026-01-01T00:00:00Z.
 pub const NOW: StepTime = StepTime(1_767_225_600_000);
+
+/// The most memory that the queries of a test take.
+const MEMORY: ByteSize = ByteSize::mebibytes(1024);
 
 /// How a test of a pack ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,9 +68,8 @@ async fn run(pack: &Pack, definitions: &[TableDefinition], test: &GivenTest) -> 
         true => Overrides::new(),
         false => Overrides::from([(test.control.to_string(), params.collect())]),
     };
-    let memory = Arc::new(UnboundedMemoryPool::default());
     let (planned, problems) =
-        PlannedPack::plan(pack, definitions, &selection, &overrides, memory).map_err(|error| error.to_string())?;
+        PlannedPack::plan(pack, definitions, &selection, &overrides, MEMORY).map_err(|error| error.to_string())?;
     if let Some(problem) = problems.options.first() {
         return Err(problem.message.clone());
     }
@@ -118,7 +119,7 @@ fn batches(definition: &TableDefinition, rows: &[&Located<Tree>]) -> Result<Vec<
                 return Err(format!("line {line}: the table `{}` has no column `{}`", definition.name, key.value));
             }
         }
-        values.push(json_of(&row.value));
+        values.push(Value::from(&row.value));
     }
     if values.is_empty() {
         return Ok(Vec::new());
@@ -127,20 +128,6 @@ fn batches(definition: &TableDefinition, rows: &[&Located<Tree>]) -> Result<Vec<
     let mut decoder = ReaderBuilder::new(schema).with_coerce_primitive(true).build_decoder().map_err(unreadable)?;
     decoder.serialize(&values).map_err(unreadable)?;
     Ok(decoder.flush().map_err(unreadable)?.into_iter().collect())
-}
-
-fn json_of(tree: &Tree) -> Value {
-    match tree {
-        Tree::Null => Value::Null,
-        Tree::Bool(value) => Value::Bool(*value),
-        Tree::Integer(number) => Value::from(*number),
-        Tree::Float(number) => Value::from(*number),
-        Tree::Text(text) => Value::from(&**text),
-        Tree::List(items) => items.iter().map(|item| json_of(&item.value)).collect(),
-        Tree::Map(entries) => {
-            Value::Object(entries.iter().map(|(key, value)| (key.to_string(), json_of(&value.value))).collect())
-        }
-    }
 }
 
 /// A time like `2026-01-01T00:00:00Z`, or a date like `2026-01-01`.

@@ -1,6 +1,7 @@
 use arrow::array::RecordBatch;
 use proptest::prelude::*;
 use tempfile::TempDir;
+use tidegate_pipeline::operator::SnapshotMode;
 use tidegate_pipeline::table::TableDefinition;
 
 use super::*;
@@ -274,4 +275,84 @@ proptest! {
         };
         prop_assert_eq!(run(&[]), run(&places));
     }
+}
+
+/// The users of a machine, as a provider's tables.
+struct Users(tidegate_pipeline::table::Tables);
+
+impl Users {
+    const COLUMNS: [&str; 5] = ["account_id", "region", "arn", "uid", "name"];
+
+    fn definition() -> TableDefinition {
+        let text = |name: &&str| arrow::datatypes::Field::new(*name, arrow::datatypes::DataType::Utf8, true);
+        TableDefinition {
+            name: "host_user".into(),
+            description: "users",
+            schema: Arc::new(arrow::datatypes::Schema::new(Self::COLUMNS.iter().map(text).collect::<Vec<_>>())),
+            key: vec!["uid"],
+            columns: Vec::new(),
+        }
+    }
+
+    /// Refreshes the users: operation, number and name of each that changes.
+    fn refresh(&mut self, changes: &[(&str, &str, &str)]) -> tidegate_pipeline::table::TableSet {
+        use tidegate_pipeline::step::{Scope, ScopeOutcome, Unit};
+        let line = |(operation, uid, name): &(&str, &str, &str)| {
+            let arn = format!("host:m:host_user/{name}");
+            serde_json::json!({"_op": operation, "_table": "host_user", "account_id": "m", "region": "local",
+                "arn": arn, "uid": uid, "name": name})
+            .to_string()
+        };
+        let lines: Vec<String> = changes.iter().map(line).collect();
+        let schema = tidegate_pipeline::table::change_schema(&Self::definition());
+        let rows = crate::testing::rows_of(&lines.iter().map(String::as_str).collect::<Vec<_>>(), &schema);
+        let scope = Scope { account_id: "m".into(), region: "local".into(), table: "host_user".into() };
+        self.0.apply(&Unit::Begin(scope.clone()), []).unwrap();
+        self.0.apply(&Unit::Page(scope.clone()), [&rows]).unwrap();
+        self.0.apply(&Unit::End(scope, ScopeOutcome::Complete), []).unwrap().unwrap()
+    }
+}
+
+#[tokio::test]
+async fn rows_meet_the_table_of_another_node_as_it_is_at_their_step() {
+    let around = Surroundings { tables: vec![Users::definition()], ..Surroundings::default() };
+    let options = entries([("node", text("inventory.host_user")), ("on", text("uid")), ("columns", items(&["name"]))]);
+    let row = rows(&[r#"{"uid":"7"}"#]);
+    let mut users = Users(tidegate_pipeline::table::Tables::new(vec![Users::definition()]).unwrap());
+    let mut bench = Bench::within(&Enrich, &options, row.schema(), &around);
+    bench.step(0, &row).await;
+    for changes in [("insert", "7", "ann"), ("update", "7", "bob"), ("delete", "7", "bob")] {
+        let tables = users.refresh(&[changes]);
+        bench.tables(&tables).await;
+        bench.step(0, &row).await;
+    }
+    let met = [r#"{"uid":"7"}"#, r#"{"uid":"7","name":"ann"}"#, r#"{"uid":"7","name":"bob"}"#, r#"{"uid":"7"}"#];
+    assert_eq!(bench.emitted(0), lines(&met));
+}
+
+#[tokio::test]
+async fn after_a_restart_the_table_of_another_node_comes_back() {
+    let around = Surroundings { tables: vec![Users::definition()], ..Surroundings::default() };
+    let options = entries([("node", text("inventory.host_user")), ("on", text("uid")), ("columns", items(&["name"]))]);
+    let row = rows(&[r#"{"uid":"7"}"#]);
+    let mut users = Users(tidegate_pipeline::table::Tables::new(vec![Users::definition()]).unwrap());
+    let mut bench = Bench::within(&Enrich, &options, row.schema(), &around);
+    let tables = users.refresh(&[("insert", "7", "ann")]);
+    bench.tables(&tables).await;
+    let state = bench.snapshot(SnapshotMode::Changes);
+    bench.restart(state);
+    bench.tables(&tables).await;
+    bench.step(0, &row).await;
+    assert_eq!(bench.emitted(0), lines(&[r#"{"uid":"7","name":"ann"}"#]));
+}
+
+#[tokio::test]
+async fn rows_whose_key_has_become_something_else_go_to_errors() {
+    let (_directory, around) = directory("owners.csv", OWNERS.as_bytes());
+    let mut bench = Bench::within(&Enrich, &options("owners.csv", &[]), events().schema(), &around);
+    bench.lookup(OWNERS.as_bytes()).await;
+    bench.step(0, &rows(&[r#"{"id":{"x":1},"n":1}"#, r#"{"id":{"x":2},"n":1}"#])).await;
+    assert_eq!(bench.emitted(0), [""; 0]);
+    assert_eq!(bench.rejected.len(), 2);
+    assert!(bench.rejected[0].contains("cannot be compared with `id` of the table"), "{}", bench.rejected[0]);
 }

@@ -1,4 +1,4 @@
-select f.arn as resource,
+select coalesce(m.arn, f.arn) as resource,
        case when m.arn is null then 'skip' when m.nosuid and m.nodev and m.noexec then 'ok' else 'alarm' end as status,
        case when m.arn is null then '/var/tmp is not a filesystem of its own.'
             when m.nosuid and m.nodev and m.noexec then '/var/tmp is mounted with nosuid, nodev and noexec.'

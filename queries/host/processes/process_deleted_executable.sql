@@ -6,3 +6,4 @@ select arn as resource,
                else ' is on disk.' end as reason,
        account_id, region, pid
 from host_process
+where executable is null or executable not like '/memfd:%'

@@ -26,7 +26,7 @@ pub(super) async fn run(folder: &Path, filter: &Filter<'_>) -> Result<Vec<Outcom
         .map(|problem| Outcome {
             subject: root.clone(),
             name: "the pack is valid".to_owned(),
-            place: format!("{}:{}:{}", problem.file, problem.line, problem.column),
+            place: format!("{}:{}", problem.file, problem.place),
             passed: false,
             message: problem.message,
             took: std::time::Duration::ZERO,

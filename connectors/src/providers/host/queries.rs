@@ -9,6 +9,7 @@ use datafusion::datasource::MemTable;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use serde::Deserialize;
+use tidegate_pipeline::spec::{Variables, parse};
 
 use super::definitions;
 
@@ -54,7 +55,8 @@ fn controls() -> Vec<(PathBuf, Control)> {
     let mut controls = Vec::new();
     for folder in std::fs::read_dir(pack()).unwrap().map(|entry| entry.unwrap().path()) {
         let Ok(text) = std::fs::read_to_string(folder.join("controls.yaml")) else { continue };
-        let file: ControlFile = serde_saphyr::from_str(&text).unwrap_or_else(|error| panic!("{folder:?}: {error}"));
+        let tree = parse(&text, &Variables::literal()).unwrap_or_else(|found| panic!("{folder:?}: {found:?}"));
+        let file: ControlFile = serde_json::from_value((&tree.value).into()).unwrap();
         controls.extend(file.controls.into_iter().map(|control| (folder.clone(), control)));
     }
     controls

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use tidegate_pipeline::error::{Error, Result};
+use tidegate_pipeline::spec::{Variables, parse};
 
 use super::input::{open_file, read_failed};
 use crate::decode::segment::Naming;
@@ -43,8 +44,11 @@ fn events(text: &str, name: &str) -> Result<Vec<Value>> {
     if text.trim().is_empty() {
         return Ok(Vec::new());
     }
-    let value: Value = serde_saphyr::from_str(text)
-        .map_err(|error| Error::user(format!("`{name}` is not valid YAML: {error}")).with_remedy("correct the file"))?;
+    let tree = parse(text, &Variables::literal()).map_err(|found| {
+        let first = found.first().map(|found| format!("{}: {}", found.place, found.message)).unwrap_or_default();
+        Error::user(format!("`{name}` is not valid YAML: {first}")).with_remedy("correct the file")
+    })?;
+    let value = Value::from(&tree.value);
     let wrong = |what: &str| {
         let message = format!("`{name}` holds {what}; an events file holds a map, or a list of maps");
         Err(Error::user(message).with_remedy("correct the file, or take it out of `files`"))

@@ -16,8 +16,8 @@ use tidegate_pipeline::rows::{Port, PortIndex};
 use tidegate_pipeline::source::{
     Arrival, Delivery, OpenSource, PlannedSource, Source, SourceContext, SourceKind, SourcePlanContext,
 };
-use tidegate_pipeline::spec::Options;
 use tidegate_pipeline::spec::diagnostic::Diagnostic;
+use tidegate_pipeline::spec::{Options, Variables, parse};
 use tidegate_pipeline::step::Position;
 use tokio::time::Instant;
 
@@ -87,7 +87,11 @@ fn payload_of_file(file: &str, folder: &Path, places: &Places<'_>) -> Result<Val
         std::io::ErrorKind::NotFound => wrong(format!("File {file} not found")),
         _ => wrong(format!("File {file} cannot be read: {error}")),
     })?;
-    serde_saphyr::from_str(&text).map_err(|error| wrong(format!("File {file} parsing error {error}")))
+    let tree = parse(&text, &Variables::literal()).map_err(|found| {
+        let first = found.first().map(|found| format!("{}: {}", found.place, found.message)).unwrap_or_default();
+        wrong(format!("File {file} parsing error {first}"))
+    })?;
+    Ok(Value::from(&tree.value))
 }
 
 fn events(payload: Value) -> Result<Vec<Map<String, Value>>, &'static str> {

@@ -165,9 +165,10 @@ impl<'a> Collector<'a> {
                     self.duplicate = Some(parts.resource.to_owned());
                 }
                 let (worst, place) = *entry.get();
-                // Between equals the smaller reason, so that the order of rows does not matter.
-                let better_reason = || place.is_some_and(|place| *reason < *self.findings[place].reason);
-                if status < worst || (status == worst && !better_reason()) {
+                // Between equals the smaller reason and the higher severity, so that the order of rows does not matter.
+                let known = place.map(|place| &self.findings[place]);
+                let counts_more = known.is_some_and(|known| (&*known.reason, severity) > (&*reason, known.severity));
+                if status < worst || (status == worst && !counts_more) {
                     return;
                 }
                 entry.insert((status, place.or(wanted.then_some(self.findings.len()))));

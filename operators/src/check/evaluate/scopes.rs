@@ -51,6 +51,7 @@ impl Frozen {
 }
 
 /// What the scopes of a control's tables mean for it.
+#[derive(Clone)]
 pub(super) struct Judgement {
     /// Scopes that failed or were skipped: what the control says about them.
     pub(super) findings: Vec<(Scope, Status, String)>,

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use tidegate_pipeline::spec::Tree;
 use tidegate_pipeline::spec::diagnostic::{Located, Place};
+use tidegate_pipeline::spec::{SqlText, Tree};
 
 use super::fields::{Fields, Problems, kind};
 use crate::check::finding::Severity;
@@ -45,11 +45,9 @@ pub struct Control {
     /// What a row of its query means.
     pub mode: Mode,
     /// Its query.
-    pub sql: String,
+    pub sql: SqlText,
     /// The file that the query stands in.
     pub sql_file: Arc<str>,
-    /// Where the query begins in that file: lines and columns to add to those in `sql`.
-    pub sql_offset: (u32, u32),
     /// The file that the control stands in.
     pub file: Arc<str>,
     /// Where it stands there.
@@ -243,9 +241,8 @@ pub(super) fn read(
         triggers: texts("triggers", problems),
         handlers: texts("handlers", problems),
         mode: mode(&fields, problems),
-        sql: String::new(),
+        sql: SqlText::new("", id.place),
         sql_file: Arc::clone(&problems.file),
-        sql_offset: (0, 0),
         file: Arc::clone(&problems.file),
         place: id.place,
         id: id.value.into(),

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use tidegate_pipeline::spec::Tree;
-use tidegate_pipeline::spec::diagnostic::{Located, Place};
+use tidegate_pipeline::spec::diagnostic::{Diagnostic, Located, Place};
+use tidegate_pipeline::spec::{SqlText, Tree, Variables, parse};
 
 use super::control::{self, Control, Query};
 use super::fields::{Fields, Problems};
-use super::{Pack, PackFiles, PackProblem, benchmark, document, test_case};
+use super::{Pack, PackFiles, PackProblem, benchmark, test_case};
 
 impl Pack {
     /// Reads the pack below the folder `root` of `files`. What is wrong becomes problems; the rest of the
@@ -47,7 +47,16 @@ impl<'a> Loader<'a> {
 
     fn yaml(&mut self, path: &str, content: &'a [u8]) -> Option<Located<Tree>> {
         let text = self.text(path, content)?;
-        document::read(path, text).map_err(|problem| self.problems.push(problem)).ok()
+        let found = match parse(text, &Variables::literal()) {
+            Ok(tree) => return Some(tree),
+            Err(found) => found,
+        };
+        let problem = |found: Diagnostic| PackProblem {
+            help: found.help,
+            ..PackProblem::new(path, found.place, format!("not valid YAML: {}", found.message))
+        };
+        self.problems.extend(found.into_iter().map(problem));
+        None
     }
 
     fn problems_of(&mut self, path: &str) -> Problems<'_> {
@@ -105,6 +114,7 @@ impl<'a> Loader<'a> {
                 continue;
             }
             let Some(tree) = self.yaml(path, content) else { continue };
+            let source: Arc<str> = String::from_utf8_lossy(content).into();
             let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
             let service = match ends.iter().any(|end| end == path) {
                 true => "",
@@ -118,7 +128,7 @@ impl<'a> Loader<'a> {
                     self.problems.push(problem.with_help(first));
                     continue;
                 }
-                self.attach(&mut control, query, folder);
+                self.attach(&mut control, query, folder, &source);
                 controls.push(Arc::new(control));
             }
         }
@@ -138,19 +148,18 @@ impl<'a> Loader<'a> {
         items.iter().filter_map(|item| control::read(item, service, &mut problems)).collect()
     }
 
-    /// Gives a control its query.
-    fn attach(&mut self, control: &mut Control, query: Option<Query>, folder: &str) {
+    /// Gives a control its query; `source` is the text of the file that the control stands in.
+    fn attach(&mut self, control: &mut Control, query: Option<Query>, folder: &str, source: &Arc<str>) {
         match query {
             None => {}
             Some(Query::Inline(sql)) => {
-                control.sql_offset = self.offset_of_inline(&control.file, sql.place);
-                control.sql = sql.value;
+                control.sql = SqlText::in_yaml(sql.value, sql.place, Arc::clone(source));
             }
             Some(Query::File(name)) => {
                 let path = joined(folder, &name);
                 match self.files.get(&path) {
                     Some(content) => {
-                        control.sql = self.text(&path, content).unwrap_or_default().to_owned();
+                        control.sql = SqlText::in_file(self.text(&path, content).unwrap_or_default());
                         control.sql_file = path.into();
                     }
                     None => {
@@ -161,20 +170,6 @@ impl<'a> Loader<'a> {
                 }
             }
         }
-    }
-
-    /// What to add to lines and columns inside a query that stands in YAML: where it is a block, its first
-    /// line is the one after `sql: |`, and all of it is indented.
-    fn offset_of_inline(&self, file: &str, place: Place) -> (u32, u32) {
-        let text = self.files.get(file).and_then(|content| std::str::from_utf8(content).ok()).unwrap_or_default();
-        let line_at = |number: u32| text.lines().nth(number.saturating_sub(1) as usize).unwrap_or_default();
-        let after_key = line_at(place.line).split_once("sql:").map_or("", |(_, rest)| rest.trim());
-        if !after_key.starts_with(['|', '>']) {
-            return (place.line.saturating_sub(1), place.column.saturating_sub(1));
-        }
-        let first = line_at(place.line + 1);
-        let indent = first.len() - first.trim_start().len();
-        (place.line, u32::try_from(indent).unwrap_or_default())
     }
 
     fn benchmarks(&mut self, controls: &[Arc<Control>]) -> Vec<super::Benchmark> {

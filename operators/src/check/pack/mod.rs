@@ -13,7 +13,6 @@
 
 mod benchmark;
 mod control;
-mod document;
 mod fields;
 pub mod glob;
 mod load;
@@ -36,10 +35,8 @@ pub use test_case::{ExpectedFinding, GivenTest};
 pub struct PackProblem {
     /// The file, relative to the pack's parent: `aws/ec2/controls.yaml`.
     pub file: Arc<str>,
-    /// Line, from 1; 0 where the file as a whole is meant.
-    pub line: u32,
-    /// Column in characters, from 1.
-    pub column: u32,
+    /// Where in the file; line 0 where the file as a whole is meant.
+    pub place: Place,
     /// What is wrong, in one sentence without a final period.
     pub message: String,
     /// What would be right.
@@ -49,7 +46,7 @@ pub struct PackProblem {
 impl PackProblem {
     /// A problem at a place.
     pub fn new(file: &str, place: Place, message: impl fmt::Display) -> Self {
-        Self { file: file.into(), line: place.line, column: place.column, message: message.to_string(), help: None }
+        Self { file: file.into(), place, message: message.to_string(), help: None }
     }
 
     /// Adds a remedy.
@@ -62,9 +59,9 @@ impl PackProblem {
 
 impl fmt::Display for PackProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.line {
+        match self.place.line {
             0 => write!(f, "{}: {}", self.file, self.message)?,
-            line => write!(f, "{}:{line}:{}: {}", self.file, self.column, self.message)?,
+            _ => write!(f, "{}:{}: {}", self.file, self.place, self.message)?,
         }
         self.help.as_ref().map_or(Ok(()), |help| write!(f, " ({help})"))
     }
@@ -72,8 +69,7 @@ impl fmt::Display for PackProblem {
 
 impl From<&PackProblem> for Diagnostic {
     fn from(problem: &PackProblem) -> Self {
-        let place = Place { line: problem.line, column: problem.column, offset: 0, length: 0 };
-        let mut diagnostic = Diagnostic::error(place, &problem.message);
+        let mut diagnostic = Diagnostic::error(problem.place, &problem.message);
         diagnostic.file = Some(Arc::clone(&problem.file));
         diagnostic.help.clone_from(&problem.help);
         diagnostic
@@ -242,10 +238,4 @@ impl PackLibrary {
         names.dedup();
         names
     }
-}
-
-/// A YAML text as a tree.
-#[cfg(test)]
-pub(crate) fn document_of(text: &str) -> tidegate_pipeline::spec::diagnostic::Located<tidegate_pipeline::spec::Tree> {
-    document::read("test.yaml", text).unwrap()
 }

@@ -9,11 +9,10 @@ mod session;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use datafusion::execution::memory_pool::MemoryPool;
 use datafusion::logical_expr::LogicalPlan;
 use tidegate_pipeline::error::Result;
-use tidegate_pipeline::spec::Tree;
-use tidegate_pipeline::spec::diagnostic::{Place, closest};
+use tidegate_pipeline::spec::diagnostic::closest;
+use tidegate_pipeline::spec::{ByteSize, Tree};
 use tidegate_pipeline::table::TableDefinition;
 
 pub(crate) use columns::OutputColumns;
@@ -115,6 +114,8 @@ impl PlannedPack {
     /// there is left out if a pattern selected it, and a problem if it was named. A control with another
     /// problem stays, and will answer `error`.
     ///
+    /// All queries together take at most `memory` while they run; one that cannot do with it answers `error`.
+    ///
     /// The problems are those of the selection, of parameters, and of every query.
     ///
     /// # Errors
@@ -124,7 +125,7 @@ impl PlannedPack {
         tables: &[TableDefinition],
         selection: &Selection,
         overrides: &Overrides,
-        memory: Arc<dyn MemoryPool>,
+        memory: ByteSize,
     ) -> Result<(Self, PlanProblems)> {
         let session = Session::new(memory)?;
         let offered = Tables::new(&session, tables);
@@ -219,7 +220,7 @@ fn plan_control(
     };
     let declared = || control.reads.iter().map(|name| Arc::from(name.value.as_str())).collect::<BTreeSet<Arc<str>>>();
     let fail = |problems: Vec<PackProblem>| planned(Err(problems), declared(), false);
-    if control.sql.trim().is_empty() {
+    if control.sql.as_str().trim().is_empty() {
         let message = format!("control `{}` has no query", control.id);
         return (fail(vec![PackProblem::new(&control.file, control.place, message)]), None);
     }
@@ -229,7 +230,7 @@ fn plan_control(
         Ok(given) => given,
         Err(message) => return (fail(vec![PackProblem::new(&control.file, control.place, message)]), None),
     };
-    let outcome = query::plan(&control.sql, &parameters, &given, tables).and_then(|query: Query| {
+    let outcome = query::plan(control.sql.as_str(), &parameters, &given, tables).and_then(|query: Query| {
         let columns = OutputColumns::of(&query.plan, control.mode)?;
         Ok((query, columns))
     });
@@ -287,16 +288,7 @@ fn undeclared_reads(control: &Control, reads: &BTreeSet<Arc<str>>) -> Vec<PackPr
 
 /// A problem of a query as one of the file that the query stands in.
 fn placed(control: &Control, problem: QueryProblem) -> PackProblem {
-    let (lines, columns) = control.sql_offset;
-    let is_block = control.sql_file != control.file || control.sql.contains('\n');
-    let place = match problem.line {
-        // The query as a whole: its first line.
-        0 => Place { line: lines + 1, column: columns + 1, ..Place::default() },
-        line => {
-            let shift = if line == 1 || is_block { columns } else { 0 };
-            Place { line: line + lines, column: problem.column + shift, ..Place::default() }
-        }
-    };
+    let place = control.sql.place_at(problem.line.into(), problem.column.into(), 1);
     let found = PackProblem::new(&control.sql_file, place, problem.message);
     PackProblem { help: problem.help, ..found }
 }

@@ -12,7 +12,7 @@ use datafusion::datasource::cte_worktable::CteWorkTable;
 use datafusion::datasource::{empty::EmptyTable, provider_as_source};
 use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
-use datafusion::execution::memory_pool::MemoryPool;
+use datafusion::execution::memory_pool::GreedyMemoryPool;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::planner::{ContextProvider, ExprPlanner};
@@ -20,6 +20,7 @@ use datafusion::logical_expr::{AggregateUDF, HigherOrderUDF, ScalarUDF, TableSou
 use datafusion::prelude::SessionConfig;
 use parking_lot::Mutex;
 use tidegate_pipeline::error::{Error, Result};
+use tidegate_pipeline::spec::ByteSize;
 use tidegate_pipeline::step::StepTime;
 use tidegate_pipeline::table::TableDefinition;
 
@@ -27,6 +28,7 @@ use tidegate_pipeline::table::TableDefinition;
 #[derive(Clone)]
 pub(crate) struct Session {
     state: Arc<SessionState>,
+    memory: ByteSize,
 }
 
 impl fmt::Debug for Session {
@@ -36,23 +38,23 @@ impl fmt::Debug for Session {
 }
 
 impl Session {
-    /// A session whose queries take their memory from `memory`: one partition, UTC, no spilling to disk (an
+    /// A session whose queries together take at most `memory`: one partition, UTC, no spilling to disk (an
     /// operator touches no file), PostgreSQL's dialect.
     ///
     /// # Errors
     /// When DataFusion cannot be set up.
-    pub(crate) fn new(memory: Arc<dyn MemoryPool>) -> Result<Self> {
+    pub(crate) fn new(memory: ByteSize) -> Result<Self> {
         let mut config = SessionConfig::new().with_target_partitions(1).with_information_schema(false);
         let options = config.options_mut();
         options.execution.time_zone = Some("UTC".to_owned());
         options.sql_parser.dialect = Dialect::PostgreSQL;
         let runtime = RuntimeEnvBuilder::new()
-            .with_memory_pool(memory)
+            .with_memory_pool(Arc::new(GreedyMemoryPool::new(memory.bytes())))
             .with_disk_manager_builder(DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled))
             .build_arc()?;
         let state =
             SessionStateBuilder::new().with_config(config).with_runtime_env(runtime).with_default_features().build();
-        Ok(Self { state: Arc::new(state) })
+        Ok(Self { state: Arc::new(state), memory })
     }
 
     /// The state to optimise and run queries with, as of `time`: `now()` and its like are that time.
@@ -68,6 +70,11 @@ impl Session {
         properties.query_execution_start_time = Some(now.and_utc());
         properties.config_options = Some(options);
         Ok(state)
+    }
+
+    /// The most memory that queries take together.
+    pub(crate) fn memory(&self) -> ByteSize {
+        self.memory
     }
 
     /// The state, for looking up functions.

@@ -96,7 +96,7 @@ fn what_a_control_said_is_resolved_when_the_control_goes() {
 
 fn snapshot(state: &mut DriftState, mode: SnapshotMode) -> Vec<(String, arrow::array::RecordBatch)> {
     let mut writer = StateWriter::new(mode);
-    state.snapshot(&mut writer).unwrap();
+    state.snapshot(&mut writer, false).unwrap();
     writer.batches
 }
 

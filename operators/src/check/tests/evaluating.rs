@@ -257,3 +257,37 @@ async fn in_the_mode_violations_every_row_is_an_alarm() {
     assert_eq!(problems, []);
     assert_eq!(findings(&pack, &complete(&[("r", "v1", "in-use", true)])).await, ["arn:v1 alarm r."]);
 }
+
+#[tokio::test]
+async fn a_control_that_fits_the_memory_alone_does_not_fail_for_what_runs_beside_it() {
+    let names: Vec<String> = (0..4_000).map(|number| format!("vol-{number:06}")).collect();
+    let many: Vec<_> = names.iter().map(|name| ("r", name.as_str(), "in-use", true)).collect();
+    let query = "select volume_id as resource, 'ok' as status, 'r.' as reason from volume group by volume_id";
+    let controls: Vec<String> = (0..8).map(|number| format!("control_{number}")).collect();
+    let controls: Vec<(&str, &str)> = controls.iter().map(|id| (id.as_str(), query)).collect();
+    let (planned, _) = super::super::plan::PlannedPack::plan(
+        &pack_of(&controls),
+        &super::definitions(),
+        &super::super::plan::Selection::default(),
+        &Overrides::new(),
+        tidegate_pipeline::spec::ByteSize(1 << 20),
+    )
+    .unwrap();
+    let report = evaluate_all(&Evaluator::new(planned), &complete(&many), TIME).await.unwrap();
+    assert!(!report.has_errors(), "{:?}", report.by_status);
+}
+
+#[tokio::test]
+async fn of_two_rows_that_say_the_same_the_more_severe_counts_whatever_their_order() {
+    let query = |order: &str| {
+        format!(
+            "select 'a' as resource, 'alarm' as status, 'r.' as reason, severity from \
+             (values ('low'), ('critical')) as said (severity) order by severity {order}"
+        )
+    };
+    for order in ["asc", "desc"] {
+        let pack = pack_of(&[("a", query(order).as_str())]);
+        let evaluations = evaluate(&pack, &complete(&[]), TIME).await;
+        assert_eq!(evaluations[0].findings[0].severity, super::super::finding::Severity::Critical, "{order}");
+    }
+}

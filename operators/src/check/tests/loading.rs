@@ -44,7 +44,7 @@ fn a_control_is_read_with_all_its_fields() {
     assert_eq!(&*control.id, "ebs_volume_encrypted");
     assert_eq!(control.severity, Severity::Medium);
     assert_eq!(control.service, "ec2");
-    assert_eq!(control.sql, SQL);
+    assert_eq!(control.sql.as_str(), SQL);
     assert_eq!(&*control.sql_file, "p/ec2/ebs_volume_encrypted.sql");
     assert_eq!(control.parameters["min_days"].default, Some(ParameterValue::Int(30)));
     assert_eq!(control.parameters["ports"].default, Some(ParameterValue::Ints(vec![22, 3389])));
@@ -56,7 +56,7 @@ fn an_unknown_field_has_a_place_and_the_name_that_was_meant() {
     let (_, problems) =
         load("controls:\n  - id: a\n    title: T\n    severity: low\n    sql: select 1\n    sevrity: x\n");
     let problem = only(&problems);
-    assert_eq!((&*problem.file, problem.line, problem.column), ("p/ec2/controls.yaml", 6, 5));
+    assert_eq!((&*problem.file, problem.place.line, problem.place.column), ("p/ec2/controls.yaml", 6, 5));
     assert_eq!(problem.help.as_deref(), Some("did you mean `severity`?"));
 }
 
@@ -66,7 +66,7 @@ fn an_id_that_is_there_twice_is_a_problem_that_names_both_places() {
     let (pack, problems) =
         Pack::load(&files(&[HEAD, ("p/ec2/controls.yaml", &format!("controls:\n{}", control("a", ""))), more]), "p");
     let problem = only(&problems);
-    assert_eq!((&*problem.file, problem.line), ("p/vpc/controls.yaml", 2));
+    assert_eq!((&*problem.file, problem.place.line), ("p/vpc/controls.yaml", 2));
     assert_eq!(problem.help.as_deref(), Some("the other is in p/ec2/controls.yaml:2"));
     assert_eq!(pack.controls.len(), 1);
 }
@@ -88,7 +88,7 @@ fn an_id_of_other_characters_is_a_problem() {
 fn a_query_that_does_not_exist_is_a_problem_at_its_name() {
     let (_, problems) = load("controls:\n  - id: a\n    title: T\n    severity: low\n    query: nowhere.sql\n");
     let problem = only(&problems);
-    assert_eq!((problem.line, problem.column), (5, 12));
+    assert_eq!((problem.place.line, problem.place.column), (5, 12));
     assert_eq!(problem.help.as_deref(), Some("expected at p/ec2/nowhere.sql"));
 }
 
@@ -117,7 +117,7 @@ children:
     let all = files(&[HEAD, ("p/ec2/controls.yaml", &controls), ("p/benchmarks/fsbp.yaml", benchmark)]);
     let (pack, problems) = Pack::load(&all, "p");
     let problem = only(&problems);
-    assert_eq!((&*problem.file, problem.line), ("p/benchmarks/fsbp.yaml", 4));
+    assert_eq!((&*problem.file, problem.place.line), ("p/benchmarks/fsbp.yaml", 4));
     assert_eq!(problem.help.as_deref(), Some("did you mean `ebs_a`?"));
     let ids = pack.benchmark("fsbp").unwrap().node.all_controls();
     assert_eq!(ids.iter().map(|id| &**id).collect::<Vec<_>>(), ["ebs_a", "ebs_b"]);
@@ -171,4 +171,11 @@ fn an_unknown_pack_is_answered_with_the_one_that_was_meant() {
     let library = PackLibrary { embedded: vec![("aws".to_owned(), files(&[HEAD]))], directories: Vec::new() };
     let error = library.find("awss", std::path::Path::new(".")).unwrap_err();
     assert_eq!(error.remedy.as_deref(), Some("did you mean `aws`?"));
+}
+
+#[test]
+fn what_looks_like_a_variable_stays_as_it_is() {
+    let (pack, problems) = load(&format!("controls:\n{}", control("a", ", description: \"${HOME} and $$\"")));
+    assert_eq!(problems, []);
+    assert_eq!(pack.controls[0].description, "${HOME} and $$");
 }

@@ -4,6 +4,7 @@ mod drifting;
 mod evaluating;
 mod loading;
 mod operating;
+mod over_tables;
 mod planning;
 mod testing;
 
@@ -14,7 +15,7 @@ use arrow::array::{
     ArrayRef, BooleanArray, Int64Array, RecordBatch, StringArray, TimestampMillisecondArray, new_null_array,
 };
 use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
-use datafusion::execution::memory_pool::UnboundedMemoryPool;
+use tidegate_pipeline::spec::ByteSize;
 use tidegate_pipeline::step::{Scope, ScopeOutcome, StepTime};
 use tidegate_pipeline::table::TableDefinition;
 
@@ -24,6 +25,8 @@ use super::pack::{Pack, PackFiles, PackProblem};
 use super::plan::{Overrides, PlanProblems, PlannedPack, Selection};
 
 pub(crate) const HEAD: (&str, &str) = ("p/pack.yaml", "name: p\nversion: '1'\n");
+/// Enough for every query here.
+pub(crate) const MEMORY: ByteSize = ByteSize::mebibytes(1024);
 /// 2026-01-01T00:00:00Z.
 pub(crate) const TIME: StepTime = StepTime(1_767_225_600_000);
 
@@ -130,8 +133,7 @@ pub(crate) fn complete(rows: &[Volume<'_>]) -> Contents {
 }
 
 pub(crate) fn plan_with(pack: &Pack, overrides: &Overrides) -> (PlannedPack, PlanProblems) {
-    let memory = Arc::new(UnboundedMemoryPool::default());
-    PlannedPack::plan(pack, &definitions(), &Selection::default(), overrides, memory).unwrap()
+    PlannedPack::plan(pack, &definitions(), &Selection::default(), overrides, MEMORY).unwrap()
 }
 
 pub(crate) fn plan(pack: &Pack) -> (PlannedPack, PlanProblems) {

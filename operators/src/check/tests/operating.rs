@@ -37,8 +37,18 @@ fn library() -> PackLibrary {
     }
 }
 
-fn plan(options: &str, tables: Vec<TableDefinition>) -> (Result<PlannedOperator, Vec<Diagnostic>>, Vec<Diagnostic>) {
-    let tree = super::super::pack::document_of(options);
+pub(super) fn plan(
+    options: &str,
+    tables: Vec<TableDefinition>,
+) -> (Result<PlannedOperator, Vec<Diagnostic>>, Vec<Diagnostic>) {
+    plan_within(options, tables, 1 << 30)
+}
+
+fn plan_within(
+    options: &str,
+    tables: Vec<TableDefinition>,
+    memory: u64,
+) -> (Result<PlannedOperator, Vec<Diagnostic>>, Vec<Diagnostic>) {
     let schema = Arc::clone(&definitions()[0].schema);
     let from = Located::new(PortReference { node: "in".into(), port: None }, NOWHERE);
     let inputs = [PlannedInput { from, schema: Arc::clone(&schema), open: false, tables }];
@@ -50,11 +60,11 @@ fn plan(options: &str, tables: Vec<TableDefinition>) -> (Result<PlannedOperator,
         open: false,
         match_all: false,
         working_directory: PathBuf::from("."),
-        memory: 1 << 30,
+        memory,
         tables_of: &|_| None,
         warnings: &mut warnings,
     };
-    let planned = CheckKind::new(library()).plan(&Options::new(tree), &mut context);
+    let planned = CheckKind::new(library()).plan(&Options::parse(options).unwrap(), &mut context);
     (planned, warnings)
 }
 
@@ -157,4 +167,37 @@ fn a_pack_none_of_whose_tables_are_there_is_an_error() {
     let (planned, warnings) = plan("pack: p", Vec::new());
     assert!(planned.err().unwrap()[0].message.contains("no control to evaluate"));
     assert!(warnings.iter().any(|warning| warning.message.contains("there is no table `volume`")), "{warnings:?}");
+}
+
+const GROUPED: &str = "sql: select volume_id as resource, 'ok' as status, 'r.' as reason from input group by volume_id";
+
+#[tokio::test]
+async fn a_query_over_the_limit_of_memory_is_an_error_that_names_the_limit() {
+    let names: Vec<String> = (0..20_000).map(|number| format!("vol-{number}")).collect();
+    let many: Vec<_> = names.iter().map(|name| ("r", name.as_str(), "in-use", true)).collect();
+    let (planned, _) = plan_within(GROUPED, Vec::new(), 64 << 10);
+    let mut operator = (planned.unwrap().build)().unwrap();
+    let mut out = Output::default();
+    operator.process(&step(1), InputIndex(0), &volume_rows(&many), &mut out).await.unwrap();
+    operator.end_of_step(&step(1), &mut out).await.unwrap();
+    assert_eq!(lines(&out.rows[0].1), ["control:hygiene error new"]);
+    let reason = out.rows[0].1.column_by_name("reason").unwrap().as_string::<i32>().value(0);
+    assert!(reason.contains("the 64KiB that `limits: {memory: 64KiB}` allows"), "{reason}");
+    let few = volume_rows(&many[..10]);
+    assert_eq!(run(&mut *operator, 2, &few).await, ["control:hygiene ok resolved"]);
+}
+
+#[test]
+fn a_mistake_in_a_query_has_its_line_and_column_in_the_pipeline() {
+    let places = |options: &str| {
+        let found = errors(options, Vec::new());
+        (found[0].place.line, found[0].place.column)
+    };
+    let query = "select arn as resource, 'ok' as status,\n    'r.' as reason\n  from input where\n  nothing_like_it";
+    assert_eq!(places(&format!("title: T\nsql: |\n  {query}\n")), (6, 3));
+    assert_eq!(places(&format!("title: T\nsql: >\n  {query}\n")), (6, 3));
+    assert_eq!(places(&format!("title: T\nsql: \"{query}\"\n")), (5, 3));
+    assert_eq!(places("{sql: 'select arn as resource, ''ok'' as status, reasn as reason from input'}"), (1, 50));
+    assert_eq!(places("sql: select 1 as resource from input"), (1, 6), "the query as a whole");
+    assert_eq!(places("{sql: select 1 as resource from input, params: {a: {b: c}}}"), (1, 52));
 }

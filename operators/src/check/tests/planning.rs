@@ -1,12 +1,10 @@
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
-use datafusion::execution::memory_pool::UnboundedMemoryPool;
 use tidegate_pipeline::spec::Tree;
 
 use super::super::pack::{Pack, PackProblem};
 use super::super::plan::{Overrides, PlannedPack, Selection};
-use super::{ENCRYPTED, HEAD, definitions, files, pack_of, plan, plan_with};
+use super::{ENCRYPTED, HEAD, MEMORY, definitions, files, pack_of, plan, plan_with};
 
 /// The only problem of a query.
 fn problem_of(sql: &str) -> PackProblem {
@@ -31,7 +29,7 @@ fn what_a_control_reads_follows_from_its_query() {
 #[test]
 fn an_unknown_column_has_the_line_and_column_of_the_query() {
     let problem = problem_of(&format!("select arn as resource,\n       {TAIL}\nwhere encripted"));
-    assert_eq!((&*problem.file, problem.line, problem.column), ("p/ec2/a.sql", 3, 7), "{problem}");
+    assert_eq!((&*problem.file, problem.place.line, problem.place.column), ("p/ec2/a.sql", 3, 7), "{problem}");
     assert!(problem.message.contains("encripted"), "{problem}");
 }
 
@@ -42,17 +40,16 @@ fn an_unknown_table_has_a_place_and_the_name_that_was_meant() {
     assert_eq!(planned.without_tables, [("a".into(), "volumes".to_owned())]);
     let named = Selection { controls: vec!["a".to_owned()], ..Selection::default() };
     let pack = pack_of(&[("a", "select 1\nfrom volumes")]);
-    let memory = Arc::new(UnboundedMemoryPool::default());
-    let (_, problems) = PlannedPack::plan(&pack, &definitions(), &named, &Overrides::new(), memory).unwrap();
+    let (_, problems) = PlannedPack::plan(&pack, &definitions(), &named, &Overrides::new(), MEMORY).unwrap();
     let problem = &problems.queries[0];
-    assert_eq!((problem.line, problem.column), (2, 6), "{problem}");
+    assert_eq!((problem.place.line, problem.place.column), (2, 6), "{problem}");
     assert_eq!(problem.help.as_deref(), Some("did you mean `volume`?"));
 }
 
 #[test]
 fn text_that_is_no_sql_has_a_place() {
     let problem = problem_of("select arn as resource\nfrom volume wheer x ==");
-    assert_eq!(problem.line, 2, "{problem}");
+    assert_eq!(problem.place.line, 2, "{problem}");
 }
 
 #[test]
@@ -82,7 +79,7 @@ fn a_resource_that_is_no_text_is_a_problem() {
 #[test]
 fn volatile_functions_are_problems() {
     let problem = problem_of(&format!("select arn as resource,\n {TAIL} where random() > 0.5"));
-    assert_eq!((problem.line, problem.column), (2, 51), "{problem}");
+    assert_eq!((problem.place.line, problem.place.column), (2, 51), "{problem}");
     assert!(problem.message.contains("random()"));
 }
 
@@ -97,7 +94,7 @@ fn the_time_is_not_volatile() {
 #[test]
 fn limit_without_an_order_is_a_problem_and_with_one_is_not() {
     let problem = problem_of(&format!("select arn as resource, {TAIL}\nlimit 3"));
-    assert_eq!((problem.line, problem.column), (2, 7), "{problem}");
+    assert_eq!((problem.place.line, problem.place.column), (2, 7), "{problem}");
     let ordered = format!("select arn as resource, {TAIL} order by arn limit 3");
     assert_eq!(plan(&pack_of(&[("a", &ordered)])).1.queries, []);
 }
@@ -138,7 +135,7 @@ fn a_query_inside_the_yaml_is_placed_in_the_yaml() {
     let (pack, _) = Pack::load(&files(&[HEAD, ("p/ec2/controls.yaml", yaml)]), "p");
     let (_, problems) = plan(&pack);
     let problem = &problems.queries[0];
-    assert_eq!((&*problem.file, problem.line, problem.column), ("p/ec2/controls.yaml", 8, 13), "{problem}");
+    assert_eq!((&*problem.file, problem.place.line, problem.place.column), ("p/ec2/controls.yaml", 8, 13), "{problem}");
 }
 
 #[test]
@@ -160,8 +157,8 @@ fn with_params(params: &str) -> Pack {
 fn a_parameter_that_is_not_declared_is_a_problem_at_its_place() {
     let (_, problems) = plan(&with_params("{leest: {type: int, default: 1}}"));
     let problem = &problems.queries[0];
-    assert_eq!((&*problem.file, problem.line), ("p/ec2/a.sql", 1), "{problem}");
-    assert!(problem.column > 70, "{problem}");
+    assert_eq!((&*problem.file, problem.place.line), ("p/ec2/a.sql", 1), "{problem}");
+    assert!(problem.place.column > 70, "{problem}");
     assert_eq!(problem.help.as_deref(), Some("did you mean `$leest`?"));
 }
 
@@ -198,9 +195,8 @@ fn controls_are_selected_by_pattern_exception_and_benchmark() {
         let texts = |texts: &[&str]| texts.iter().map(ToString::to_string).collect();
         let selection =
             Selection { controls: texts(controls), except: texts(except), benchmark: benchmark.map(str::to_owned) };
-        let memory = Arc::new(UnboundedMemoryPool::default());
         let (planned, problems) =
-            PlannedPack::plan(&pack, &definitions(), &selection, &Overrides::new(), memory).unwrap();
+            PlannedPack::plan(&pack, &definitions(), &selection, &Overrides::new(), MEMORY).unwrap();
         assert_eq!(problems.options.len(), usize::from(controls == ["nothing_*"]));
         planned.controls.iter().map(|control| control.control.id.to_string()).collect::<Vec<_>>()
     };
