@@ -20,7 +20,7 @@ fn a_pack_is_read_from_an_absolute_folder_too() {
     let all = files(&[("/a/p/pack.yaml", HEAD.1), ("/a/p/s/controls.yaml", yaml), ("/a/p/sql/c.sql", SQL)]);
     let (pack, problems) = Pack::load(&all, "/a/p");
     assert_eq!(problems, []);
-    assert_eq!(pack.control("c").unwrap().sql, SQL);
+    assert_eq!(pack.control("c").unwrap().sql.as_ref(), SQL);
 }
 
 #[test]
