@@ -91,9 +91,8 @@ fn children(
 fn resolve(fields: &Fields<'_>, controls: &[Arc<Control>], problems: &mut Problems<'_>) -> Vec<Arc<str>> {
     let mut ids: Vec<Arc<str>> = Vec::new();
     for pattern in fields.texts("controls", problems) {
-        let fits = |control: &&Arc<Control>| {
-            glob::matches(&pattern, &control.id) || control.aliases.iter().any(|alias| *alias == pattern.value)
-        };
+        let fits =
+            |control: &&Arc<Control>| glob::matches(&pattern, &control.id) || control.aliases.contains(&pattern.value);
         let found: Vec<Arc<str>> = controls.iter().filter(fits).map(|control| Arc::clone(&control.id)).collect();
         if found.is_empty() {
             let names: Vec<String> = controls.iter().map(|control| control.id.to_string()).collect();
