@@ -98,8 +98,8 @@ struct ToFirst {
 impl Operator for ToFirst {
     async fn process(&mut self, step: &StepHeader, _: InputIndex, rows: &RecordBatch, out: &mut Output) -> Result<()> {
         let mut rest = rows.clone();
-        // The row numbers of `rest`, once it is no longer all rows.
-        let mut numbers: Option<Vec<usize>> = None;
+        // Which rows each condition has taken out of `rest`: where those left have come from follows.
+        let mut taken: Vec<BooleanArray> = Vec::new();
         let mut bad = Vec::new();
         for (port, condition) in self.conditions.iter_mut().enumerate() {
             if rest.num_rows() == 0 {
@@ -117,12 +117,14 @@ impl Operator for ToFirst {
             if count == 0 && matched.bad.is_empty() {
                 continue;
             }
-            let known = numbers.take().unwrap_or_else(|| (0..rows.num_rows()).collect());
-            let gone = or(&matched.values, &mask(rest.num_rows(), matched.bad.iter().map(|bad| bad.row)))?;
-            bad.extend(matched.bad.into_iter().map(|bad| BadRow { row: known[bad.row], ..bad }));
+            let mut gone = matched.values;
+            if !matched.bad.is_empty() {
+                let numbers = left(rows.num_rows(), &taken);
+                gone = or(&gone, &mask(rest.num_rows(), matched.bad.iter().map(|bad| bad.row)))?;
+                bad.extend(matched.bad.into_iter().map(|bad| BadRow { row: numbers[bad.row], ..bad }));
+            }
             rest = filter_record_batch(&rest, &not(&gone)?)?;
-            numbers =
-                Some(known.into_iter().zip(gone.values().iter()).filter(|(_, gone)| !gone).map(|(n, _)| n).collect());
+            taken.push(gone);
         }
         out.emit(PortIndex(self.conditions.len()), rest);
         bad.sort_by_key(|bad| bad.row);
@@ -158,6 +160,16 @@ impl Operator for ToEach {
         }
         rejection::reject(rows, bad, out)
     }
+}
+
+/// The numbers of the rows that are left of `length` after each of `taken` has taken some of those left before.
+fn left(length: usize, taken: &[BooleanArray]) -> Vec<usize> {
+    let mut numbers: Vec<usize> = (0..length).collect();
+    for gone in taken {
+        let mut gone = gone.values().iter();
+        numbers.retain(|_| !gone.next().unwrap_or_default());
+    }
+    numbers
 }
 
 /// True at the given rows.

@@ -1,11 +1,12 @@
 //! `keep: last`: the newest row of a key leaves when its stretch of time is over.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch, StructArray, UInt64Array};
 use arrow::datatypes::{DataType, Field, Int64Type, Schema, UInt64Type};
 use async_trait::async_trait;
+use hashbrown::{HashMap, HashSet};
 use tidegate_pipeline::error::Result;
 use tidegate_pipeline::operator::{InputIndex, Operator, Output, SnapshotMode, StateReader, StateWriter};
 use tidegate_pipeline::rows::PortIndex;
