@@ -25,11 +25,11 @@ sinks:
 /// How many programs run at a time.
 const WORKERS: usize = 4;
 /// Enough for several chunks of input, so that several checkpoints are made.
-const EVENTS: usize = 1_600;
+const EVENTS: usize = 1_500;
 
 fn write(folder: &Path) {
     use std::fmt::Write as _;
-    let filler = "x".repeat(2_000);
+    let filler = "x".repeat(1_500);
     let mut events = String::new();
     for n in 0..EVENTS {
         // The schema widens on the way: integers, then fractions, then a new column.

@@ -70,7 +70,7 @@ fn straight(numbers: &[i64], cuts: &[usize], capacity: usize) -> Vec<Vec<String>
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 12, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 8, failure_persistence: None, ..ProptestConfig::default() })]
     #[test]
     fn what_a_straight_pipeline_gives_does_not_depend_on_where_its_input_is_cut(
         numbers in prop::collection::vec(0i64..40, 1..60),

@@ -122,5 +122,8 @@ fn a_scope_that_a_crash_left_open_deletes_nothing_and_is_collected_again() {
     stage.provider = Some((Arc::clone(&script), Some(Duration::from_millis(5))));
     stage.stop_when(|_| script.begun() >= 4).unwrap();
     let findings = stage.collected("findings");
-    assert!(!findings.iter().any(|row| row.contains("resolved")), "{findings:?}");
+    // The scope itself may be told as failed and mended again; its things have never been away.
+    assert!(!findings.iter().any(|row| row.contains("arn:") && row.contains("resolved")), "{findings:?}");
+    let changes = stage.collected("changes");
+    assert!(!changes.iter().any(|row| row.contains("delete") && !row.contains("arn:3")), "{changes:?}");
 }

@@ -355,7 +355,9 @@ async fn first_failure(nodes: &mut JoinSet<Result<()>>) -> Error {
 /// The error behind an error: a node's own, where the first one seen only says that a node has gone, or that
 /// the last checkpoint failed because of that.
 async fn cause(error: Error, nodes: &mut JoinSet<Result<()>>) -> Error {
-    if error.domain == crate::error::Domain::User {
+    // An error that names its node says enough; one that names none (a checkpoint that lacks a part, a queue that
+    // nobody empties) may be the echo of a node's.
+    if error.node.is_some() {
         return error;
     }
     let patience = Duration::from_secs(1);
