@@ -201,12 +201,15 @@ fn open_when_free(config: &sled::Config) -> sled::Result<sled::Db> {
     let until = Instant::now() + LOCK_PATIENCE;
     loop {
         match config.open() {
-            Err(sled::Error::Io(error)) if error.kind() == ErrorKind::WouldBlock && Instant::now() < until => {
-                std::thread::sleep(LOCK_PAUSE);
-            }
+            Err(error) if is_locked(&error) && Instant::now() < until => std::thread::sleep(LOCK_PAUSE),
             opened => return opened,
         }
     }
+}
+
+/// sled tells of a lock that is held in words only.
+fn is_locked(error: &sled::Error) -> bool {
+    matches!(error, sled::Error::Io(error) if error.to_string().contains("could not acquire lock"))
 }
 
 fn unopenable(path: &Path, why: &str) -> Error {

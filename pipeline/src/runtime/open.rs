@@ -103,7 +103,7 @@ impl Pipeline {
             std::fs::create_dir_all(&directory)
                 .map_err(|error| Error::external(format!("{} cannot be made: {error}", directory.display())))?;
             let owner = OwnerLock::acquire(&directory)?;
-            let sled = SledStore::open(&directory.join("store"))?;
+            let sled = SledStore::open(&directory)?;
             let store = CheckpointStore::open(&directory, Box::new(sled))?;
             let (journal, recovery) = Journal::open(&directory, Incarnation(1), Shard(0))?;
             Ok((owner, Arc::new(store), journal, recovery))
