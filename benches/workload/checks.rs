@@ -8,12 +8,12 @@ use std::time::Instant;
 use arrow::array::{BooleanArray, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::datasource::MemTable;
-use datafusion::execution::memory_pool::UnboundedMemoryPool;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use futures::StreamExt;
 use tidegate_operators::check::evaluate::{Evaluator, Interest, TableContents};
 use tidegate_operators::check::pack::{Pack, PackFiles};
 use tidegate_operators::check::plan::{Overrides, PlannedPack, Selection};
+use tidegate_pipeline::spec::ByteSize;
 use tidegate_pipeline::step::StepTime;
 use tidegate_pipeline::table::TableDefinition;
 
@@ -144,7 +144,7 @@ pub(crate) fn report() -> Outcome<()> {
         &definitions(),
         &Selection::default(),
         &Overrides::default(),
-        Arc::new(UnboundedMemoryPool::default()),
+        ByteSize::mebibytes(2048),
     );
     let evaluator = Evaluator::new(planned?.0);
     let contents: BTreeMap<Arc<str>, TableContents> = definitions()

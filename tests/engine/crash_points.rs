@@ -61,7 +61,7 @@ fn outputs(folder: &Path) -> [Vec<u8>; 2] {
 
 /// Panics with the first line that differs.
 fn assert_same(found: &[Vec<u8>; 2], expected: &[Vec<u8>; 2], after: &str) {
-    for (found, expected) in found.iter().zip(expected).filter(|(found, expected)| found != expected) {
+    if let Some((found, expected)) = found.iter().zip(expected).find(|(found, expected)| found != expected) {
         let (found, expected) = (String::from_utf8_lossy(found), String::from_utf8_lossy(expected));
         let differing = found.lines().zip(expected.lines()).find(|(found, expected)| found != expected);
         let lines = (found.lines().count(), expected.lines().count());

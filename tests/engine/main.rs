@@ -1,6 +1,13 @@
 //! The engine, driven in this process through its public face: what its journal, checkpoints, outbox and edges
 //! promise, also when it is stopped, killed or lied to.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "what a test needs and does not get fails it"
+)]
+
 mod checkpoints;
 mod crash_points;
 mod determinism;
