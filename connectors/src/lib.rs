@@ -1,7 +1,7 @@
 //! The sources, providers and sinks of Tidegate: everything that touches the outside.
 //!
-//! Each is in the file or folder that has its name in YAML: [`sources`] give events or rows, [`providers`] are
-//! sources of keyed tables of inventory, [`sinks`] write. [`decode`] makes Arrow rows of JSON lines and CSV, in
+//! Each is in the file or folder that has its name in YAML: [`mod@sources`] give events or rows, [`mod@providers`] are
+//! sources of keyed tables of inventory, [`mod@sinks`] write. [`decode`] makes Arrow rows of JSON lines and CSV, in
 //! parallel, before the sequencer sees them. What they owe to the engine is said by
 //! [`tidegate_pipeline::source`], [`tidegate_pipeline::provider`] and [`tidegate_pipeline::sink`].
 

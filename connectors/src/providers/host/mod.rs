@@ -1,6 +1,6 @@
 //! `host`: the inventory of this machine as keyed tables, read from `/proc`, `/etc` and `/var/lib`.
 //!
-//! Each table is a file in [`tables`]: its columns, its row and how it is read. Rows hold what an administrator
+//! Each table is a file in `tables`: its columns, its row and how it is read. Rows hold what an administrator
 //! or the kernel has set, never what changes by itself (load, memory in use, up time), so that a refresh of a
 //! quiet machine changes nothing. What this user may not read is `NULL` in its column, or the table is
 //! skipped with the reason.

@@ -94,7 +94,7 @@ pub struct ControlEvaluation {
     pub findings: Vec<Finding>,
     /// Whose earlier findings stay as they are.
     pub frozen: Frozen,
-    /// How many findings of each status there are, in the order of [`Status::ALL`], those that are not of
+    /// How many findings of each status there are, in the order of [`Status::ALL`](super::finding::Status::ALL), those that are not of
     /// interest included.
     pub counts: [usize; 5],
     /// Whether its query ran and gave no row: it has no resources.
