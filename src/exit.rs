@@ -4,6 +4,7 @@
 use std::process::ExitCode;
 
 use tidegate_pipeline::error::{Domain, Error};
+use tidegate_pipeline::spec::diagnostic::closest;
 
 /// Everything went as asked.
 pub(crate) const DONE: u8 = 0;
@@ -25,6 +26,12 @@ impl Failure {
     /// The command line or the pipeline is not valid.
     pub(crate) fn usage(message: impl Into<String>) -> Self {
         Self { code: USAGE, message: message.into() }
+    }
+
+    /// Nothing of the sort `what` is called `name`; says what there is.
+    pub(crate) fn unknown(what: &str, name: &str, known: &[String]) -> Self {
+        let near = closest(name, known).map(|near| format!("\nhelp: did you mean `{near}`?")).unwrap_or_default();
+        Self::usage(format!("there is no {what} `{name}` (known: {}){near}", known.join(", ")))
     }
 
     /// Something failed.

@@ -39,11 +39,7 @@ pub(crate) fn component(command: ComponentCommand, queries: Option<&Path>) -> Re
             let found: Vec<&Component> = components.iter().filter(known).collect();
             if found.is_empty() {
                 let names: Vec<String> = components.iter().map(|component| component.kind.to_owned()).collect();
-                let near = tidegate_pipeline::spec::diagnostic::closest(&kind, &names);
-                let help = near.map(|name| format!("\nhelp: did you mean `{name}`?")).unwrap_or_default();
-                return Err(Failure::usage(format!(
-                    "there is no kind `{kind}`; `tidegate component list` lists them{help}"
-                )));
+                return Err(Failure::unknown("kind", &kind, &names));
             }
             match format {
                 Format::Text => found.iter().try_for_each(|component| output::print(&page(component)))?,

@@ -18,9 +18,7 @@ pub(crate) async fn source(command: SourceCommand, queries: Option<&Path>) -> Re
     let catalog = catalog(packs(queries)?);
     let Some(source) = catalog.source(&kind) else {
         let names: Vec<String> = catalog.sources.iter().map(|kind| kind.name().to_owned()).collect();
-        let near = tidegate_pipeline::spec::diagnostic::closest(&kind, &names);
-        let help = near.map(|name| format!("\nhelp: did you mean `{name}`?")).unwrap_or_default();
-        return Err(Failure::usage(format!("there is no source `{kind}` (known: {}){help}", names.join(", "))));
+        return Err(Failure::unknown("source", &kind, &names));
     };
     let text = yaml(&arguments)?;
     let shown = |diagnostics: Vec<tidegate_pipeline::spec::diagnostic::Diagnostic>| {

@@ -18,9 +18,11 @@ use crate::output;
 /// Checks a pipeline's inventory, or this machine by a pack's name.
 pub(crate) async fn check(arguments: CheckArguments, queries: Option<&Path>) -> Result<u8, Failure> {
     let collected = Collected::default();
-    let mut catalog = catalog(packs(queries)?);
+    let packs = packs(queries)?;
+    let names = packs.names();
+    let mut catalog = catalog(packs);
     catalog.sinks.push(Box::new(CollectKind(collected.clone())));
-    let graph = Arc::new(target::graph(&arguments, &catalog)?);
+    let graph = Arc::new(target::graph(&arguments, &catalog, &names)?);
     let directory = tempfile::Builder::new().prefix("tidegate-check-").tempdir()?;
     let mut options = RunOptions::new(directory.path());
     options.once = true;

@@ -20,12 +20,17 @@ pub(super) const FINDINGS: &str = "findings";
 const CHECK: &str = "check";
 
 /// Plans what is to be run.
-pub(super) fn graph(arguments: &CheckArguments, catalog: &Catalog) -> Result<Graph, Failure> {
+///
+/// # Errors
+/// When the target is neither a file nor one of `packs`, or the pipeline is not valid.
+pub(super) fn graph(arguments: &CheckArguments, catalog: &Catalog, packs: &[String]) -> Result<Graph, Failure> {
     let path = Path::new(&arguments.target);
-    let file = if path.extension().is_some() || path.exists() && path.is_file() {
+    let file = if path.extension().is_some() || path.is_file() {
         PipelineFile::read(path)?
-    } else {
+    } else if packs.contains(&arguments.target) {
         of_pack(&arguments.target)
+    } else {
+        return Err(Failure::unknown("pipeline file or pack", &arguments.target, packs));
     };
     let shown = |diagnostics: Vec<_>| {
         file.show(&diagnostics);

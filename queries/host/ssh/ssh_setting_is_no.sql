@@ -4,13 +4,12 @@ with said as (
          string_agg(match_block, ', ' order by match_block)
            filter (where match_block <> '' and lower(value) <> 'no') as exceptions
   from host_sshd_setting
-  where keyword = 'permitemptypasswords' and effective
+  where keyword = lower($setting) and effective
   group by account_id
 ),
 server as (
-  -- What is not said is as the server has it: no.
   select f.arn, f.account_id, f.region, f.present, s.exceptions,
-         coalesce(s.everywhere, 'no') as everywhere
+         coalesce(s.everywhere, $unsaid) as everywhere
   from host_file f
   left join said s on s.account_id = f.account_id
   where f.path = '/etc/ssh/sshd_config'
@@ -26,7 +25,7 @@ select arn as resource,
             else 'ok' end as status,
        case when present is null then 'The configuration of the SSH server cannot be read by this user.'
             when not present then 'There is no SSH server with /etc/ssh/sshd_config on this machine.'
-            when exceptions is null or bad_everywhere then 'PermitEmptyPasswords is ' || everywhere || '.'
-            else 'PermitEmptyPasswords is allowed where Match applies: ' || exceptions || '.' end as reason,
+            when exceptions is null or bad_everywhere then $setting || ' is ' || everywhere || '.'
+            else $setting || ' is allowed where Match applies: ' || exceptions || '.' end as reason,
        account_id, region
 from judged
