@@ -8,7 +8,7 @@ use std::time::Instant;
 use tidegate_pipeline::catalog::Catalog;
 use tidegate_pipeline::graph::plan;
 use tidegate_pipeline::runtime::{Pipeline, RunOptions};
-use tidegate_pipeline::spec::{KnownKinds, Variables, load};
+use tidegate_pipeline::spec::{Variables, load};
 
 use super::Outcome;
 
@@ -38,18 +38,10 @@ pub(crate) fn catalog() -> Catalog {
     }
 }
 
-/// The names of a catalogue's kinds.
-pub(crate) fn kinds(catalog: &Catalog) -> KnownKinds {
-    KnownKinds {
-        sources: catalog.sources.iter().map(|kind| kind.name().to_owned()).collect(),
-        operators: catalog.operators.iter().map(|kind| kind.name().to_owned()).collect(),
-        sinks: catalog.sinks.iter().map(|kind| kind.name().to_owned()).collect(),
-    }
-}
-
 /// Runs a pipeline's text to its end in a directory; gives back what each sink took.
 pub(crate) async fn run_text(text: &str, catalog: &Catalog, directory: &Path) -> Outcome<u64> {
-    let loaded = load(text, "bench.yaml", &Variables::none(), &kinds(catalog)).map_err(|wrong| format!("{wrong:?}"))?;
+    let loaded =
+        load(text, "bench.yaml", &Variables::none(), &catalog.known_kinds()).map_err(|wrong| format!("{wrong:?}"))?;
     let planned =
         plan(Arc::new(loaded.spec), "bench.yaml", catalog, Path::new(".")).map_err(|wrong| format!("{wrong:?}"))?;
     let pipeline = Pipeline::open(Arc::new(planned.0), RunOptions::new(directory)).await?;

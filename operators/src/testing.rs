@@ -98,6 +98,7 @@ pub(crate) fn plan_in(
         match_all: around.match_all,
         working_directory: around.directory.clone(),
         memory: 1 << 30,
+        recorded: Vec::new(),
         tables_of: &tables_of,
         warnings: &mut warnings,
     };

@@ -19,6 +19,7 @@ pub mod graph;
 pub mod journal;
 pub mod operator;
 pub mod provider;
+pub mod row_hash;
 pub mod rows;
 pub mod runtime;
 pub mod sink;

@@ -186,6 +186,9 @@ pub struct PlanContext<'a> {
     pub working_directory: PathBuf,
     /// The most memory that the pipeline may use, in bytes (`limits.memory`).
     pub memory: u64,
+    /// The contents ([`PlannedOperator::contents`]) that it was planned with when its pipeline was recorded; empty
+    /// where they are to be read anew.
+    pub recorded: Vec<(String, Arc<[u8]>)>,
     /// Looks up the tables of another node, for side inputs.
     pub tables_of: &'a dyn Fn(&str) -> Option<Vec<TableDefinition>>,
     /// Warnings found on the way.
@@ -236,4 +239,9 @@ pub trait OperatorKind: Send + Sync {
     /// # Errors
     /// Everything that is wrong with the options, each with its place.
     fn plan(&self, options: &Options, context: &mut PlanContext<'_>) -> Result<PlannedOperator, Vec<Diagnostic>>;
+    /// What of the options decides what its state means: with equal answers a changed operator goes on with its
+    /// state. `None`: all of them do.
+    fn state_of(&self, _options: &Options) -> Option<String> {
+        None
+    }
 }

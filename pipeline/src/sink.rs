@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
 use crate::operator::PlanContext;
+use crate::row_hash::RunningHash;
 use crate::spec::Options;
 use crate::spec::diagnostic::Diagnostic;
 use crate::step::{StepHeader, StepNumber};
@@ -26,6 +27,9 @@ pub struct Mark {
     pub step: StepNumber,
     /// What the sink wrote of itself, as JSON (for a file: length and running hash).
     pub detail: String,
+    /// The hash of all rows that the sink has been given.
+    #[serde(default)]
+    pub rows: RunningHash,
 }
 
 /// What a sink is opened with.
@@ -140,4 +144,9 @@ pub trait SinkKind: Send + Sync {
     /// # Errors
     /// Everything that is wrong with the options, each with its place.
     fn plan(&self, options: &Options, context: &mut PlanContext<'_>) -> Result<PlannedSink, Vec<Diagnostic>>;
+    /// What of the options decides which output it writes: with equal answers a changed sink goes on with it. `None`:
+    /// all of them do.
+    fn state_of(&self, _options: &Options) -> Option<String> {
+        None
+    }
 }

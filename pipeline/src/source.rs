@@ -178,6 +178,9 @@ pub struct SourcePlanContext<'a> {
     pub node: &'a str,
     /// What relative paths are relative to.
     pub working_directory: PathBuf,
+    /// The columns that it was planned with when its pipeline was recorded: they stand, whatever a sample of its
+    /// input would say now.
+    pub recorded: Option<SchemaRef>,
 }
 
 /// A kind of source: `sources: {name: {KIND: options}}`.
@@ -197,4 +200,9 @@ pub trait SourceKind: Send + Sync {
     /// # Errors
     /// Everything that is wrong with the options, each with its place.
     fn plan(&self, options: &Options, context: &SourcePlanContext<'_>) -> Result<PlannedSource, Vec<Diagnostic>>;
+    /// What of the options decides what its positions and tables mean: with equal answers a changed source goes on
+    /// where it was. `None`: all of them do.
+    fn state_of(&self, _options: &Options) -> Option<String> {
+        None
+    }
 }

@@ -64,7 +64,7 @@ impl Default for SchemaVersion {
 }
 
 /// The content hash (BLAKE3, hex) of a definition, a segment or another stored content.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ContentHash(pub Arc<str>);
 

@@ -27,7 +27,7 @@ pub(crate) async fn source(command: SourceCommand, queries: Option<&Path>) -> Re
         Failure::usage(format!("the options of source `{kind}` are not valid"))
     };
     let options = Options::parse(&text).map_err(shown)?;
-    let context = SourcePlanContext { node: "source", working_directory: load::working_directory() };
+    let context = SourcePlanContext { node: "source", working_directory: load::working_directory(), recorded: None };
     let planned = source.plan(&options, &context).map_err(shown)?;
     let cancel = CancellationToken::new();
     let tables = match planned.tables.is_empty() {

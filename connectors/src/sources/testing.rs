@@ -29,7 +29,7 @@ fn tree(value: &Value) -> Tree {
 
 /// Plans a source.
 pub(crate) fn plan(kind: &dyn SourceKind, options: &Options) -> Result<PlannedSource, Vec<Diagnostic>> {
-    kind.plan(options, &SourcePlanContext { node: "in", working_directory: PathBuf::from("/") })
+    kind.plan(options, &SourcePlanContext { node: "in", working_directory: PathBuf::from("/"), recorded: None })
 }
 
 /// The context of a first start.

@@ -96,8 +96,8 @@ impl DriftState {
         match emit {
             Emit::All => Interest::All,
             Emit::Changes => {
-                let identities = self.held.get(control).map(|held| held.keys().copied().collect());
-                Interest::NotOk(Arc::new(identities.unwrap_or_default()))
+                let held = self.held.get(control).into_iter().flat_map(HashMap::values);
+                Interest::NotOk(Arc::new(held.map(|held| Arc::clone(&held.finding.resource)).collect()))
             }
         }
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use xxhash_rust::xxh3::Xxh3;
+use xxhash_rust::xxh3::xxh3_128;
 
 /// What a control says about a resource. Ordered from best to worst.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
@@ -152,15 +152,15 @@ pub struct IdentityParts<'a> {
 
 impl From<IdentityParts<'_>> for Identity {
     fn from(parts: IdentityParts<'_>) -> Self {
-        let mut hasher = Xxh3::new();
+        let mut encoded = Vec::with_capacity(256);
         let texts = [Some(parts.pack), Some(parts.control), Some(parts.resource), parts.account_id, parts.region];
         for text in texts.into_iter().chain([Some(parts.dimensions)]) {
             // The length stands before each text, so that no two lists of texts hash alike by running together.
             let length = text.map_or(u64::MAX, |text| text.len() as u64);
-            hasher.update(&length.to_le_bytes());
-            hasher.update(text.unwrap_or_default().as_bytes());
+            encoded.extend_from_slice(&length.to_le_bytes());
+            encoded.extend_from_slice(text.unwrap_or_default().as_bytes());
         }
-        Self(hasher.digest128())
+        Self(xxh3_128(&encoded))
     }
 }
 

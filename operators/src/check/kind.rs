@@ -53,6 +53,11 @@ impl OperatorKind for CheckKind {
         schemars::schema_for!(CheckOptions)
     }
 
+    /// Findings are held by control and resource: whatever else changes, they are the same findings.
+    fn state_of(&self, _options: &Options) -> Option<String> {
+        Some("findings".to_owned())
+    }
+
     fn plan(&self, options: &Options, context: &mut PlanContext<'_>) -> Result<PlannedOperator, Vec<Diagnostic>> {
         let read: CheckOptions = options.read()?;
         let place = |name: &str| options::place(options, name);
@@ -109,7 +114,10 @@ impl CheckKind {
         if !misplaced.is_empty() {
             return Err(misplaced);
         }
-        let found = self.library.find(name, &context.working_directory);
+        let found = match context.recorded.is_empty() {
+            true => self.library.find(name, &context.working_directory),
+            false => Ok(as_recorded(&context.recorded)),
+        };
         let (pack, problems) = found.map_err(|error| vec![of_error(place("pack"), &error)])?;
         context.warnings.extend(problems.iter().map(|problem| Diagnostic {
             severity: tidegate_pipeline::spec::diagnostic::Severity::Warning,
@@ -117,6 +125,14 @@ impl CheckKind {
         }));
         Ok(pack)
     }
+}
+
+/// A pack from the texts that [`contents`] gave when its pipeline was recorded.
+fn as_recorded(recorded: &[(String, Arc<[u8]>)]) -> (Pack, Vec<super::pack::PackProblem>) {
+    let mut files = PackFiles::default();
+    recorded.iter().for_each(|(path, content)| files.insert(path.as_str(), Arc::clone(content)));
+    let root = recorded.first().and_then(|(path, _)| path.split('/').next()).unwrap_or_default().to_owned();
+    Pack::load(&files, &root)
 }
 
 /// The tables that controls may read, and where they come from.

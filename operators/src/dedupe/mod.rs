@@ -133,6 +133,10 @@ impl OperatorKind for Dedupe {
         schema_for!(DedupeOptions)
     }
 
+    fn state_of(&self, options: &Options) -> Option<String> {
+        Some(options.canonical_of(&["key", "time", "keep"]))
+    }
+
     fn plan(&self, options: &Options, context: &mut PlanContext<'_>) -> Result<PlannedOperator, Vec<Diagnostic>> {
         let read: DedupeOptions = options.read()?;
         let mut mistakes = Vec::new();

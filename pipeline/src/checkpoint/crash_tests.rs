@@ -10,6 +10,7 @@ use std::process::{Command, ExitStatus, Output};
 
 use super::*;
 use crate::journal::{Journal, Record, StepBody, StepRecord};
+use crate::row_hash::RunningHash;
 use crate::step::{Incarnation, Position, SchemaVersion, StepHeader, StepTime, Unit};
 use crate::testing::crash;
 
@@ -96,7 +97,7 @@ fn go_on(directory: &Path, journal: &Journal, checkpoints: &CheckpointStore, num
     if !number.is_multiple_of(STEPS_PER_CHECKPOINT) {
         return;
     }
-    let mark = Mark { step: StepNumber(number), detail: String::new() };
+    let mark = Mark { step: StepNumber(number), detail: String::new(), rows: RunningHash::default() };
     let marks = BTreeMap::from([("out".to_owned(), mark)]);
     checkpoints.put_marks(&marks).unwrap();
     promise(directory, "mark", number);
@@ -114,6 +115,11 @@ fn go_on(directory: &Path, journal: &Journal, checkpoints: &CheckpointStore, num
         marks,
         lookups: Vec::new(),
         pending_effects: None,
+        waypoints: None,
+        rows: BTreeMap::new(),
+        states: BTreeMap::new(),
+        joined: Vec::new(),
+        retired: BTreeMap::new(),
         finished: false,
         created: number as i64,
         took_ms: 0,

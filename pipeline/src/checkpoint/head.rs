@@ -126,6 +126,14 @@ pub fn read_manifest(directory: &Path, hash: &ContentHash) -> Result<Manifest> {
     Manifest::from_sections(&SegmentStore::of(directory).read(hash)?)
 }
 
+/// All sections of a segment, for readers that do not own the directory.
+///
+/// # Errors
+/// When it has been collected, is damaged, or a newer program is needed.
+pub fn read_segment(directory: &Path, hash: &ContentHash) -> Result<Vec<Section>> {
+    SegmentStore::of(directory).read(hash)
+}
+
 /// The sections of one node, from the base through all changes, for readers that do not own the directory.
 /// When something has been collected meanwhile, begin again at [`read_head`].
 ///

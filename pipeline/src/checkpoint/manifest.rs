@@ -6,6 +6,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::graph::StateMeaning;
+use crate::row_hash::RunningHash;
 use crate::sink::Mark;
 use crate::step::{ContentHash, Incarnation, Position, SchemaVersion, StepNumber, StepTime};
 
@@ -36,7 +38,7 @@ impl fmt::Display for CheckpointNumber {
 }
 
 /// A checkpoint: all states after one step.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
     /// The format; [`FORMAT`].
     pub format: u32,
@@ -62,6 +64,22 @@ pub struct Manifest {
     pub lookups: Vec<LookupState>,
     /// Effects that have not come to an end.
     pub pending_effects: Option<SectionReference>,
+    /// The hashes of what sinks were given on the way here from the checkpoint before.
+    #[serde(default)]
+    pub waypoints: Option<SectionReference>,
+    /// The hash of all that each sink was given up to here, by the name of its mark.
+    #[serde(default)]
+    pub rows: BTreeMap<String, RunningHash>,
+    /// What the state of each node means, by node.
+    #[serde(default)]
+    pub states: BTreeMap<String, StateMeaning>,
+    /// Nodes that a change of the definition has brought and that have not been told yet what is there.
+    #[serde(default)]
+    pub joined: Vec<String>,
+    /// Sinks that a change of the definition has removed and whose effects have not all come to an end, with the
+    /// definition that knows them.
+    #[serde(default)]
+    pub retired: BTreeMap<String, ContentHash>,
     /// Whether every source has ended and everything has been seen.
     pub finished: bool,
     /// When it was taken, by the wall clock, in ms since 1970.
@@ -149,7 +167,8 @@ impl Manifest {
         let segments = states.flat_map(|state| &state.segments);
         let single = std::iter::once(&self.definition)
             .chain(self.lookups.iter().map(|lookup| &lookup.hash))
-            .chain(self.pending_effects.iter().map(|reference| &reference.segment));
+            .chain(self.pending_effects.iter().chain(&self.waypoints).map(|reference| &reference.segment))
+            .chain(self.retired.values());
         segments.chain(single).cloned().collect()
     }
 

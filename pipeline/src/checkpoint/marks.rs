@@ -28,6 +28,12 @@ pub(super) fn put(store: &dyn Store, batch: &mut StoreBatch, marks: &BTreeMap<St
     Ok(())
 }
 
+/// Adds the removal of all marks to a batch.
+pub(super) fn forget_all(store: &dyn Store, batch: &mut StoreBatch) -> Result<()> {
+    store.scan(MARK)?.into_iter().for_each(|(key, _)| batch.delete(key));
+    Ok(())
+}
+
 /// All marks, by sink.
 pub(super) fn all(store: &dyn Store) -> Result<BTreeMap<String, Mark>> {
     let mut texts = BTreeMap::<String, Vec<u8>>::new();

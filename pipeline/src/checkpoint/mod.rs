@@ -38,7 +38,7 @@ use known::{Decision, Known};
 use segment::Unreadable;
 use store::StoreBatch;
 
-pub use head::{at_head, list_checkpoints, read_head, read_manifest, read_node_state};
+pub use head::{at_head, list_checkpoints, read_head, read_manifest, read_node_state, read_segment};
 pub use manifest::{
     CheckpointNumber, CheckpointSummary, FORMAT, LookupState, Manifest, NodeState, SectionReference, SourceState,
 };
@@ -285,6 +285,18 @@ impl CheckpointStore {
         crash::point("marks.apply");
         self.store.apply(&batch)?;
         crash::point("marks.applied");
+        self.store.flush()
+    }
+
+    /// Stores the marks of sinks; those not named are forgotten. Durable when this returns.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn replace_marks(&self, marks: &BTreeMap<String, Mark>) -> Result<()> {
+        let mut batch = StoreBatch::default();
+        marks::forget_all(self.store.as_ref(), &mut batch)?;
+        marks::put(self.store.as_ref(), &mut batch, marks)?;
+        self.store.apply(&batch)?;
         self.store.flush()
     }
 

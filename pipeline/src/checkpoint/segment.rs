@@ -138,6 +138,19 @@ impl SegmentStore {
         Ok(hash)
     }
 
+    /// Brings a segment here from another directory: as a second name of the file where the disk can, so that it
+    /// stays when the other directory collects it; else as a copy.
+    ///
+    /// # Errors
+    /// When it is not there, or the disk fails.
+    pub fn borrow(&self, from: &Self, hash: &ContentHash) -> Result<()> {
+        let (theirs, ours) = (from.path(hash)?, self.path(hash)?);
+        if ours.exists() || fs::hard_link(&theirs, &ours).is_ok() {
+            return Ok(());
+        }
+        fs::copy(&theirs, &ours).map(drop).map_err(|error| failed("copy the segment", &theirs, &error))
+    }
+
     /// Whether a segment is there, whole or not.
     pub(super) fn contains(&self, hash: &ContentHash) -> bool {
         self.path(hash).is_ok_and(|path| path.exists())
@@ -264,6 +277,14 @@ impl SegmentStore {
             Err(error) => Err(Unreadable::Other(failed("open the segment", &path, &error))),
         }
     }
+}
+
+/// The name that a segment of these sections has.
+///
+/// # Errors
+/// When a batch cannot be encoded.
+pub fn hash_of(sections: &[Section]) -> Result<ContentHash> {
+    encode(sections).map(|bytes| ContentHash::of(&bytes))
 }
 
 fn is_hash(text: &str) -> bool {

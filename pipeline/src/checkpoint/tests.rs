@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tempfile::TempDir;
 
 use super::*;
+use crate::row_hash::RunningHash;
 use crate::step::{Incarnation, Position, SchemaVersion, StepTime};
 
 /// A store in memory that outlives the checkpoints that are opened on it.
@@ -69,6 +70,11 @@ impl Pipeline {
             marks: BTreeMap::from([("rest".to_owned(), mark(number.0 * 10))]),
             lookups: Vec::new(),
             pending_effects: None,
+            waypoints: None,
+            rows: BTreeMap::new(),
+            states: BTreeMap::new(),
+            joined: Vec::new(),
+            retired: BTreeMap::new(),
             finished: false,
             created: number.0 as i64 * 60_000,
             took_ms: 3,
@@ -101,7 +107,7 @@ fn section(text: &str) -> Section {
 }
 
 fn mark(step: u64) -> Mark {
-    Mark { step: StepNumber(step), detail: format!("{{\"length\":{step}}}") }
+    Mark { step: StepNumber(step), detail: format!("{{\"length\":{step}}}"), rows: RunningHash::default() }
 }
 
 #[test]
@@ -263,7 +269,7 @@ fn what_cannot_be_deleted_is_counted_and_tried_again() {
 #[test]
 fn marks_and_values_are_there_again_and_may_be_long() {
     let mut pipeline = Pipeline::new();
-    let long = Mark { step: StepNumber(7), detail: "x".repeat(10_000) };
+    let long = Mark { step: StepNumber(7), detail: "x".repeat(10_000), rows: RunningHash::default() };
     let marks = BTreeMap::from([("rest".to_owned(), long), ("page/old".to_owned(), mark(3))]);
     pipeline.checkpoints.put_marks(&marks).unwrap();
     pipeline.checkpoints.put_value("incarnation", &Incarnation(4)).unwrap();

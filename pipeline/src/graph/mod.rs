@@ -1,5 +1,6 @@
 //! Spec → graph: every node planned against the schemas of its inputs, nothing opened yet.
 
+mod definition;
 mod order;
 mod plan;
 mod print;
@@ -7,6 +8,7 @@ mod print;
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
+use serde::{Deserialize, Serialize};
 
 use crate::operator::PlannedOperator;
 use crate::rows::{Port, PortIndex};
@@ -15,9 +17,9 @@ use crate::source::PlannedSource;
 use crate::spec::diagnostic::{Located, Place};
 use crate::spec::pipeline::{OnEnd, OnError, Section};
 use crate::spec::{PipelineSpec, PortReference};
-use crate::step::ContentHash;
 
-pub use plan::{PlanError, plan};
+pub use definition::Definition;
+pub use plan::{PlanError, plan, plan_as_recorded};
 pub use print::{dot, json, mermaid};
 
 /// The index of a node in [`Graph::nodes`].
@@ -34,15 +36,6 @@ pub struct Graph {
     pub nodes: Vec<Node>,
     /// What the pipeline is, by content: the canonical spec and the packs and templates it uses.
     pub definition: Definition,
-}
-
-/// The content of a pipeline's definition and its hash.
-#[derive(Debug, Clone)]
-pub struct Definition {
-    /// The hash of all parts.
-    pub hash: ContentHash,
-    /// The parts: name and content. The first is the canonical spec.
-    pub parts: Vec<(String, Arc<[u8]>)>,
 }
 
 /// One node of the graph.
@@ -67,6 +60,19 @@ pub struct Node {
     pub inputs: Vec<Input>,
     /// What its kind made of its options.
     pub planned: Planned,
+    /// The name that it had before.
+    pub was: Option<Arc<str>>,
+    /// What its state means. State is taken over by a node whose state means the same.
+    pub state: StateMeaning,
+}
+
+/// What the state of a node means: its kind, and what of its options decides it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StateMeaning {
+    /// The kind of node.
+    pub kind: String,
+    /// What its kind says of the options; the options themselves where it says nothing.
+    pub of: String,
 }
 
 impl Node {

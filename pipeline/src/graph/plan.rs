@@ -7,7 +7,7 @@ use std::sync::Arc;
 use arrow::datatypes::SchemaRef;
 
 use super::order::topological;
-use super::{Definition, Graph, Input, Node, NodeIndex, Planned};
+use super::{Definition, Graph, Input, Node, NodeIndex, Planned, StateMeaning};
 use crate::catalog::Catalog;
 use crate::operator::{PlanContext, PlannedInput};
 use crate::rows::{ERRORS, Port, PortIndex, errors_schema, union_schema};
@@ -15,7 +15,6 @@ use crate::source::SourcePlanContext;
 use crate::spec::diagnostic::{Diagnostic, Located, Severity};
 use crate::spec::pipeline::{NodeSpec, Section};
 use crate::spec::{PipelineSpec, PortReference};
-use crate::step::ContentHash;
 use crate::table::TableDefinition;
 
 /// Everything that is wrong with a pipeline, errors and warnings, in the order of the file.
@@ -32,12 +31,28 @@ pub fn plan(
     catalog: &Catalog,
     working_directory: &Path,
 ) -> Result<(Graph, Vec<Diagnostic>), PlanError> {
+    plan_as_recorded(spec, file, catalog, working_directory, &Definition::default())
+}
+
+/// As [`plan`], but with what `recorded` holds in place of what lies outside now: texts of packs, columns that
+/// were sampled.
+///
+/// # Errors
+/// Every error found, each with its place; warnings too.
+pub fn plan_as_recorded(
+    spec: Arc<PipelineSpec>,
+    file: &str,
+    catalog: &Catalog,
+    working_directory: &Path,
+    recorded: &Definition,
+) -> Result<(Graph, Vec<Diagnostic>), PlanError> {
     let nodes: Vec<&NodeSpec> = spec.nodes().collect();
     let mut planner = Planner {
         spec: &spec,
         file,
         catalog,
         working_directory,
+        recorded,
         nodes: Vec::new(),
         index: HashMap::new(),
         found: Vec::new(),
@@ -53,7 +68,9 @@ pub fn plan(
     if found.iter().any(|diagnostic| diagnostic.severity == Severity::Error) {
         return Err(found);
     }
-    let definition = definition(&spec, &nodes);
+    let definition = Definition::of(&spec, &nodes).map_err(|error| {
+        vec![Diagnostic::error(spec.name.place, format!("the definition cannot be stored: {error}"))]
+    })?;
     Ok((Graph { file: file.to_owned(), nodes, definition, spec }, found))
 }
 
@@ -62,6 +79,7 @@ struct Planner<'a> {
     file: &'a str,
     catalog: &'a Catalog,
     working_directory: &'a Path,
+    recorded: &'a Definition,
     nodes: Vec<Node>,
     index: HashMap<Arc<str>, NodeIndex>,
     found: Vec<Diagnostic>,
@@ -136,7 +154,8 @@ impl Planner<'_> {
         if spec.section == Section::Source {
             let kind = catalog.source(&spec.kind).ok_or_else(unknown)?;
             let working_directory = self.working_directory.to_path_buf();
-            let context = SourcePlanContext { node: &spec.name, working_directory };
+            let recorded = self.recorded.schema_of(&spec.name);
+            let context = SourcePlanContext { node: &spec.name, working_directory, recorded };
             let planned = kind.plan(&spec.options, &context)?;
             let ports = planned.ports.clone();
             return Ok((Planned::Source(planned), ports));
@@ -158,6 +177,7 @@ impl Planner<'_> {
             match_all: spec.match_all,
             working_directory: self.working_directory.to_path_buf(),
             memory: self.spec.limits.memory.0,
+            recorded: self.recorded.contents_of(&spec.name),
             tables_of: &|name| {
                 Some(tables_of(&self.nodes[self.index.get(name)?.0])).filter(|tables| !tables.is_empty())
             },
@@ -197,6 +217,7 @@ impl Planner<'_> {
             inputs.extend(side);
         }
         ports.push(Port::named(ERRORS, errors_schema()));
+        let state = self.state_of(spec);
         let place = spec.name.place;
         self.index.insert(Arc::clone(&spec.name), NodeIndex(self.nodes.len()));
         self.nodes.push(Node {
@@ -210,7 +231,19 @@ impl Planner<'_> {
             ports,
             inputs,
             planned,
+            was: spec.was.as_ref().map(|was| Arc::clone(&was.value)),
+            state,
         });
+    }
+
+    /// What the state of a node means.
+    fn state_of(&self, spec: &NodeSpec) -> StateMeaning {
+        let said = match spec.section {
+            Section::Source => self.catalog.source(&spec.kind).and_then(|kind| kind.state_of(&spec.options)),
+            Section::Operator => self.catalog.operator(&spec.kind).and_then(|kind| kind.state_of(&spec.options)),
+            Section::Sink => self.catalog.sink(&spec.kind).and_then(|kind| kind.state_of(&spec.options)),
+        };
+        StateMeaning { kind: spec.kind.to_string(), of: said.unwrap_or_else(|| spec.options.canonical()) }
     }
 
     /// A node whose rows nobody reads is probably a mistake.
@@ -238,21 +271,4 @@ fn tables_of(node: &Node) -> Vec<TableDefinition> {
         Planned::Source(source) => source.tables.clone(),
         _ => Vec::new(),
     }
-}
-
-fn definition(spec: &PipelineSpec, nodes: &[Node]) -> Definition {
-    let mut parts: Vec<(String, Arc<[u8]>)> = vec![("pipeline".to_owned(), spec.canonical().into_bytes().into())];
-    for node in nodes {
-        if let Planned::Operator(operator) = &node.planned {
-            parts.extend(
-                operator.contents.iter().map(|(name, bytes)| (format!("{}/{name}", node.name), Arc::clone(bytes))),
-            );
-        }
-    }
-    let mut hasher = blake3::Hasher::new();
-    for (name, bytes) in &parts {
-        hasher.update(&(name.len() as u64).to_le_bytes()).update(name.as_bytes());
-        hasher.update(&(bytes.len() as u64).to_le_bytes()).update(bytes);
-    }
-    Definition { hash: ContentHash(hasher.finalize().to_hex().as_str().into()), parts }
 }

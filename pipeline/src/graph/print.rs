@@ -70,7 +70,7 @@ pub fn json(graph: &Graph) -> Value {
         .collect();
     json!({
         "name": graph.spec.name.value,
-        "definition": graph.definition.hash,
+        "definition": graph.definition.hash().ok(),
         "nodes": graph.nodes.iter().map(node_json).collect::<Vec<_>>(),
         "edges": edges,
     })

@@ -102,6 +102,11 @@ pub enum EngineEvent {
     },
     /// Every source has ended, and every node has seen it.
     Finished,
+    /// These nodes are new and begin with the tables that they read as they are now.
+    Joined {
+        /// The nodes.
+        nodes: Vec<String>,
+    },
 }
 
 /// Effects of one input of a dispatching sink, and its mark.

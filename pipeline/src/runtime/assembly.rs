@@ -62,7 +62,8 @@ pub(crate) fn assemble(
             let input = &graph.nodes[body.node.0].inputs[*input];
             let (sender, receiver, gauge) = edge(capacity, Arc::clone(&wakers[index]));
             statuses[body.node.0].watch_queue(gauge);
-            outgoing.entry(input.producer).or_default().push(Outgoing { edge: sender, ports: input.ports.clone() });
+            let (consumer, ports) = (Arc::clone(&graph.nodes[body.node.0].name), input.ports.clone());
+            outgoing.entry(input.producer).or_default().push(Outgoing { edge: sender, consumer, ports });
             inputs[index].push(TaskInput { edge: receiver, ports: input.ports.clone() });
         }
     }

@@ -30,12 +30,14 @@ pub(crate) struct StepInput {
 /// What a node of a chain does.
 pub(crate) enum Body {
     Operator(Box<dyn Operator>),
-    Sink(SinkNode),
+    Sink(Box<SinkNode>),
 }
 
 /// Where the rows of a node go besides the next node of its chain.
 pub(crate) struct Outgoing {
     pub(crate) edge: EdgeSender,
+    /// The node at its other end.
+    pub(crate) consumer: Arc<str>,
     /// The ports that the consumer reads.
     pub(crate) ports: Vec<PortIndex>,
 }
@@ -193,8 +195,11 @@ impl ChainNode {
             OnError::Fail => {
                 let (_, first) = &rejected[0];
                 let position = if first.position.is_empty() { String::new() } else { format!(" ({})", first.position) };
-                let message = format!("a row of step {} could not be handled: {}{position}", header.number, first.reason);
-                return Err(Error::external(message).never_retry().with_remedy("`on_error: errors` sends such rows to the port `errors`"));
+                let message =
+                    format!("a row of step {} could not be handled: {}{position}", header.number, first.reason);
+                return Err(Error::external(message)
+                    .never_retry()
+                    .with_remedy("`on_error: errors` sends such rows to the port `errors`"));
             }
             OnError::Drop => {}
             OnError::Errors => rows.push((self.errors_port, error_rows(&self.name, header, &rejected)?)),

@@ -15,17 +15,23 @@ use tokio::sync::mpsc;
 
 use super::clock::wall;
 use super::outbox::PendingEffects;
+use super::row_trail::Waypoint;
+use super::sink_node::SinkCommit;
 use crate::checkpoint::{
     CheckpointStore, CheckpointSummary, Content, LookupState, Manifest, NodeState, Retention, Section,
     SectionReference, SourceState,
 };
 use crate::error::{Error, Result};
+use crate::graph::StateMeaning;
 use crate::journal::{Journal, JournalPosition};
+use crate::row_hash::RunningHash;
 use crate::sink::Mark;
 use crate::step::{ContentHash, Incarnation, StepNumber, StepTime};
 
 /// The name under which the effects that are neither done nor dead stand in a state segment.
 pub(crate) const PENDING_EFFECTS: &str = "effects.pending.v1";
+/// The name under which the hashes of what sinks were given stand in a state segment.
+pub(crate) const WAYPOINTS: &str = "waypoints.v1";
 /// The node name of sections that belong to no node.
 pub(crate) const PIPELINE_SECTIONS: &str = "";
 /// A chain of changes this long is written anew as a whole.
@@ -44,7 +50,7 @@ pub(crate) enum Part {
     /// The state of a node: everything or what changed.
     State { node: Arc<str>, full: bool, batches: Vec<(String, RecordBatch)> },
     /// A sink's commit, to be waited for.
-    Sink { mark: String, commit: BoxFuture<'static, Result<Mark>> },
+    Sink { mark: String, commit: SinkCommit },
 }
 
 /// Takes parts from node tasks.
@@ -93,6 +99,25 @@ pub(crate) struct Coordinator {
     pub(crate) requests: mpsc::Receiver<CheckpointRequest>,
     pub(crate) results: mpsc::Sender<CheckpointResult>,
     pub(crate) chains: Chains,
+    /// What the states of nodes mean, for a later definition.
+    pub(crate) states: BTreeMap<String, StateMeaning>,
+    /// Sinks of earlier definitions that have effects left, and the definitions.
+    pub(crate) retired: BTreeMap<String, ContentHash>,
+    /// The hashes of what sinks were given since the last checkpoint.
+    pub(crate) waypoints: BTreeMap<String, Vec<Waypoint>>,
+}
+
+/// What sinks hand over at a barrier.
+#[derive(Default)]
+struct Sinks {
+    commits: Vec<(String, BoxFuture<'static, Result<Mark>>)>,
+    rows: BTreeMap<String, RunningHash>,
+}
+
+/// A section of a state segment that belongs to no node.
+fn pipeline_section(name: &str, value: &impl serde::Serialize) -> Result<Section> {
+    let bytes = postcard::to_stdvec(value).map_err(Error::internal)?;
+    Ok(Section { node: PIPELINE_SECTIONS.to_owned(), name: name.to_owned(), content: Content::Bytes(bytes) })
 }
 
 /// The segments that make up the state of each node, base first, and changes not yet in any.
@@ -182,7 +207,7 @@ impl Coordinator {
 
     async fn checkpoint(&mut self, request: CheckpointRequest) -> Result<CheckpointSummary> {
         let started = Instant::now();
-        let commits = self.collect(request.source_parts).await?;
+        let Sinks { commits, rows } = self.collect(request.source_parts).await?;
         self.journal.sync(request.journaled).await?;
         let marks = try_join_all(
             commits.into_iter().map(|(name, commit)| async move { Ok::<_, Error>((name, commit.await?)) }),
@@ -194,9 +219,10 @@ impl Coordinator {
         let mut sections = self.chains.sections();
         let effects = self.pending_effects.all();
         if !effects.is_empty() {
-            let bytes = postcard::to_stdvec(&effects).map_err(Error::internal)?;
-            let (node, name) = (PIPELINE_SECTIONS.to_owned(), PENDING_EFFECTS.to_owned());
-            sections.push(Section { node, name, content: Content::Bytes(bytes) });
+            sections.push(pipeline_section(PENDING_EFFECTS, &effects)?);
+        }
+        if self.waypoints.values().any(|points| !points.is_empty()) {
+            sections.push(pipeline_section(WAYPOINTS, &self.waypoints)?);
         }
         let manifest = Manifest {
             format: crate::checkpoint::FORMAT,
@@ -211,6 +237,11 @@ impl Coordinator {
             marks,
             lookups: request.lookups,
             pending_effects: None,
+            waypoints: None,
+            rows,
+            states: self.states.clone(),
+            joined: Vec::new(),
+            retired: self.retired.clone(),
             finished: request.finished,
             created: wall(),
             took_ms: 0,
@@ -221,8 +252,8 @@ impl Coordinator {
     }
 
     /// Waits for a part of every node; gives back the commits of sinks.
-    async fn collect(&mut self, source_parts: Vec<Part>) -> Result<Vec<(String, BoxFuture<'static, Result<Mark>>)>> {
-        let mut commits = Vec::new();
+    async fn collect(&mut self, source_parts: Vec<Part>) -> Result<Sinks> {
+        let mut sinks = Sinks::default();
         let mut received = Vec::new();
         while received.len() < self.expected_parts {
             let part = self.parts.recv().await.ok_or_else(|| Error::internal("a node stopped before it was saved"))?;
@@ -231,10 +262,14 @@ impl Coordinator {
         for part in source_parts.into_iter().chain(received) {
             match part {
                 Part::State { node, full, batches } => self.chains.take(node, full, batches),
-                Part::Sink { mark, commit } => commits.push((mark, commit)),
+                Part::Sink { mark, commit } => {
+                    sinks.rows.insert(mark.clone(), commit.rows);
+                    self.waypoints.entry(mark.clone()).or_default().extend(commit.waypoints);
+                    sinks.commits.push((mark, commit.mark));
+                }
             }
         }
-        Ok(commits)
+        Ok(sinks)
     }
 
     /// Makes state, marks and manifest durable, in this order.
@@ -253,13 +288,13 @@ impl Coordinator {
         .await?;
         manifest.bytes = segment.as_ref().map_or(0, |segment| store.segments().length(segment));
         let segments = self.chains.with(segment.as_ref());
-        if effects {
-            manifest.pending_effects = segment.map(|segment| SectionReference {
-                segment,
-                node: PIPELINE_SECTIONS.to_owned(),
-                name: PENDING_EFFECTS.to_owned(),
-            });
-        }
+        let section = |name: &str| {
+            let (node, name) = (PIPELINE_SECTIONS.to_owned(), name.to_owned());
+            segment.clone().map(|segment| SectionReference { segment, node, name })
+        };
+        manifest.pending_effects = if effects { section(PENDING_EFFECTS) } else { None };
+        manifest.waypoints =
+            if self.waypoints.values().any(|points| !points.is_empty()) { section(WAYPOINTS) } else { None };
         for (node, chain) in &segments {
             let state = NodeState { segments: chain.clone() };
             match manifest.sources.get_mut(&**node) {
@@ -276,6 +311,7 @@ impl Coordinator {
         })
         .await?;
         self.chains.saved(segments);
+        self.waypoints.clear();
         Ok(summary)
     }
 }

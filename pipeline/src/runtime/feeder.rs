@@ -6,17 +6,23 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use arrow::array::RecordBatch;
 use tokio::sync::{Notify, mpsc};
 
 use super::chain::Outgoing;
 use super::checkpointing::Barrier;
 use super::edge::{Closed, Item, Payload};
+use super::event::Event;
+use crate::rows::PortIndex;
 use crate::step::StepHeader;
+use crate::table::TableSet;
 
 /// What goes into the graph.
 pub(crate) enum Feed {
     /// A step of a source (its slot), or of the engine (no slot).
     Step { header: Arc<StepHeader>, source: Option<usize>, payload: Payload, bytes: usize },
+    /// A step by which some nodes begin with what is there: a payload for each source, by slot.
+    Joined { header: Arc<StepHeader>, nodes: Vec<String>, payloads: Vec<Payload> },
     /// A barrier after the last step.
     Barrier(Arc<Barrier>),
 }
@@ -66,6 +72,7 @@ impl Feeder {
                     self.backlog.remove(bytes);
                     sent
                 }
+                Feed::Joined { header, nodes, payloads } => self.joined(&header, &nodes, &payloads).await,
                 Feed::Barrier(barrier) => self.barrier(&barrier).await,
             };
             if sent.is_err() {
@@ -78,18 +85,20 @@ impl Feeder {
         for (slot, edges) in self.sources.iter().enumerate() {
             let own = source == Some(slot);
             for outgoing in edges {
-                let rows: Vec<_> = if own {
-                    payload.rows.iter().filter(|(port, _)| outgoing.ports.contains(port)).cloned().collect()
-                } else {
-                    Vec::new()
-                };
-                let tables = payload.tables.clone().filter(|_| own);
-                let item = if rows.is_empty() && tables.is_none() && payload.event.is_none() {
-                    Item::Blank(header.number)
-                } else {
-                    Item::Step(Arc::clone(header), Payload { rows, tables, event: payload.event.clone() })
-                };
-                outgoing.edge.send(item).await?;
+                let (rows, tables): (&[_], _) = if own { (&payload.rows, payload.tables.clone()) } else { (&[], None) };
+                outgoing.edge.send(item(header, outgoing, rows, tables, payload.event.clone())).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn joined(&self, header: &Arc<StepHeader>, nodes: &[String], payloads: &[Payload]) -> Result<(), Closed> {
+        for (edges, payload) in self.sources.iter().zip(payloads) {
+            for outgoing in edges {
+                let is_new = nodes.iter().any(|node| **node == *outgoing.consumer);
+                let (rows, tables): (&[_], _) =
+                    if is_new { (&payload.rows, payload.tables.clone()) } else { (&[], None) };
+                outgoing.edge.send(item(header, outgoing, rows, tables, None)).await?;
             }
         }
         Ok(())
@@ -100,5 +109,20 @@ impl Feeder {
             outgoing.edge.send(Item::Barrier(Arc::clone(barrier))).await?;
         }
         Ok(())
+    }
+}
+
+/// What a step has for one edge; a blank where it has nothing.
+fn item(
+    header: &Arc<StepHeader>,
+    outgoing: &Outgoing,
+    rows: &[(PortIndex, RecordBatch)],
+    tables: Option<TableSet>,
+    event: Option<Arc<Event>>,
+) -> Item {
+    let rows: Vec<_> = rows.iter().filter(|(port, _)| outgoing.ports.contains(port)).cloned().collect();
+    match rows.is_empty() && tables.is_none() && event.is_none() {
+        true => Item::Blank(header.number),
+        false => Item::Step(Arc::clone(header), Payload { rows, tables, event }),
     }
 }

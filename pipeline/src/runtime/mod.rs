@@ -10,11 +10,13 @@
 //!                                              └────────── parts ──────────┴─► coordinator ─► checkpoint
 //! ```
 
+mod adopt;
 mod alignment;
 mod assembly;
 mod chain;
 mod checkpointing;
 mod clock;
+mod comparison;
 mod crashed;
 mod deadlines;
 mod delivery;
@@ -25,7 +27,11 @@ mod lookups;
 mod node;
 mod open;
 mod outbox;
+mod reconfigure;
+mod recording;
 mod replay;
+mod rerun;
+mod row_trail;
 mod run;
 mod sequencer;
 mod sink_node;
@@ -34,10 +40,16 @@ mod source_task;
 mod status;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
+pub use adopt::{Acceptance, Replanner, recorded_definition};
+pub use comparison::Difference;
 pub use edge::EdgeCapacity;
 pub use open::{Pipeline, SetAside};
 pub use outbox::DeliveryPolicy;
+pub use reconfigure::{Fate, NodeFate, Reconfiguration};
+pub use recording::{Recording, ReplayFrom};
+pub use rerun::{OpenOutput, ReplayReport};
 pub use run::RunOutcome;
 pub use status::{NodeState, NodeStatus, PipelineStatus};
 
@@ -55,6 +67,10 @@ pub struct RunOptions {
     pub delivery: DeliveryPolicy,
     /// Bounds of each edge; `None`: as the spec says.
     pub edges: Option<EdgeCapacity>,
+    /// Input that cannot be read again, or reads differently, is left out of what is executed again.
+    pub accept_divergence: bool,
+    /// Plans definitions that the directory was run with before; without it a change of the definition is refused.
+    pub replanner: Option<Arc<dyn Replanner>>,
 }
 
 impl RunOptions {
@@ -66,6 +82,8 @@ impl RunOptions {
             accept_clock: false,
             delivery: DeliveryPolicy::default(),
             edges: None,
+            accept_divergence: false,
+            replanner: None,
         }
     }
 }

@@ -9,22 +9,25 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::RunOptions;
+use super::adopt::{first_definition, pending_effects};
 use super::assembly::{NodeBody, runs_in_a_task};
 use super::chain::Body;
-use super::checkpointing::{PENDING_EFFECTS, PIPELINE_SECTIONS, blocking};
+use super::checkpointing::blocking;
 use super::clock::Clock;
 use super::delivery::Deliverer;
 use super::lookups::stored_contents;
-use super::outbox::{EffectIdentity, Outbox, PendingEffect, PendingEffects, pending_of};
+use super::outbox::{EffectIdentity, Outbox, PendingEffects, pending_of};
+use super::rerun::{Recorded, ReplaySinks};
 use super::sink_node::{SinkNode, edge_mark};
 use super::status::{NodeStatus, PipelineStatus};
-use crate::checkpoint::{CheckpointStore, Content, Manifest, NodeState, OwnerLock, Section, SledStore};
+use crate::checkpoint::{CheckpointStore, Content, Manifest, NodeState, OwnerLock, SledStore};
 use crate::error::{Error, Result};
-use crate::graph::{Graph, Node, NodeIndex, Planned};
+use crate::graph::{Definition, Graph, Node, NodeIndex, Planned};
 use crate::journal::Journal;
 use crate::journal::record::Record;
 use crate::operator::{InputIndex, Operator, Output, StateReader};
-use crate::sink::{Mark, Sink, SinkContext};
+use crate::row_hash::RunningHash;
+use crate::sink::{DispatchingSink, Mark, Sink, SinkContext};
 use crate::source::SourceContext;
 use crate::step::{ContentHash, ENGINE, Incarnation, SchemaVersion, Shard, StepHeader, StepNumber, StepTime, Unit};
 use crate::table::{SharedTables, TableSet, Tables};
@@ -86,8 +89,43 @@ pub struct Pipeline {
     pub(super) deliverers: Vec<Deliverer>,
     pub(super) pending: PendingEffects,
     pub(super) cancel: CancellationToken,
+    /// New nodes that have not been told yet what is in the tables that they read.
+    pub(super) joined: Vec<String>,
+    /// Stop when the journal's tail has been executed.
+    pub(super) only_tail: bool,
+    /// Steps to execute in place of the journal's tail.
+    pub(super) recorded: Option<Recorded>,
     /// Held until the pipeline is dropped: no other process may write here.
     pub(super) _owner: OwnerLock,
+}
+
+/// What is stored of a pipeline, in the hands of its owner.
+pub(super) struct Storage {
+    pub(super) owner: OwnerLock,
+    pub(super) store: Arc<CheckpointStore>,
+    pub(super) journal: Journal,
+    /// The time of the journal's last step.
+    pub(super) last_time: StepTime,
+}
+
+impl Storage {
+    /// Takes ownership of a pipeline's directory and opens what is in it.
+    ///
+    /// # Errors
+    /// When another process owns it, or what is stored is damaged.
+    pub(super) async fn open(directory: &Path) -> Result<Self> {
+        let directory = directory.to_owned();
+        blocking(move || {
+            std::fs::create_dir_all(&directory)
+                .map_err(|error| Error::external(format!("{} cannot be made: {error}", directory.display())))?;
+            let owner = OwnerLock::acquire(&directory)?;
+            let sled = SledStore::open(&directory)?;
+            let store = CheckpointStore::open(&directory, Box::new(sled))?;
+            let (journal, recovery) = Journal::open(&directory, Incarnation(1), Shard(0))?;
+            Ok(Self { owner, store: Arc::new(store), journal, last_time: recovery.last_time })
+        })
+        .await
+    }
 }
 
 impl Pipeline {
@@ -98,23 +136,25 @@ impl Pipeline {
     /// changed since, when a bounded pipeline is done and its input has changed, or when a sink's output is
     /// not what its mark says.
     pub async fn open(graph: Arc<Graph>, options: RunOptions) -> Result<Self> {
-        let directory = options.directory.clone();
-        let (owner, store, journal, recovery) = blocking(move || {
-            std::fs::create_dir_all(&directory)
-                .map_err(|error| Error::external(format!("{} cannot be made: {error}", directory.display())))?;
-            let owner = OwnerLock::acquire(&directory)?;
-            let sled = SledStore::open(&directory)?;
-            let store = CheckpointStore::open(&directory, Box::new(sled))?;
-            let (journal, recovery) = Journal::open(&directory, Incarnation(1), Shard(0))?;
-            Ok((owner, Arc::new(store), journal, recovery))
-        })
-        .await?;
+        let storage = Storage::open(&options.directory).await?;
+        Self::open_in(storage, graph, options, None).await
+    }
+
+    /// Restores everything from what is stored; with `sinks`, for a replay.
+    pub(super) async fn open_in(
+        storage: Storage,
+        graph: Arc<Graph>,
+        options: RunOptions,
+        sinks: Option<ReplaySinks>,
+    ) -> Result<Self> {
+        let Storage { owner, store, journal, last_time: recovered } = storage;
         let manifest = store.latest()?;
         let incarnation = manifest.as_ref().map_or(Incarnation(1), |manifest| manifest.incarnation);
         let definition = definition(&graph, &store).await?;
         check_definition(&graph, &definition, manifest.as_ref(), &journal)?;
-        let last_time = manifest.as_ref().map_or(StepTime(0), |manifest| manifest.time).max(recovery.last_time);
+        let last_time = manifest.as_ref().map_or(StepTime(0), |manifest| manifest.time).max(recovered);
         let clock = Clock::start(last_time, options.accept_clock)?;
+        let joined = manifest.as_ref().map(|manifest| manifest.joined.clone()).unwrap_or_default();
         let statuses = graph
             .nodes
             .iter()
@@ -138,11 +178,18 @@ impl Pipeline {
             deliverers: Vec::new(),
             pending: PendingEffects::default(),
             cancel: CancellationToken::new(),
+            joined,
+            only_tail: false,
+            recorded: None,
             _owner: owner,
         };
         pipeline.restore_tables()?;
         let outbox_marks = pipeline.restore_outbox()?;
-        pipeline.restore_bodies(outbox_marks).await?;
+        match sinks {
+            Some(sinks) => pipeline.restore_replayed(&sinks).await?,
+            None => pipeline.restore_bodies(outbox_marks).await?,
+        }
+        pipeline.restore_retired().await?;
         Ok(pipeline)
     }
 
@@ -214,14 +261,8 @@ impl Pipeline {
     /// Effects that were intended and are neither done nor dead; and the marks that the outbox implies.
     fn restore_outbox(&mut self) -> Result<BTreeMap<String, StepNumber>> {
         let identity = self.identity();
-        if let Some(reference) = self.manifest.as_ref().and_then(|manifest| manifest.pending_effects.clone()) {
-            let state = NodeState { segments: vec![reference.segment] };
-            for section in self.store.read_state(&state, PIPELINE_SECTIONS)? {
-                if let (Content::Bytes(bytes), PENDING_EFFECTS) = (&section.content, section.name.as_str()) {
-                    let effects: Vec<PendingEffect> = postcard::from_bytes(bytes).map_err(Error::external)?;
-                    effects.into_iter().for_each(|effect| self.pending.add(effect));
-                }
-            }
+        if let Some(manifest) = &self.manifest {
+            pending_effects(&self.store, manifest)?.into_iter().for_each(|effect| self.pending.add(effect));
         }
         let mut marks: BTreeMap<String, StepNumber> = BTreeMap::new();
         // From the checkpoint's own step on: what was delivered since stands behind it, also when no step came.
@@ -239,6 +280,12 @@ impl Pipeline {
         Ok(marks)
     }
 
+    /// The hash of what a sink was given up to the checkpoint.
+    fn rows_of(&self, mark: &str) -> RunningHash {
+        let known = self.manifest.as_ref().and_then(|manifest| manifest.rows.get(mark));
+        known.copied().unwrap_or_default()
+    }
+
     fn identity(&self) -> EffectIdentity {
         let pipeline: Arc<str> = self.graph.spec.name.value.to_string().into();
         EffectIdentity { pipeline, shard: Shard(0), incarnation: self.incarnation }
@@ -246,8 +293,13 @@ impl Pipeline {
 
     async fn restore_bodies(&mut self, outbox_marks: BTreeMap<String, StepNumber>) -> Result<()> {
         let mut marks = self.store.marks()?;
+        // A store that was lost and rebuilt may know less than the checkpoint.
+        for (name, mark) in self.manifest.iter().flat_map(|manifest| &manifest.marks) {
+            marks.entry(name.clone()).or_insert_with(|| mark.clone());
+        }
         for (name, step) in outbox_marks {
-            let mark = marks.entry(name).or_insert(Mark { step, detail: "{}".to_owned() });
+            let mark =
+                marks.entry(name).or_insert(Mark { step, detail: "{}".to_owned(), rows: RunningHash::default() });
             mark.step = mark.step.max(step);
         }
         let mut first_marks = BTreeMap::new();
@@ -271,17 +323,21 @@ impl Pipeline {
                             if mark.is_none() {
                                 let step = self.checkpointed();
                                 let detail = sink.commit().await.map_err(at_node)?.await.map_err(at_node)?;
-                                first_marks.insert(node.name.to_string(), Mark { step, detail });
+                                let mark = Mark { step, detail, rows: RunningHash::default() };
+                                first_marks.insert(node.name.to_string(), mark);
                             }
-                            let body = Body::Sink(SinkNode::transactional(sink, mark.as_ref()));
+                            let body = SinkNode::transactional(sink, mark.as_ref(), self.rows_of(&node.name));
+                            let body = Body::Sink(Box::new(body));
                             self.bodies.push(NodeBody { node: index, inputs: all, body });
                         }
                         Sink::Dispatching(sink) => {
                             let outbox = self.outbox(&node.name, Arc::clone(&sink));
                             for input in all {
-                                let mark = marks.get(&edge_mark(&node.name, input as u32));
-                                let sink = SinkNode::dispatching(Arc::clone(&sink), outbox.clone(), input as u32, mark);
-                                let body = Body::Sink(sink);
+                                let name = edge_mark(&node.name, input as u32);
+                                let (mark, rows) = (marks.get(&name), self.rows_of(&name));
+                                let (sink, outbox) = (Arc::clone(&sink), outbox.clone());
+                                let sink = SinkNode::dispatching(sink, outbox, input as u32, mark, rows);
+                                let body = Body::Sink(Box::new(sink));
                                 self.bodies.push(NodeBody { node: index, inputs: vec![input], body });
                             }
                         }
@@ -295,10 +351,38 @@ impl Pipeline {
         blocking(move || if first_marks.is_empty() { Ok(()) } else { store.put_marks(&first_marks) }).await
     }
 
+    /// The bodies of a replay: operators as ever, sinks that only compare, or write elsewhere.
+    async fn restore_replayed(&mut self, sinks: &ReplaySinks) -> Result<()> {
+        let graph = Arc::clone(&self.graph);
+        for (index, node) in graph.nodes.iter().enumerate() {
+            let at_node = |error: Error| error.at_node(&node.name).at_place(&node.shown_place);
+            let (index, all) = (NodeIndex(index), node.inputs.len());
+            match &node.planned {
+                Planned::Source(_) => {}
+                Planned::Operator(planned) => {
+                    let mut operator = (planned.build)().map_err(at_node)?;
+                    self.restore_operator(node, operator.as_mut()).await.map_err(at_node)?;
+                    self.bodies.push(NodeBody {
+                        node: index,
+                        inputs: (0..all).collect(),
+                        body: Body::Operator(operator),
+                    });
+                }
+                Planned::Sink(_) => {
+                    for (inputs, sink) in sinks.of(&node.name, all, |mark| self.rows_of(mark)).map_err(at_node)? {
+                        self.bodies.push(NodeBody { node: index, inputs, body: Body::Sink(Box::new(sink)) });
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// The outbox of a sink, with what is still pending on its way again.
-    fn outbox(&mut self, node: &Arc<str>, sink: Arc<dyn crate::sink::DispatchingSink>) -> Outbox {
+    fn outbox(&mut self, node: &Arc<str>, sink: Arc<dyn DispatchingSink>) -> Outbox {
         let (deliver, inbox) = mpsc::unbounded_channel();
-        for effect in self.pending.all().into_iter().filter(|effect| effect.sink == **node) {
+        let names = self.names_of(node);
+        for effect in self.pending.all().into_iter().filter(|effect| names.contains(&effect.sink)) {
             // The receiver is held by the deliverer below.
             let _ = deliver.send(effect);
         }
@@ -317,6 +401,44 @@ impl Pipeline {
             pending: self.pending.clone(),
             policy: self.options.delivery,
             deliver,
+        }
+    }
+
+    /// The names under which effects of a sink may stand: its own, and the one that it had before.
+    fn names_of(&self, sink: &str) -> Vec<String> {
+        let was = self.graph.node(sink).and_then(|(_, node)| node.was.as_ref());
+        let was = was.filter(|was| self.graph.node(was).is_none());
+        std::iter::once(sink.to_owned()).chain(was.map(ToString::to_string)).collect()
+    }
+
+    /// Opens the sinks that are not in the pipeline any more and have effects left, as they were.
+    async fn restore_retired(&mut self) -> Result<()> {
+        let retired = self.manifest.as_ref().map(|manifest| manifest.retired.clone()).unwrap_or_default();
+        for (name, hash) in retired {
+            if !self.pending.all().iter().any(|effect| effect.sink == name) {
+                continue;
+            }
+            match self.retired(&name, &hash).await {
+                Ok(sink) => drop(self.outbox(&name.as_str().into(), sink)),
+                Err(error) => tracing::error!(
+                    sink = %name, %error,
+                    "The effects of a sink that was removed cannot be sent; they stay until it is back or they are discarded."
+                ),
+            }
+        }
+        Ok(())
+    }
+
+    async fn retired(&self, name: &str, definition: &ContentHash) -> Result<Arc<dyn DispatchingSink>> {
+        let replanner = self.options.replanner.as_ref().ok_or_else(|| Error::user("nothing plans its definition"))?;
+        let definition = Definition::from_sections(self.store.segments().read(definition)?);
+        let graph = replanner.replan(&definition)?;
+        let Some((_, Node { planned: Planned::Sink(planned), .. })) = graph.node(name) else {
+            return Err(Error::internal("its definition does not know it"));
+        };
+        match planned.open.open(SinkContext { node: name.into(), mark: None }).await? {
+            Sink::Dispatching(sink) => Ok(sink),
+            Sink::Transactional(_) => Err(Error::internal("it has no effects")),
         }
     }
 
@@ -339,6 +461,10 @@ impl Pipeline {
         for lookup in manifest.lookups.iter().filter(|lookup| lookup.node == *node.name) {
             let contents = stored_contents(&self.store, &lookup.hash)?;
             operator.lookup(&header, &lookup.name, &contents, &mut said_before).await?;
+        }
+        // A node that has just joined is told by a step what is there.
+        if self.joined.iter().any(|joined| **joined == *node.name) {
+            return Ok(());
         }
         for (index, input) in node.inputs.iter().enumerate() {
             let producer = &self.graph.nodes[input.producer.0].name;
@@ -370,7 +496,7 @@ impl Pipeline {
 fn check_definition(graph: &Graph, now: &ContentHash, manifest: Option<&Manifest>, journal: &Journal) -> Result<()> {
     let recorded = match manifest {
         Some(manifest) => Some(manifest.definition.clone()),
-        None => recorded_definition(journal)?,
+        None => first_definition(journal.read(StepNumber(1))?)?,
     };
     let Some(recorded) = recorded.filter(|recorded| recorded != now) else { return Ok(()) };
     let name = &graph.spec.name.value;
@@ -379,37 +505,17 @@ fn check_definition(graph: &Graph, now: &ContentHash, manifest: Option<&Manifest
         short(&recorded),
         short(now)
     );
-    let remedy =
-        "`--fresh` begins anew and drops its state; to try the change on recorded input, give it another `name:`";
+    let remedy = "`--fresh` begins anew and drops its state";
     Err(Error::user(message).with_remedy(remedy).at_place(&graph.file))
 }
 
 /// Stores the definition as a segment: its hash is the definition's name in journal and manifests.
 async fn definition(graph: &Graph, store: &Arc<CheckpointStore>) -> Result<ContentHash> {
-    let section = |(name, bytes): &(String, Arc<[u8]>)| Section {
-        node: PIPELINE_SECTIONS.to_owned(),
-        name: name.clone(),
-        content: Content::Bytes(bytes.to_vec()),
-    };
-    let sections: Vec<Section> = graph.definition.parts.iter().map(section).collect();
+    let sections = graph.definition.to_sections();
     let store = Arc::clone(store);
     blocking(move || store.write_state(&sections)).await
 }
 
-fn short(hash: &ContentHash) -> &str {
+pub(super) fn short(hash: &ContentHash) -> &str {
     hash.0.get(..12).unwrap_or(&hash.0)
-}
-
-/// The definition that a journal without any checkpoint begins with.
-fn recorded_definition(journal: &Journal) -> Result<Option<ContentHash>> {
-    use crate::journal::record::{EngineEvent, StepBody};
-    for record in journal.read(StepNumber(1))? {
-        if let Record::Step(step) = record?.1 {
-            return Ok(match step.body {
-                StepBody::Engine(EngineEvent::Definition { hash }) => Some(hash),
-                _ => None,
-            });
-        }
-    }
-    Ok(None)
 }

@@ -11,10 +11,11 @@ use super::sequencer::{Sequencer, concatenate};
 use crate::checkpoint::LookupState;
 use crate::error::{Error, Result};
 use crate::graph::{Graph, NodeIndex, Planned};
+use crate::journal::JournalPosition;
 use crate::journal::record::{EngineEvent, Record, StepBody, StepRecord, decode_batch, decode_schema};
 use crate::rows::{PortIndex, Rejected};
 use crate::source::{Source, SourceContext};
-use crate::step::{Position, Range, SchemaVersion, StepHeader, StepNumber};
+use crate::step::{ENGINE, Position, Range, SchemaVersion, StepHeader, Unit};
 
 /// The re-readable sources by slot, each opened at the checkpoint's position when the journal's tail first
 /// needs it.
@@ -30,7 +31,7 @@ impl RereadSources {
         Self { graph, sources, open }
     }
 
-    async fn get(&mut self, slot: usize) -> Result<&mut Box<dyn Source>> {
+    pub(super) async fn get(&mut self, slot: usize) -> Result<&mut Box<dyn Source>> {
         let (index, context) = &self.sources[slot];
         let Planned::Source(planned) = &self.graph.nodes[index.0].planned else {
             return Err(Error::internal("not a source"));
@@ -55,24 +56,34 @@ impl RereadSources {
 }
 
 impl Sequencer {
-    /// Executes every journaled step after `checkpointed` again, or those until it is cancelled. Returns how
-    /// many there were.
+    /// The step before a replay by which nodes that are new to it begin with the tables that they read.
+    pub(super) fn begin_replay(&mut self, joined: Vec<String>) -> Result<()> {
+        if joined.is_empty() {
+            return Ok(());
+        }
+        let (number, time) = (self.progress.step.next(), self.progress.time);
+        let (source, unit, schema_version) = (ENGINE.into(), Unit::Rows, SchemaVersion::default());
+        self.feed_joined(StepHeader { number, time, source, unit, schema_version, watermark: None }, joined)
+    }
+
+    /// Executes recorded steps again, or those until it is cancelled. Returns how many there were.
     ///
     /// # Errors
     /// When input cannot be read again, or reads differently.
     pub(super) async fn replay(
         &mut self,
-        checkpointed: StepNumber,
+        records: impl Iterator<Item = Result<(JournalPosition, Record)>>,
         sources: &mut RereadSources,
         cancel: &CancellationToken,
     ) -> Result<u64> {
         let mut count = 0;
-        for record in self.journal.read(checkpointed.next())? {
+        for record in records {
             if cancel.is_cancelled() {
                 break;
             }
             let (position, record) = record?;
-            self.progress.journaled = position;
+            // Records of another journal say nothing of this one.
+            self.progress.journaled = position.min(self.journal.end());
             let Record::Step(StepRecord { header, body }) = record else { continue };
             self.clock.saw(header.time);
             count += 1;
@@ -155,6 +166,7 @@ impl Sequencer {
                 self.progress.finished = true;
                 Some(Event::EndOfInput)
             }
+            EngineEvent::Joined { nodes } => return self.feed_joined(header, nodes),
         };
         self.feed_engine(header, event);
         Ok(())

@@ -1,5 +1,6 @@
 //! Running an open pipeline to its end: assemble, execute the journal's tail again, go on, stop in order.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ use super::feeder::{Backlog, Feeder};
 use super::lookups::{LookupWatch, watched_files};
 use super::open::Pipeline;
 use super::replay::RereadSources;
+use super::rerun::Recorded;
 use super::sequencer::{Progress, Sequencer, SequencerEnd, SequencerSettings};
 use super::source_slot::SourceSlot;
 use super::source_task::SourceTask;
@@ -80,6 +82,9 @@ impl Pipeline {
             requests,
             results: results_sender,
             chains: self.manifest.as_ref().map(Chains::of).unwrap_or_default(),
+            states: self.graph.nodes.iter().map(|node| (node.name.to_string(), node.state.clone())).collect(),
+            retired: self.manifest.as_ref().map(|manifest| manifest.retired.clone()).unwrap_or_default(),
+            waypoints: BTreeMap::new(),
         };
         let (feed, inbox) = mpsc::unbounded_channel();
         let (lookup_sender, lookup_changes) = mpsc::channel(16);
@@ -118,12 +123,23 @@ impl Pipeline {
         for task in assembly.tasks {
             tasks.nodes.spawn(task.run());
         }
-        for deliverer in std::mem::take(&mut self.deliverers) {
-            tasks.nodes.spawn(deliverer.run());
+        let deliverers = std::mem::take(&mut self.deliverers);
+        if !self.only_tail {
+            deliverers.into_iter().for_each(|deliverer| drop(tasks.nodes.spawn(deliverer.run())));
         }
         tasks.others.spawn(Feeder { sources: assembly.source_edges, inbox, backlog }.run());
         tasks.others.spawn(coordinator.run());
         self.drive(sequencer, sources, tasks, lookup_sender).await
+    }
+
+    /// Executes what the journal holds after the newest checkpoint, makes a checkpoint there and ends. Nothing new
+    /// is taken, no effect leaves.
+    ///
+    /// # Errors
+    /// As [`Pipeline::run`].
+    pub(super) async fn catch_up(mut self) -> Result<()> {
+        self.only_tail = true;
+        self.run().await.map(drop)
     }
 
     /// A bounded pipeline that has finished is done, unless effects are left to deliver.
@@ -162,6 +178,7 @@ impl Pipeline {
                 status: Arc::clone(&self.status.nodes[index.0]),
                 state: known.cloned().unwrap_or_else(SourceState::default),
                 tables: self.tables.remove(&node.name),
+                table_ports: planned.tables.iter().map(|table| Arc::clone(&table.name)).collect(),
                 arrivals: None,
                 acknowledge: None,
             })
@@ -170,7 +187,7 @@ impl Pipeline {
     }
 
     async fn drive(
-        self,
+        mut self,
         mut sequencer: Sequencer,
         sources: Vec<NodeIndex>,
         mut tasks: Tasks,
@@ -178,14 +195,24 @@ impl Pipeline {
     ) -> Result<RunOutcome> {
         let (cancel, within) = (self.cancel.clone(), self.graph.spec.stop.within.0);
         let deadline = stop_deadline(cancel.clone(), within);
+        let recorded = self.recorded.take();
         tokio::pin!(deadline);
         let sequenced = async {
             let mut reread = self.reread_sources(&sequencer, &sources)?;
-            let replayed = sequencer.replay(self.checkpointed(), &mut reread, &cancel).await?;
+            let replayed = match recorded {
+                Some(Recorded { records, joined }) => {
+                    sequencer.begin_replay(joined)?;
+                    sequencer.replay(records, &mut reread, &cancel).await?
+                }
+                None => {
+                    let tail = self.journal.read(self.checkpointed().next())?;
+                    sequencer.replay(tail, &mut reread, &cancel).await?
+                }
+            };
             if replayed > 0 {
                 tracing::info!(steps = replayed, "The steps after the newest checkpoint were executed again.");
             }
-            if cancel.is_cancelled() {
+            if cancel.is_cancelled() || self.only_tail {
                 // What of the tail was not executed yet stays in the journal for the next start.
                 return sequencer.stop().await;
             }
@@ -265,6 +292,10 @@ impl Pipeline {
             if !known {
                 sequencer.lookup_changed(change).await?;
             }
+        }
+        if !self.joined.is_empty() && !sequencer.progress.joined {
+            let nodes = self.joined.clone();
+            sequencer.joined_step(nodes)?;
         }
         Ok(())
     }

@@ -112,6 +112,8 @@ pub(crate) struct Progress {
     pub(crate) full_next: HashSet<Arc<str>>,
     /// The end of all input is journaled.
     pub(crate) finished: bool,
+    /// It is journaled that new nodes have joined.
+    pub(crate) joined: bool,
 }
 
 impl Sequencer {

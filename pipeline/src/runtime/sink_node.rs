@@ -6,10 +6,13 @@ use arrow::array::RecordBatch;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 
+use super::comparison::Comparison;
 use super::event::Event;
 use super::outbox::Outbox;
+use super::row_trail::{RowTrail, Waypoint};
 use crate::error::Result;
 use crate::journal::record::OutboxEffect;
+use crate::row_hash::RunningHash;
 use crate::sink::{DispatchingSink, Mark, TransactionalSink};
 use crate::step::{StepHeader, StepNumber};
 
@@ -17,28 +20,72 @@ use crate::step::{StepHeader, StepNumber};
 pub(crate) struct SinkNode {
     /// Output of steps up to this one is complete already: a re-execution of them is discarded.
     complete_through: StepNumber,
+    /// What the mark says of the rows up to there, where it is ahead of the checkpoint: a re-execution has to come
+    /// to the same.
+    promised: Option<RunningHash>,
+    trail: RowTrail,
     body: Body,
+}
+
+/// What a sink hands over at a barrier: its mark, once it is durable, and the way there.
+pub(crate) struct SinkCommit {
+    pub(crate) mark: BoxFuture<'static, Result<Mark>>,
+    /// The hash of the rows at the barrier. The mark may be ahead of it.
+    pub(crate) rows: RunningHash,
+    pub(crate) waypoints: Vec<Waypoint>,
 }
 
 enum Body {
     Transactional(Box<dyn TransactionalSink>),
-    Dispatching { sink: Arc<dyn DispatchingSink>, outbox: Outbox, input: u32, staged: Vec<OutboxEffect> },
+    Dispatching {
+        sink: Arc<dyn DispatchingSink>,
+        outbox: Outbox,
+        input: u32,
+        staged: Vec<OutboxEffect>,
+    },
+    /// A replay: everything is compared, and goes to another place or nowhere.
+    Replayed {
+        comparison: Comparison,
+        output: Option<Box<dyn TransactionalSink>>,
+    },
 }
 
 impl SinkNode {
-    /// A sink that stores its mark with its output.
-    pub(crate) fn transactional(sink: Box<dyn TransactionalSink>, mark: Option<&Mark>) -> Self {
-        Self { complete_through: through(mark), body: Body::Transactional(sink) }
+    /// A sink that stores its mark with its output. `from` is the hash of its rows at the checkpoint.
+    pub(crate) fn transactional(sink: Box<dyn TransactionalSink>, mark: Option<&Mark>, from: RunningHash) -> Self {
+        Self::new(Body::Transactional(sink), mark, from)
     }
 
     /// One input edge of a sink whose output leaves as effects.
-    pub(crate) fn dispatching(sink: Arc<dyn DispatchingSink>, outbox: Outbox, input: u32, mark: Option<&Mark>) -> Self {
-        let body = Body::Dispatching { sink, outbox, input, staged: Vec::new() };
-        Self { complete_through: through(mark), body }
+    pub(crate) fn dispatching(
+        sink: Arc<dyn DispatchingSink>,
+        outbox: Outbox,
+        input: u32,
+        mark: Option<&Mark>,
+        from: RunningHash,
+    ) -> Self {
+        Self::new(Body::Dispatching { sink, outbox, input, staged: Vec::new() }, mark, from)
+    }
+
+    /// A sink in a replay from a checkpoint.
+    pub(crate) fn replayed(
+        comparison: Comparison,
+        output: Option<Box<dyn TransactionalSink>>,
+        from: RunningHash,
+    ) -> Self {
+        Self::new(Body::Replayed { comparison, output }, None, from)
+    }
+
+    fn new(body: Body, mark: Option<&Mark>, from: RunningHash) -> Self {
+        // Marks that the outbox implies know nothing of rows.
+        let promised = mark.map(|mark| mark.rows).filter(|rows| *rows != RunningHash::default());
+        Self { complete_through: through(mark), promised, trail: RowTrail::from(from), body }
     }
 
     /// Takes the rows of one input in one step.
     pub(crate) async fn write(&mut self, header: &StepHeader, _input: usize, rows: &RecordBatch) -> Result<()> {
+        self.passed(StepNumber(header.number.0.saturating_sub(1)));
+        self.trail.add(header.number, rows)?;
         if header.number <= self.complete_through {
             return Ok(());
         }
@@ -50,6 +97,8 @@ impl SinkNode {
                 staged.extend(effects.map(|(payload, row)| OutboxEffect { step: header.number, row, payload }));
                 Ok(())
             }
+            Body::Replayed { output: Some(output), .. } => output.write(header, rows).await,
+            Body::Replayed { output: None, .. } => Ok(()),
         }
     }
 
@@ -63,21 +112,51 @@ impl SinkNode {
             Body::Dispatching { outbox, input, staged, .. } if !staged.is_empty() => {
                 outbox.intend(*input, header.number, std::mem::take(staged)).await
             }
-            Body::Dispatching { .. } => Ok(()),
+            Body::Dispatching { .. } | Body::Replayed { .. } => Ok(()),
         }
     }
 
-    /// Begins to make everything up to `step` durable. The work resolves to the mark, with its name.
-    pub(crate) async fn commit(&mut self, step: StepNumber) -> Result<BoxFuture<'static, Result<Mark>>> {
-        let step = step.max(self.complete_through);
-        match &mut self.body {
+    /// Everything up to `step` has been seen: tells where it is not what it was.
+    fn passed(&mut self, step: StepNumber) {
+        let rows = self.trail.rows();
+        if let Body::Replayed { comparison, .. } = &mut self.body {
+            comparison.passed(step, rows);
+        }
+        if step < self.complete_through {
+            return;
+        }
+        if self.promised.take().is_some_and(|promised| promised != rows) {
+            let through = self.complete_through;
+            tracing::warn!(
+                %through,
+                "Executing the steps up to here again gave this sink other rows than before. Its output stays as it was written."
+            );
+        }
+    }
+
+    /// Begins to make everything up to `step` durable.
+    pub(crate) async fn commit(&mut self, step: StepNumber) -> Result<SinkCommit> {
+        self.passed(step);
+        let (at_barrier, waypoints) = (self.trail.rows(), self.trail.take());
+        let (step, rows) = match step < self.complete_through {
+            true => (self.complete_through, self.promised.unwrap_or_default()),
+            false => (step, at_barrier),
+        };
+        let mark = match &mut self.body {
             Body::Transactional(sink) => {
                 let work = sink.commit().await?;
-                Ok(async move { Ok(Mark { step, detail: work.await? }) }.boxed())
+                async move { Ok(Mark { step, detail: work.await?, rows }) }.boxed()
+            }
+            Body::Replayed { output: Some(output), .. } => {
+                let work = output.commit().await?;
+                async move { Ok(Mark { step, detail: work.await?, rows }) }.boxed()
             }
             // Effects were durable before they left: nothing is owed but the number.
-            Body::Dispatching { .. } => Ok(async move { Ok(Mark { step, detail: "{}".to_owned() }) }.boxed()),
-        }
+            Body::Dispatching { .. } | Body::Replayed { output: None, .. } => {
+                async move { Ok(Mark { step, detail: "{}".to_owned(), rows }) }.boxed()
+            }
+        };
+        Ok(SinkCommit { mark, rows: at_barrier, waypoints })
     }
 
     /// The name under which its mark is kept.
@@ -85,6 +164,7 @@ impl SinkNode {
         match &self.body {
             Body::Transactional(_) => node.to_owned(),
             Body::Dispatching { input, .. } => edge_mark(node, *input),
+            Body::Replayed { comparison, .. } => comparison.sink().to_owned(),
         }
     }
 }

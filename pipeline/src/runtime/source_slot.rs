@@ -28,6 +28,8 @@ pub(crate) struct SourceSlot {
     pub(crate) state: SourceState,
     /// The tables that its changes make, for a provider.
     pub(crate) tables: Option<Tables>,
+    /// The names of its tables, in the order of its ports.
+    pub(crate) table_ports: Vec<Arc<str>>,
     /// Its queue, until it is polled; `None` for a source that is not opened.
     pub(crate) arrivals: Option<mpsc::Receiver<FromSource>>,
     pub(crate) acknowledge: Option<watch::Sender<Durable>>,

@@ -26,6 +26,21 @@ impl PipelineSpec {
     }
 }
 
+impl Options {
+    /// The options as JSON, literal secrets left out.
+    pub fn canonical(&self) -> String {
+        value(&self.tree, self).to_string()
+    }
+
+    /// Some of the options as JSON, in the order of `keys`; those that are not there are left out.
+    pub fn canonical_of(&self, keys: &[&str]) -> String {
+        let Tree::Map(entries) = &self.tree.value else { return self.canonical() };
+        let of = |key: &&str| entries.iter().find(|(name, _)| &*name.value == *key);
+        let chosen = keys.iter().filter_map(of).map(|(key, entry)| (key.to_string(), value(entry, self)));
+        Value::Object(chosen.collect()).to_string()
+    }
+}
+
 fn definition(node: &NodeSpec) -> Value {
     let mut definition = Map::new();
     if !node.from.is_empty() {

@@ -25,6 +25,10 @@ impl SourceKind for HostKind {
         schemars::schema_for!(HostOptions)
     }
 
+    fn state_of(&self, options: &Options) -> Option<String> {
+        Some(options.canonical_of(&["root"]))
+    }
+
     fn plan(&self, options: &Options, _context: &SourcePlanContext<'_>) -> Result<PlannedSource, Vec<Diagnostic>> {
         let read: HostOptions = options.read()?;
         let refresh = read.refresh.map(|refresh| refresh.0);

@@ -86,6 +86,10 @@ impl SinkKind for FileKind {
         schemars::schema_for!(FileOptions)
     }
 
+    fn state_of(&self, options: &Options) -> Option<String> {
+        Some(options.canonical_of(&["path", "format"]))
+    }
+
     fn plan(&self, options: &Options, context: &mut PlanContext<'_>) -> Result<PlannedSink, Vec<Diagnostic>> {
         let places = Places(options);
         let settings: FileOptions = options.read()?;

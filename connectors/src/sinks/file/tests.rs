@@ -1,6 +1,7 @@
 use arrow::array::{Int64Array, RecordBatch, StringArray, TimestampMillisecondArray};
 use proptest::prelude::*;
 use tempfile::TempDir;
+use tidegate_pipeline::row_hash::RunningHash;
 use tidegate_pipeline::sink::{Mark, TransactionalSink};
 use tidegate_pipeline::step::StepNumber;
 
@@ -19,7 +20,7 @@ async fn open(
 ) -> Result<Box<dyn TransactionalSink>> {
     let format = format_of(Path::new(name)).unwrap();
     let planned = PlannedFile { place: place(folder, name, existing), format };
-    let mark = mark.map(|detail| Mark { step: StepNumber(1), detail: detail.to_owned() });
+    let mark = mark.map(|detail| Mark { step: StepNumber(1), detail: detail.to_owned(), rows: RunningHash::default() });
     match planned.open(SinkContext { node: "out".into(), mark }).await? {
         Sink::Transactional(sink) => Ok(sink),
         Sink::Dispatching(_) => Err(Error::internal("a file is transactional")),

@@ -58,11 +58,18 @@ impl SourceKind for FileKind {
         schemars::schema_for!(FileOptions)
     }
 
+    fn state_of(&self, options: &Options) -> Option<String> {
+        Some(options.canonical_of(&["path", "files", "format", "compression"]))
+    }
+
     fn plan(&self, options: &Options, context: &SourcePlanContext<'_>) -> Result<PlannedSource, Vec<Diagnostic>> {
         let places = Places(options);
         let settings: FileOptions = options.read()?;
         settings.check(&places)?;
-        let planned = plan(&settings, &places, &context.working_directory)?;
+        let mut planned = plan(&settings, &places, &context.working_directory)?;
+        if let Some(recorded) = &context.recorded {
+            planned = planned.with_schema(recorded);
+        }
         let open = planned.schema.fields().is_empty();
         Ok(PlannedSource {
             acknowledges: false,
@@ -82,6 +89,17 @@ struct PlannedFile {
     schema: SchemaRef,
     follow: bool,
     cut: Cut,
+}
+
+impl PlannedFile {
+    /// The same, with the columns that an earlier sample gave.
+    fn with_schema(mut self, schema: &SchemaRef) -> Self {
+        if let Format::Csv(file) = &self.format {
+            self.format = Format::Csv(Arc::new(CsvFile { schema: Arc::clone(schema), ..CsvFile::clone(file) }));
+        }
+        self.schema = Arc::clone(schema);
+        self
+    }
 }
 
 #[async_trait]

@@ -39,7 +39,7 @@ impl Fixture {
         let more = if more.is_empty() { String::new() } else { format!(",{more}") };
         let options = options(&format!("{{\"path\":\"{}\"{more}}}", self.name));
         let working_directory = self.folder.path().to_owned();
-        FileKind.plan(&options, &SourcePlanContext { node: "in", working_directory })
+        FileKind.plan(&options, &SourcePlanContext { node: "in", working_directory, recorded: None })
     }
 
     fn plan(&self, more: &str) -> PlannedSource {

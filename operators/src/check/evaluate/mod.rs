@@ -20,7 +20,7 @@ use tidegate_pipeline::table::{TableDefinition, TableVersion};
 use run::{OutOfMemory, Run};
 pub use scopes::Frozen;
 
-use super::finding::{Finding, Identity};
+use super::finding::Finding;
 use super::plan::{PlannedControl, PlannedPack, relaxed};
 
 /// What is in a table, and how far collecting it has come.
@@ -67,22 +67,13 @@ impl From<&TableVersion> for TableContents {
     }
 }
 
-/// Which findings matter to the caller. All others are only counted.
+/// Which findings matter to the caller. All others are left out.
 #[derive(Debug, Clone)]
 pub enum Interest {
     /// All of them.
     All,
-    /// Those that are not ok, and ok ones with these identities.
-    NotOk(Arc<HashSet<Identity>>),
-}
-
-impl Interest {
-    fn includes(&self, identity: Identity) -> bool {
-        match self {
-            Self::All => true,
-            Self::NotOk(also) => also.contains(&identity),
-        }
-    }
+    /// Those that are not ok, and ok ones about these resources.
+    NotOk(Arc<HashSet<Arc<str>>>),
 }
 
 /// What one control said.
@@ -94,9 +85,6 @@ pub struct ControlEvaluation {
     pub findings: Vec<Finding>,
     /// Whose earlier findings stay as they are.
     pub frozen: Frozen,
-    /// How many findings of each status there are, in the order of [`Status::ALL`](super::finding::Status::ALL), those that are not of
-    /// interest included.
-    pub counts: [usize; 5],
     /// Whether its query ran and gave no row: it has no resources.
     pub without_resources: bool,
     /// What the author of the control should know.

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, RecordBatch, StringArray};
-use arrow::compute::cast;
+use arrow::array::{Array, BooleanArray, RecordBatch, StringArray};
+use arrow::buffer::BooleanBuffer;
+use arrow::compute::{cast, filter_record_batch};
 use arrow::datatypes::DataType;
 use arrow::json::WriterBuilder;
 use arrow::json::writer::LineDelimited;
-use hashbrown::HashMap;
 use hashbrown::hash_map::Entry;
+use hashbrown::{HashMap, HashSet};
 use tidegate_pipeline::error::{Error, Result};
 
 use super::Interest;
@@ -26,8 +27,10 @@ pub(super) struct Collector<'a> {
     frozen: &'a Frozen,
     interest: &'a Interest,
     no_dimensions: Arc<str>,
-    /// The worst status of each identity, and where its finding is, if it is kept.
-    seen: HashMap<Identity, (Status, Option<usize>)>,
+    /// The worst status of each identity, and where its finding is.
+    seen: HashMap<Identity, (Status, usize)>,
+    /// How many rows there were, those that did not matter too.
+    pub(super) rows: usize,
     /// The findings that matter.
     pub(super) findings: Vec<Finding>,
     /// Rows that said again what another row had said.
@@ -61,19 +64,11 @@ impl<'a> Collector<'a> {
             interest,
             no_dimensions: "{}".into(),
             seen: HashMap::new(),
+            rows: 0,
             findings: Vec::new(),
             duplicates: 0,
             duplicate: None,
         }
-    }
-
-    /// How many findings there are of each status, in the order of [`Status::ALL`].
-    pub(super) fn counts(&self) -> [usize; 5] {
-        let mut counts = [0; 5];
-        for (status, _) in self.seen.values() {
-            counts[*status as usize] += 1;
-        }
-        counts
     }
 
     /// Takes the rows of a batch.
@@ -81,6 +76,35 @@ impl<'a> Collector<'a> {
     /// # Errors
     /// When a column cannot be written as text.
     pub(super) fn take(&mut self, batch: &RecordBatch) -> Result<()> {
+        self.rows += batch.num_rows();
+        match self.interest {
+            Interest::All => self.take_all(batch),
+            Interest::NotOk(resources) => {
+                let matters = self.matters(batch, resources)?;
+                if matters.true_count() == 0 { Ok(()) } else { self.take_all(&filter_record_batch(batch, &matters)?) }
+            }
+        }
+    }
+
+    /// Which rows need a look of their own: all but those that are plainly ok about a resource that nobody asks
+    /// about. Most rows of most controls are, so that they must cost little.
+    fn matters(&self, batch: &RecordBatch, resources: &HashSet<Arc<str>>) -> Result<BooleanArray> {
+        let resource = text_column(batch, self.columns.resource)?;
+        let reason = text_column(batch, self.columns.reason)?;
+        let (Some(status), None) = (self.columns.status, self.columns.severity) else {
+            return Ok(BooleanArray::from(vec![true; batch.num_rows()]));
+        };
+        let status = text_column(batch, status)?;
+        let plainly_ok = |row: usize| {
+            status.is_valid(row)
+                && status.value(row) == Status::Ok.word()
+                && text(Some(&reason), row).is_some_and(|reason| !reason.trim_start().is_empty())
+                && text(Some(&resource), row).is_some_and(|name| resources.is_empty() || !resources.contains(name))
+        };
+        Ok(BooleanArray::from(BooleanBuffer::collect_bool(batch.num_rows(), |row| !plainly_ok(row))))
+    }
+
+    fn take_all(&mut self, batch: &RecordBatch) -> Result<()> {
         let columns = self.text_columns(batch)?;
         let no_dimensions = Arc::clone(&self.no_dimensions);
         // A loop over rows: each finding is a value of its own with an identity of its own.
@@ -153,10 +177,9 @@ impl<'a> Collector<'a> {
         severity: Severity,
     ) {
         let identity = Identity::from(parts);
-        let wanted = status != Status::Ok || self.interest.includes(identity);
         let place = match self.seen.entry(identity) {
             Entry::Vacant(entry) => {
-                entry.insert((status, wanted.then_some(self.findings.len())));
+                entry.insert((status, self.findings.len()));
                 None
             }
             Entry::Occupied(mut entry) => {
@@ -166,18 +189,15 @@ impl<'a> Collector<'a> {
                 }
                 let (worst, place) = *entry.get();
                 // Between equals the smaller reason and the higher severity, so that the order of rows does not matter.
-                let known = place.map(|place| &self.findings[place]);
-                let counts_more = known.is_some_and(|known| (&*known.reason, severity) > (&*reason, known.severity));
+                let known = &self.findings[place];
+                let counts_more = (&*known.reason, severity) > (&*reason, known.severity);
                 if status < worst || (status == worst && !counts_more) {
                     return;
                 }
-                entry.insert((status, place.or(wanted.then_some(self.findings.len()))));
-                place
+                entry.insert((status, place));
+                Some(place)
             }
         };
-        if !wanted {
-            return;
-        }
         let finding = Finding {
             identity,
             pack: Arc::clone(&self.control.pack),
@@ -201,11 +221,7 @@ impl<'a> Collector<'a> {
     }
 
     fn text_columns(&self, batch: &RecordBatch) -> Result<TextColumns> {
-        let column = |position: usize| -> Result<StringArray> {
-            let array = cast(batch.column(position), &DataType::Utf8)?;
-            let texts = array.as_any().downcast_ref::<StringArray>().cloned();
-            texts.ok_or_else(|| Error::internal("a cast to text gave something else"))
-        };
+        let column = |position: usize| text_column(batch, position);
         let columns = self.columns;
         let dimensions = match columns.dimensions.is_empty() {
             true => None,
@@ -221,6 +237,12 @@ impl<'a> Collector<'a> {
             dimensions,
         })
     }
+}
+
+fn text_column(batch: &RecordBatch, position: usize) -> Result<StringArray> {
+    let array = cast(batch.column(position), &DataType::Utf8)?;
+    let texts = array.as_any().downcast_ref::<StringArray>().cloned();
+    texts.ok_or_else(|| Error::internal("a cast to text gave something else"))
 }
 
 fn text(column: Option<&StringArray>, row: usize) -> Option<&str> {

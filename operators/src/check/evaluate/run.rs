@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
 use datafusion::common::runtime::SpawnedTask;
 use datafusion::common::tree_node::Transformed;
 use datafusion::error::DataFusionError;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::{LogicalPlan, TableSource};
-use datafusion::physical_plan::collect;
+use datafusion::physical_plan::{SendableRecordBatchStream, execute_stream};
+use futures::StreamExt;
 
 use super::rows::Collector;
 use super::scopes::{CONTROL_PREFIX, Frozen, Judgement, SCOPE_PREFIX, sentence};
@@ -37,6 +37,15 @@ enum Failure {
     OutOfMemory,
     /// In one sentence.
     Other(String),
+}
+
+impl From<DataFusionError> for Failure {
+    fn from(error: DataFusionError) -> Self {
+        match error.find_root() {
+            DataFusionError::ResourcesExhausted(_) => Self::OutOfMemory,
+            _ => Self::Other(error.strip_backtrace().lines().next().unwrap_or_default().to_owned()),
+        }
+    }
 }
 
 impl Run {
@@ -73,20 +82,14 @@ impl Run {
             }
         };
         if !self.judgement.evaluate {
-            return Ok(self.evaluation(Vec::new(), [0; 5]));
+            return Ok(self.evaluation(Vec::new()));
         }
-        let batches = match self.rows(query).await {
-            Ok(batches) => batches,
+        let mut collector = Collector::new(control, &query.columns, &self.judgement.frozen, &self.interest);
+        match self.collect(query, &mut collector).await {
+            Ok(()) => {}
             Err(Failure::OutOfMemory) => return Err(OutOfMemory),
             Err(Failure::Other(reason)) => return Ok(self.failed(&reason)),
-        };
-        let mut collector = Collector::new(control, &query.columns, &self.judgement.frozen, &self.interest);
-        for batch in &batches {
-            if let Err(error) = collector.take(batch) {
-                return Ok(self.failed(&error.message));
-            }
         }
-        let counts = collector.counts();
         let warning = collector.duplicate.take().map(|resource| {
             format!(
                 "control `{}` said {} times more than once the same about a resource, such as `{resource}`: the worst \
@@ -94,24 +97,21 @@ impl Run {
                 control.control.id, collector.duplicates
             )
         });
-        let mut evaluation = self.evaluation(collector.findings, counts);
-        evaluation.without_resources = batches.iter().all(|batch| batch.num_rows() == 0);
+        let without_resources = collector.rows == 0;
+        let mut evaluation = self.evaluation(collector.findings);
+        evaluation.without_resources = without_resources;
         evaluation.warnings.extend(warning);
         Ok(evaluation)
     }
 
     /// What the control said, together with what is to be said about scopes.
-    fn evaluation(&self, mut findings: Vec<Finding>, mut counts: [usize; 5]) -> ControlEvaluation {
-        for finding in self.about_scopes() {
-            counts[finding.status as usize] += 1;
-            findings.push(finding);
-        }
+    fn evaluation(&self, mut findings: Vec<Finding>) -> ControlEvaluation {
+        findings.extend(self.about_scopes());
         findings.sort_by(Finding::order);
         ControlEvaluation {
             control: Arc::clone(&self.control().control.id),
             findings,
             frozen: self.judgement.frozen.clone(),
-            counts,
             without_resources: false,
             warnings: Vec::new(),
         }
@@ -120,10 +120,8 @@ impl Run {
     /// The answer of a control that could not be evaluated: one error; what it said before stays.
     fn failed(&self, reason: &str) -> ControlEvaluation {
         let resource = format!("{CONTROL_PREFIX}{}", self.control().control.id);
-        let mut counts = [0; 5];
-        counts[Status::Error as usize] = 1;
         let finding = engine_finding(self.control(), &resource, None, Status::Error, &sentence(reason));
-        ControlEvaluation { frozen: Frozen::everything(), ..self.evaluation(vec![finding], counts) }
+        ControlEvaluation { frozen: Frozen::everything(), ..self.evaluation(vec![finding]) }
     }
 
     /// What is to be said about scopes that failed or were skipped.
@@ -134,18 +132,20 @@ impl Run {
         })
     }
 
-    /// Runs the query.
-    async fn rows(&self, query: &PlannedQuery) -> Result<Vec<RecordBatch>, Failure> {
-        let run = async {
-            let plan = with_sources(query.plan.clone(), &self.sources)?;
-            // A physical plan holds its data, so each evaluation makes its own.
-            let physical = self.state.create_physical_plan(&plan).await?;
-            collect(physical, self.state.task_ctx()).await
-        };
-        run.await.map_err(|error| match error.find_root() {
-            DataFusionError::ResourcesExhausted(_) => Failure::OutOfMemory,
-            _ => Failure::Other(error.strip_backtrace().lines().next().unwrap_or_default().to_owned()),
-        })
+    /// Runs the query; its rows go to the collector as they come.
+    async fn collect(&self, query: &PlannedQuery, collector: &mut Collector<'_>) -> Result<(), Failure> {
+        let mut batches = self.stream(query).await?;
+        while let Some(batch) = batches.next().await {
+            collector.take(&batch?).map_err(|error| Failure::Other(error.message))?;
+        }
+        Ok(())
+    }
+
+    async fn stream(&self, query: &PlannedQuery) -> Result<SendableRecordBatchStream, Failure> {
+        let plan = with_sources(query.plan.clone(), &self.sources)?;
+        // A physical plan holds its data, so each evaluation makes its own.
+        let physical = self.state.create_physical_plan(&plan).await?;
+        Ok(execute_stream(physical, self.state.task_ctx())?)
     }
 }
 

@@ -37,6 +37,9 @@ impl Frozen {
     /// `global`, rests on all of them: it stays if any does. What is said about scopes and about controls
     /// themselves is known anew each time and never stays.
     pub fn covers(&self, resource: &str, account_id: Option<&str>, region: Option<&str>) -> bool {
+        if !self.everything && self.places.is_empty() {
+            return false;
+        }
         let is_about_rows = !resource.starts_with(SCOPE_PREFIX) && !resource.starts_with(CONTROL_PREFIX);
         let same = |mine: Option<&str>, place: &str| {
             mine.is_none_or(|mine| mine == place || mine == GLOBAL || place == GLOBAL)

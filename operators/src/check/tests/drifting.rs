@@ -27,14 +27,7 @@ fn finding(resource: &str, status: Status, reason: &str) -> Finding {
 }
 
 fn evaluation(findings: Vec<Finding>, frozen: Frozen) -> ControlEvaluation {
-    ControlEvaluation {
-        control: "c".into(),
-        findings,
-        frozen,
-        counts: [0; 5],
-        without_resources: false,
-        warnings: Vec::new(),
-    }
+    ControlEvaluation { control: "c".into(), findings, frozen, without_resources: false, warnings: Vec::new() }
 }
 
 fn say(state: &mut DriftState, findings: &[(&str, Status, &str)], time: i64, emit: Emit) -> Vec<DriftedFinding> {

@@ -36,7 +36,7 @@ async fn a_control_that_fails_on_the_data_is_one_error_that_freezes_what_it_said
     assert!(evaluations[0].frozen.everything);
     assert_eq!(evaluations[0].findings.len(), 1);
     assert!(line(&evaluations[0].findings[0]).starts_with("control:bad error "));
-    assert_eq!(evaluations[1].counts, [1, 0, 0, 0, 0]);
+    assert_eq!(evaluations[1].findings.iter().map(line).collect::<Vec<_>>(), ["arn:v1 ok v1 is encrypted."]);
 }
 
 #[tokio::test]
@@ -64,7 +64,6 @@ async fn of_duplicates_the_worst_status_counts_and_a_warning_says_so() {
     let evaluations = evaluate(&pack, &complete(&rows), TIME).await;
     assert_eq!(evaluations[0].findings.iter().map(line).collect::<Vec<_>>(), ["x alarm v2."]);
     assert!(evaluations[0].warnings[0].contains("2 times"), "{:?}", evaluations[0].warnings);
-    assert_eq!(evaluations[0].counts[Status::Alarm as usize], 1);
 }
 
 #[tokio::test]

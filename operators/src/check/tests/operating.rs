@@ -61,6 +61,7 @@ fn plan_within(
         match_all: false,
         working_directory: PathBuf::from("."),
         memory,
+        recorded: Vec::new(),
         tables_of: &|_| None,
         warnings: &mut warnings,
     };

@@ -18,7 +18,7 @@ use crate::runtime::source_slot::SourceSlot;
 use crate::source::Delivery;
 use crate::spec::pipeline::OnError;
 use crate::step::{ENGINE, SchemaVersion, StepHeader, StepNumber, Unit};
-use crate::table::TableSet;
+use crate::table::{TableSet, Tables};
 
 /// How often, in steps, the times of steps that every node has passed are forgotten.
 const TRIM_EVERY: u64 = 4096;
@@ -110,12 +110,40 @@ impl Sequencer {
         Ok(())
     }
 
+    /// Makes the step by which new nodes begin with the tables that they read.
+    pub(crate) fn joined_step(&mut self, nodes: Vec<String>) -> Result<()> {
+        let header = self.next_header(&ENGINE.into(), Unit::Rows, SchemaVersion::default(), None);
+        self.journal_step(&header, StepBody::Engine(EngineEvent::Joined { nodes: nodes.clone() }))?;
+        self.feed_joined(header, nodes)
+    }
+
+    /// Gives new nodes the contents of the tables that they read, as inserts and as tables.
+    pub(crate) fn feed_joined(&mut self, header: StepHeader, nodes: Vec<String>) -> Result<()> {
+        self.progress.joined = true;
+        let contents = |slot: &SourceSlot| match &slot.tables {
+            None => Ok(Payload::default()),
+            Some(tables) => contents_as_inserts(tables, &slot.table_ports),
+        };
+        let payloads = self.slots.iter().map(contents).collect::<Result<Vec<_>>>()?;
+        self.advance(&header);
+        let _ = self.feed.send(Feed::Joined { header: Arc::new(header), nodes, payloads });
+        Ok(())
+    }
+
     pub(crate) fn feed_engine(&mut self, header: StepHeader, event: Option<Event>) {
         let payload = Payload { rows: Vec::new(), tables: None, event: event.map(Arc::new) };
         self.feed_step(header, None, payload, 0);
     }
 
     fn feed_step(&mut self, header: StepHeader, source: Option<usize>, payload: Payload, bytes: usize) {
+        self.advance(&header);
+        self.backlog.add(bytes);
+        // When nobody takes it, a node has failed and its error is on the way.
+        let _ = self.feed.send(Feed::Step { header: Arc::new(header), source, payload, bytes });
+    }
+
+    /// Takes note of a step that is about to enter the graph.
+    fn advance(&mut self, header: &StepHeader) {
         self.progress.step = header.number;
         self.progress.time = header.time;
         self.status.step.store(header.number.0, Ordering::Relaxed);
@@ -124,10 +152,20 @@ impl Sequencer {
         if header.number.0.is_multiple_of(TRIM_EVERY) {
             self.times.forget_before(StepNumber(self.status.slowest()));
         }
-        self.backlog.add(bytes);
-        // When nobody takes it, a node has failed and its error is on the way.
-        let _ = self.feed.send(Feed::Step { header: Arc::new(header), source, payload, bytes });
     }
+}
+
+/// The contents of tables: rows by the port of each table, and the tables themselves.
+fn contents_as_inserts(tables: &Tables, ports: &[Arc<str>]) -> Result<Payload> {
+    let current = tables.current();
+    let mut rows = Vec::new();
+    for (port, table) in ports.iter().enumerate() {
+        if let Some(version) = current.tables.get(table) {
+            let inserts = version.as_inserts()?;
+            rows.extend(inserts.batches().iter().map(|batch| (PortIndex(port), batch.clone())));
+        }
+    }
+    Ok(Payload { rows, tables: Some(current), event: None })
 }
 
 impl SourceSlot {
@@ -149,7 +187,11 @@ impl SourceSlot {
             OnError::Fail => {
                 let message = format!("{}: {}", rejected[0].position, rejected[0].reason);
                 let remedy = "`on_error: errors` sends such input to the port `errors`";
-                Err(Error::external(message).never_retry().with_remedy(remedy).at_node(&self.name).at_place(&self.place))
+                Err(Error::external(message)
+                    .never_retry()
+                    .with_remedy(remedy)
+                    .at_node(&self.name)
+                    .at_place(&self.place))
             }
         }
     }
