@@ -39,6 +39,8 @@ pub(crate) enum Command {
     Check(CheckArguments),
     /// Ask the tables of a pipeline's newest checkpoint, in SQL
     Query(QueryArguments),
+    /// Execute recorded steps again: prove that they give the same, or see what another pipeline makes of them
+    Replay(ReplayArguments),
     /// Say everything that is wrong with a pipeline, without running it
     Validate(ValidateArguments),
     /// Draw a pipeline
@@ -101,6 +103,13 @@ pub(crate) struct RunArguments {
     /// Go on although the clock is over 30 days past the last step
     #[arg(long)]
     pub(crate) accept_clock: bool,
+    /// Go on after a change of the pipeline although this node loses its state
+    #[arg(long, value_name = "NODE")]
+    pub(crate) accept_state_loss: Vec<String>,
+    /// Leave out recorded input that cannot be read again or reads differently, and let steps that were recorded
+    /// under an earlier definition be executed under this one; nothing is written or sent twice
+    #[arg(long)]
+    pub(crate) accept_divergence: bool,
     /// Serve metrics and health at this address while running
     #[arg(long, value_name = "ADDR")]
     pub(crate) serve: Option<SocketAddr>,
@@ -137,6 +146,31 @@ pub(crate) struct QueryArguments {
     /// The query; without it, a shell
     pub(crate) sql: Option<String>,
     /// How rows are printed
+    #[arg(long, default_value = "text")]
+    pub(crate) format: Format,
+}
+
+/// `replay`.
+#[derive(Debug, Args)]
+pub(crate) struct ReplayArguments {
+    #[command(flatten)]
+    pub(crate) pipeline: PipelineArguments,
+    /// The checkpoint to begin after, or `start`; as early as the journal reaches without it
+    #[arg(long, value_name = "CHECKPOINT")]
+    pub(crate) from: Option<String>,
+    /// The checkpoint to end at; the newest without it
+    #[arg(long, value_name = "CHECKPOINT")]
+    pub(crate) to: Option<u64>,
+    /// Send the recorded input through this pipeline instead
+    #[arg(long, value_name = "PIPELINE")]
+    pub(crate) with: Option<PathBuf>,
+    /// Show how what that gives differs from what the recorded pipeline gives (exit code 1 if it does)
+    #[arg(long, requires = "with")]
+    pub(crate) diff: bool,
+    /// Keep what the sinks are given: a file of JSON lines for each, in this folder
+    #[arg(long, value_name = "DIR")]
+    pub(crate) output: Option<PathBuf>,
+    /// How the report is printed
     #[arg(long, default_value = "text")]
     pub(crate) format: Format,
 }

@@ -8,6 +8,7 @@ mod live;
 mod load;
 mod logging;
 mod output;
+mod recorded;
 mod rewrite;
 mod serve;
 

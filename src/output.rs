@@ -59,6 +59,15 @@ pub(crate) fn records<T: Serialize>(
     }
 }
 
+/// Prints one value: as a document, or as a line.
+pub(crate) fn document(format: Format, value: &impl Serialize) -> Result<(), Failure> {
+    let text = match format {
+        Format::Jsonl => serde_json::to_string(value),
+        Format::Text | Format::Json => serde_json::to_string_pretty(value),
+    };
+    print(&format!("{}\n", text.map_err(|error| Failure::failed(error.to_string()))?))
+}
+
 /// Prints Arrow rows in a format.
 pub(crate) fn rows(format: Format, batches: &[RecordBatch]) -> Result<(), Failure> {
     let failed = |error: arrow::error::ArrowError| Failure::failed(error.to_string());

@@ -7,6 +7,7 @@ mod component;
 mod graph;
 mod init;
 mod query;
+mod replay;
 mod run;
 mod schema;
 mod source;
@@ -25,6 +26,7 @@ pub(crate) async fn execute(arguments: Arguments) -> ExitCode {
         Command::Run(arguments) => run::run(arguments, queries).await,
         Command::Check(arguments) => check::check(arguments, queries).await,
         Command::Query(arguments) => query::query(arguments, queries).await,
+        Command::Replay(arguments) => replay::replay(arguments, queries).await,
         Command::Validate(arguments) => validate::validate(&arguments, queries),
         Command::Graph(arguments) => graph::graph(&arguments, queries),
         Command::Test(arguments) => test::test(arguments, queries).await,

@@ -6,25 +6,33 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use tidegate_pipeline::graph::Graph;
-use tidegate_pipeline::runtime::{Pipeline, PipelineStatus, RunOptions, RunOutcome};
+use tidegate_pipeline::runtime::{Acceptance, Fate, Pipeline, PipelineStatus, Reconfiguration, RunOptions, RunOutcome};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::arguments::RunArguments;
 use crate::catalog::{catalog, packs};
 use crate::exit::{DONE, Failure};
-use crate::{live, load, serve};
+use crate::recorded::{self, RecordedPlanner};
+use crate::{live, serve};
 
 /// Runs the pipeline to its end, or until it is told to stop.
 pub(crate) async fn run(arguments: RunArguments, queries: Option<&Path>) -> Result<u8, Failure> {
     let stop = stop_on_signal();
-    let catalog = catalog(packs(queries)?);
-    let graph = Arc::new(load::graph(&arguments.pipeline.pipeline, &catalog)?);
+    let catalog = Arc::new(catalog(packs(queries)?));
+    let graph = Arc::new(recorded::graph(&arguments.pipeline.pipeline, &catalog, &arguments.pipeline.dir)?);
     let directory = arguments.pipeline.dir.join(&*graph.spec.name.value);
     let set_aside = if arguments.fresh { Pipeline::set_aside(&directory)? } else { None };
     let mut options = RunOptions::new(directory);
     options.once = arguments.once;
     options.accept_clock = arguments.accept_clock;
+    options.accept_divergence = arguments.accept_divergence;
+    options.replanner = Some(Arc::new(RecordedPlanner { catalog, settings: Arc::clone(&graph.spec) }));
+    let accepted =
+        Acceptance { state_loss: arguments.accept_state_loss.clone(), divergence: arguments.accept_divergence };
+    if let Some(change) = Pipeline::adopt(&graph, &options, &accepted).await? {
+        eprint!("{}", changed(&graph, &change));
+    }
     let started = Instant::now();
     let pipeline = match (Pipeline::open(Arc::clone(&graph), options).await, set_aside) {
         (Ok(pipeline), None) => pipeline,
@@ -69,6 +77,23 @@ pub(crate) async fn run(arguments: RunArguments, queries: Option<&Path>) -> Resu
         eprint!("{}", summary(&graph, &status, outcome, started));
     }
     Ok(DONE)
+}
+
+/// What a change of the pipeline means, for people.
+fn changed(graph: &Graph, change: &Reconfiguration) -> String {
+    let mut text = format!("{}: goes on under a changed definition\n", graph.spec.name.value);
+    for node in &change.nodes {
+        let fate = match &node.fate {
+            Fate::Kept => continue,
+            Fate::Renamed { from } => format!("goes on with the state of `{from}`"),
+            Fate::New => "is new".to_owned(),
+            Fate::Redirected => "writes to another place from now on".to_owned(),
+            Fate::Removed => "is gone; what it still has to send is sent".to_owned(),
+            Fate::Lost { why } => format!("begins without its state: {why}"),
+        };
+        text.push_str(&format!("  {} {fate}\n", node.node));
+    }
+    text
 }
 
 /// A first Ctrl-C (or SIGTERM) stops in order, by what is returned; a second one at once.

@@ -117,9 +117,17 @@ impl Sequencer {
         let source = sources.get(slot).await.map_err(at_node)?;
         let (mut rows, mut rejected) = (Vec::new(), Vec::new());
         for range in ranges {
-            let arrival = source.reread(range, header.schema_version).await.map_err(at_node)?;
-            rows.extend(arrival.rows);
-            rejected.extend(arrival.rejected);
+            match source.reread(range, header.schema_version).await {
+                Ok(arrival) => {
+                    rows.extend(arrival.rows);
+                    rejected.extend(arrival.rejected);
+                }
+                Err(error) if self.settings.accept_divergence => tracing::warn!(
+                    node = %self.slots[slot].name, step = %header.number, %error,
+                    "Recorded input is left out of what is executed again."
+                ),
+                Err(error) => return Err(at_node(error)),
+            }
         }
         self.replay_rows(header, concatenate(rows)?, &rejected, position)
     }

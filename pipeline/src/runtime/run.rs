@@ -110,6 +110,7 @@ impl Pipeline {
                 },
                 lag: self.graph.spec.journal.lag.bytes(),
                 once: self.options.once,
+                accept_divergence: self.options.accept_divergence,
             },
             progress: Progress {
                 step: from,

@@ -79,6 +79,8 @@ pub(crate) struct SequencerSettings {
     pub(crate) lag: usize,
     /// Read to what is the end now.
     pub(crate) once: bool,
+    /// Recorded input that cannot be read again, or reads differently, is left out.
+    pub(crate) accept_divergence: bool,
 }
 
 /// The next message of any source that is taken from now; none takes precedence.

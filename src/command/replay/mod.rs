@@ -1,0 +1,198 @@
+//! `tidegate replay`: recorded steps executed again, to prove that they give the same, or to see what another
+//! pipeline makes of them. The original outputs are left alone, no effect leaves.
+
+mod difference;
+mod lines;
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde_json::Value;
+use tidegate_pipeline::catalog::Catalog;
+use tidegate_pipeline::checkpoint::CheckpointNumber;
+use tidegate_pipeline::graph::{Graph, Planned};
+use tidegate_pipeline::runtime::{Fate, Pipeline, Recording, Replanner, ReplayFrom, ReplayReport};
+
+use self::difference::SinkDifference;
+use crate::arguments::{Format, ReplayArguments};
+use crate::catalog::{catalog, packs};
+use crate::exit::{ALARMS, DONE, Failure};
+use crate::recorded::{self, RecordedPlanner};
+use crate::{load, output};
+
+/// Replays, compares, reports.
+pub(crate) async fn replay(arguments: ReplayArguments, queries: Option<&Path>) -> Result<u8, Failure> {
+    let catalog = Arc::new(catalog(packs(queries)?));
+    let current = recorded::graph(&arguments.pipeline.pipeline, &catalog, &arguments.pipeline.dir)?;
+    let directory = arguments.pipeline.dir.join(&*current.spec.name.value);
+    let recording = Recording::open(&directory, begin(arguments.from.as_deref())?, arguments.to.map(CheckpointNumber))?;
+    let planner = RecordedPlanner { catalog: Arc::clone(&catalog), settings: Arc::clone(&current.spec) };
+    let original = Arc::new(planner.replan(recording.definition())?);
+    if let Some(folder) = &arguments.output {
+        std::fs::create_dir_all(folder)
+            .map_err(|error| Failure::usage(format!("{} cannot be made: {error}", folder.display())))?;
+    }
+    match &arguments.with {
+        None => verify(&arguments, original, &recording).await,
+        Some(other) => backtest(&arguments, &catalog, original, other, &recording).await,
+    }
+}
+
+fn begin(from: Option<&str>) -> Result<ReplayFrom, Failure> {
+    match from {
+        None => Ok(ReplayFrom::Earliest),
+        Some("start") => Ok(ReplayFrom::Beginning),
+        Some(number) => number.parse().map(|number| ReplayFrom::Checkpoint(CheckpointNumber(number))).map_err(|_| {
+            Failure::usage(format!(
+                "--from {number}: wanted the number of a checkpoint (`checkpoint list`), or `start`"
+            ))
+        }),
+    }
+}
+
+/// Executes the recording under its own definition and compares.
+async fn verify(arguments: &ReplayArguments, graph: Arc<Graph>, recording: &Recording) -> Result<u8, Failure> {
+    let output = arguments.output.clone().map(lines::in_folder);
+    let report = Pipeline::replay(graph, recording, output).await?;
+    match arguments.format {
+        Format::Text => output::print(&verified(&report))?,
+        format => output::document(format, &report)?,
+    }
+    Ok(if report.differences.is_empty() { DONE } else { ALARMS })
+}
+
+fn verified(report: &ReplayReport) -> String {
+    let steps = format!("{} steps ({} to {})", report.steps, report.from.next(), report.through);
+    let Some(first) = report.differences.first() else {
+        return format!(
+            "replayed {steps}: the input is what it was, and every sink was given the same rows ({})\n",
+            report.compared.join(", ")
+        );
+    };
+    let mut text = format!(
+        "replayed {steps}: sink `{}` was given other rows at step {} (the same through step {})\n",
+        first.sink, first.differs_at, first.same_through
+    );
+    for other in &report.differences[1..] {
+        text.push_str(&format!("  then `{}` at step {}\n", other.sink, other.differs_at));
+    }
+    text
+}
+
+/// What a backtest found.
+#[derive(Debug, Serialize)]
+struct Backtest {
+    replay: ReplayReport,
+    sinks: Vec<SinkDifference>,
+}
+
+/// Executes the recording under its own definition and under another one, and shows what differs.
+async fn backtest(
+    arguments: &ReplayArguments,
+    catalog: &Catalog,
+    original: Arc<Graph>,
+    other: &Path,
+    recording: &Recording,
+) -> Result<u8, Failure> {
+    let other = Arc::new(load::graph(other, catalog)?);
+    check_sources(&original, &other)?;
+    let temporary = tempfile::Builder::new().prefix("tidegate-backtest-").tempdir()?;
+    let before = temporary.path().join("before");
+    let after = arguments.output.clone().unwrap_or_else(|| temporary.path().join("after"));
+    for folder in [&before, &after] {
+        std::fs::create_dir_all(folder)?;
+    }
+    let replay = Pipeline::replay(Arc::clone(&other), recording, Some(lines::in_folder(after.clone()))).await?;
+    if !arguments.diff {
+        match arguments.format {
+            Format::Text => output::print(&replayed(&replay, &after, arguments.output.is_some()))?,
+            format => output::document(format, &replay)?,
+        }
+        return Ok(DONE);
+    }
+    Pipeline::replay(original, recording, Some(lines::in_folder(before.clone()))).await?;
+    let sinks = differences(&before, &after)?;
+    let code = if sinks.iter().all(SinkDifference::is_none) { DONE } else { ALARMS };
+    let backtest = Backtest { replay, sinks };
+    match arguments.format {
+        Format::Text => output::print(&shown(&backtest))?,
+        format => output::document(format, &backtest)?,
+    }
+    Ok(code)
+}
+
+/// Recorded input has to have a place in the other pipeline.
+fn check_sources(original: &Graph, other: &Graph) -> Result<(), Failure> {
+    let sources = |graph: &Graph| -> Vec<String> {
+        let is_source = |planned: &Planned| matches!(planned, Planned::Source(_));
+        graph.nodes.iter().filter(|node| is_source(&node.planned)).map(|node| node.name.to_string()).collect()
+    };
+    let (recorded, there) = (sources(original), sources(other));
+    if recorded.iter().any(|name| there.contains(name)) {
+        return Ok(());
+    }
+    Err(Failure::usage(format!(
+        "{} has none of the recorded sources ({}): sources are matched by name",
+        other.file,
+        recorded.join(", ")
+    )))
+}
+
+fn differences(before: &Path, after: &Path) -> Result<Vec<SinkDifference>, Failure> {
+    let mut names = BTreeSet::new();
+    for folder in [before, after] {
+        for entry in std::fs::read_dir(folder)? {
+            let path = entry?.path();
+            names.extend(path.file_stem().and_then(|name| name.to_str()).map(str::to_owned));
+        }
+    }
+    let file = |folder: &Path, name: &str| -> PathBuf { folder.join(format!("{name}.jsonl")) };
+    names.iter().map(|name| SinkDifference::between(name, &file(before, name), &file(after, name))).collect()
+}
+
+fn replayed(report: &ReplayReport, folder: &Path, kept: bool) -> String {
+    let place = if kept { format!(", outputs in {}", folder.display()) } else { String::new() };
+    format!(
+        "replayed {} steps ({} to {}){place}\n{}",
+        report.steps,
+        report.from.next(),
+        report.through,
+        carried(report)
+    )
+}
+
+/// Which nodes went on with the recorded state, as far as that needs saying.
+fn carried(report: &ReplayReport) -> String {
+    let nodes = report.reconfiguration.iter().flat_map(|change| &change.nodes);
+    let line = |node: &tidegate_pipeline::runtime::NodeFate| match &node.fate {
+        Fate::Kept | Fate::Redirected | Fate::Removed => None,
+        Fate::New => Some(format!("  {}: new\n", node.node)),
+        Fate::Renamed { from } => Some(format!("  {}: goes on with the state of {from}\n", node.node)),
+        Fate::Lost { why } => Some(format!("  {}: begins without state: {why}\n", node.node)),
+    };
+    nodes.filter_map(line).collect()
+}
+
+/// The backtest for people.
+fn shown(backtest: &Backtest) -> String {
+    let report = &backtest.replay;
+    let mut text =
+        format!("{} steps ({} to {}) through both pipelines\n", report.steps, report.from.next(), report.through);
+    text.push_str(&carried(report));
+    for sink in &backtest.sinks {
+        let SinkDifference { sink: name, same, only_before, only_after, .. } = sink;
+        text.push_str(&format!("\n{name}: {same} rows the same, {only_before} gone, {only_after} new\n"));
+        let side = |mark: char, rows: &[Value], count: u64| {
+            let mut lines: String = rows.iter().map(|row| format!("  {mark} {row}\n")).collect();
+            if count > rows.len() as u64 {
+                lines.push_str(&format!("  {mark} … {} more\n", count - rows.len() as u64));
+            }
+            lines
+        };
+        text.push_str(&side('-', &sink.removed, *only_before));
+        text.push_str(&side('+', &sink.added, *only_after));
+    }
+    text
+}
