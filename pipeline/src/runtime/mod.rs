@@ -13,8 +13,10 @@
 mod alignment;
 mod assembly;
 mod chain;
+mod chains;
 mod checkpointing;
 mod clock;
+mod compacting;
 mod crashed;
 mod deadlines;
 mod delivery;
