@@ -123,9 +123,9 @@ impl SegmentWriter {
     pub(crate) fn finish(mut self) -> Result<(ContentHash, u64)> {
         let (hash, length) = self.assemble()?;
         let path = self.store.path(&hash)?;
-        crash::point("segment.rename");
+        crash::point("merged.rename");
         fs::rename(&self.whole, &path).map_err(|error| failed("rename to", &path, &error))?;
-        crash::point("segment.renamed");
+        crash::point("merged.renamed");
         sync_directory(&self.store.folder)?;
         Ok((hash, length))
     }
@@ -155,7 +155,7 @@ impl SegmentWriter {
                 synced = length;
             }
         }
-        crash::point("segment.sync");
+        crash::point("merged.sync");
         whole.sync_all().map_err(|error| failed("synchronise", &self.whole, &error))?;
         Ok((ContentHash(hasher.finalize().to_hex().as_str().into()), length))
     }
