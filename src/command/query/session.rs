@@ -1,5 +1,6 @@
 //! What a query sees: the tables of one moment under their names, and functions that reach others.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -21,15 +22,16 @@ const SCHEMA: &str = "public";
 pub(super) fn session(past: Arc<Past>, found: &Found) -> Result<SessionContext, Failure> {
     let config = SessionConfig::new().with_information_schema(true).with_default_catalog_and_schema(CATALOG, SCHEMA);
     let session = SessionContext::new_with_config(config);
-    let inventory = Inventory(MemorySchemaProvider::new());
+    session.register_udtf("at", Arc::new(At::new(Arc::clone(&past))));
+    session.register_udtf("history", Arc::new(HistoryOf(past)));
+    let functions = session.state().table_functions().keys().cloned().collect();
+    let inventory = Inventory { tables: MemorySchemaProvider::new(), functions };
     for version in found.tables.iter().flat_map(|set| set.tables.values()) {
         let name = version.definition().name.to_string();
-        inventory.0.register_table(name, rows_of(version).map_err(failure)?).map_err(failure)?;
+        inventory.tables.register_table(name, rows_of(version).map_err(failure)?).map_err(failure)?;
     }
     let missing = || Failure::failed("the session has no catalogue");
     session.catalog(CATALOG).ok_or_else(missing)?.register_schema(SCHEMA, Arc::new(inventory)).map_err(failure)?;
-    session.register_udtf("at", Arc::new(At::new(Arc::clone(&past))));
-    session.register_udtf("history", Arc::new(HistoryOf(past)));
     Ok(session)
 }
 
@@ -41,19 +43,24 @@ pub(super) fn rows_of(version: &TableVersion) -> Result<Arc<dyn TableProvider>, 
 
 /// The tables by name; says which there are when another one is asked for.
 #[derive(Debug)]
-struct Inventory(MemorySchemaProvider);
+struct Inventory {
+    tables: MemorySchemaProvider,
+    /// The names of functions that stand where a table stands: the planner asks for tables of these names too.
+    functions: BTreeSet<String>,
+}
 
 #[async_trait]
 impl SchemaProvider for Inventory {
     fn table_names(&self) -> Vec<String> {
-        let mut names = self.0.table_names();
+        let mut names = self.tables.table_names();
         names.sort();
         names
     }
 
     async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>, DataFusionError> {
-        match self.0.table(name).await? {
+        match self.tables.table(name).await? {
             Some(table) => Ok(Some(table)),
+            None if self.functions.contains(name) => Ok(None),
             None => Err(Told::error(Failure::unknown("table", name, &self.table_names()))),
         }
     }
@@ -63,15 +70,15 @@ impl SchemaProvider for Inventory {
         name: String,
         table: Arc<dyn TableProvider>,
     ) -> Result<Option<Arc<dyn TableProvider>>, DataFusionError> {
-        self.0.register_table(name, table)
+        self.tables.register_table(name, table)
     }
 
     fn deregister_table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>, DataFusionError> {
-        self.0.deregister_table(name)
+        self.tables.deregister_table(name)
     }
 
     fn table_exist(&self, name: &str) -> bool {
-        self.0.table_exist(name)
+        self.tables.table_exist(name)
     }
 }
 
