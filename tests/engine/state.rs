@@ -2,17 +2,18 @@
 
 use std::cell::RefCell;
 use std::path::Path;
-use std::time::Duration;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use arrow::array::RecordBatch;
 use tidegate_pipeline::checkpoint::{list_checkpoints, read_head};
 use tidegate_pipeline::runtime::RunOutcome;
 
 use crate::given::{Given, rows};
-use crate::stage::{Stage, checkpoints, steps};
+use crate::stage::{Stage, checkpoints, rows_in, steps};
 
 const KEYS: &str = "
-checkpoint: {every: off}
+checkpoint: {every: off, keep: 1}
 sources: {in: {given: {}}}
 operators: {fresh: {from: in, dedupe: {key: n, within: 900h}}}
 sinks: {out: {from: fresh, collect: {}}}
@@ -116,6 +117,87 @@ fn many_small_changes_are_merged_among_themselves_and_the_base_stays() {
         *longest = chain.len().max(*longest);
         *longest >= 16 && chain.len() + 10 < *longest
     });
+}
+
+const PROGRAM: &str = "
+version: 1
+name: keys
+checkpoint: {every: 1ms, keep: 1}
+sources: {in: {file: {path: in.jsonl}}, ticks: {tick: {delay: 0.005}}}
+operators: {fresh: {from: in, dedupe: {key: n, within: 900h}}}
+sinks: {out: {from: fresh, file: {path: out.jsonl}}, none: {from: ticks, drop: {}}}
+";
+
+/// Runs the program until it dies at a crash point.
+fn dies_at(folder: &Path, point: &str) {
+    let mut command = program(folder);
+    let mut child = command.env("TIDEGATE_CRASH_AT", point).stderr(Stdio::null()).spawn().unwrap();
+    let patience = Instant::now() + Duration::from_secs(60);
+    while child.try_wait().unwrap().is_none() {
+        if Instant::now() > patience {
+            child.kill().unwrap();
+            panic!("{point} was never reached");
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert!(!child.wait().unwrap().success(), "{point}");
+}
+
+fn program(folder: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tidegate"));
+    command.current_dir(folder).env_remove("TIDEGATE_DIR").stdin(Stdio::null()).args(["run", "keys.yaml", "-q"]);
+    command
+}
+
+#[test]
+fn killed_while_changes_are_merged_the_program_goes_on_with_the_same_output() {
+    const ROWS: usize = 40_000;
+    let input: String = (0..ROWS).map(|n| format!("{{\"n\":{n},\"text\":\"{}\"}}\n", "x".repeat(120))).collect();
+    let input = &input;
+    std::thread::scope(|scope| {
+        for point in ["merged.sync", "merged.rename", "merged.renamed"] {
+            scope.spawn(move || {
+                let folder = tempfile::tempdir().unwrap();
+                std::fs::write(folder.path().join("in.jsonl"), input).unwrap();
+                std::fs::write(folder.path().join("keys.yaml"), PROGRAM).unwrap();
+                dies_at(folder.path(), point);
+                let ended = program(folder.path()).arg("--once").output().unwrap();
+                assert!(ended.status.success(), "{point}: {}", String::from_utf8_lossy(&ended.stderr));
+                let output = std::fs::read_to_string(folder.path().join("out.jsonl")).unwrap();
+                assert_eq!((output == *input, output.lines().count()), (true, ROWS), "{point}");
+            });
+        }
+    });
+}
+
+const INVENTORY: &str = "
+checkpoint: {every: off}
+sources: {things: {inventory: {}}}
+operators:
+  found:
+    from: things
+    check: {sql: \"SELECT arn AS resource, CASE WHEN value > 10 THEN 'alarm' ELSE 'ok' END AS status, 'v' AS reason FROM thing\"}
+sinks: {changes: {from: things, collect: {}}}
+";
+
+#[test]
+fn tables_and_findings_write_what_has_changed_of_them() {
+    let mut stage = Stage::new(INVENTORY);
+    let mut things: Vec<(i64, i64)> = (0..3_000).map(|id| (id, 50)).collect();
+    let mut written = Vec::new();
+    for changed in [3_000, 1, 10, 100] {
+        let (from, life) = (1_000, written.len() as i64);
+        // Fine in even lives, alarms in odd ones, and never as it was before.
+        things[from..(from + changed).min(3_000)].iter_mut().for_each(|(_, value)| *value = life + 50 * (life % 2));
+        stage.provider = Some((crate::providers::provider(&[&things]), Some(Duration::from_millis(5))));
+        let rows = if written.is_empty() { 3_000 } else { changed as u64 };
+        stage.stop_when(|status| rows_in(status, "changes") >= rows).unwrap();
+        written.push(newest_bytes(&stage.directory()));
+    }
+    assert!(written[0] > 100_000, "{written:?}");
+    let fixed = written[1];
+    assert!(fixed < 12_000, "{written:?}");
+    assert!(written[2] < fixed + 10 * 400 && written[3] < fixed + 100 * 400, "{written:?}");
 }
 
 #[test]

@@ -103,8 +103,8 @@ impl Work {
     fn run(self) -> Result<Merged> {
         let started = Instant::now();
         let Worthwhile { node, links, whole } = &self.worthwhile;
-        let chain = Stored::open(&self.store, node, links)?;
-        let mut output = Output { node, writer: None, store: &self.store, cancelled: &self.cancelled };
+        let chain = Stored::open(&self.store, node, links, &self.cancelled)?;
+        let mut output = Output { node, writer: None, store: &self.store };
         let extent = if *whole { Extent::Whole } else { Extent::Changes };
         merge(&self.layout, &chain, extent, KEYS_AT_ONCE, &mut output)?;
         let into = output.writer.map(|writer| self.finish(writer)).transpose()?;
@@ -125,28 +125,34 @@ impl Work {
     }
 }
 
-/// The sections of a node in the segments of a chain.
-struct Stored(Vec<NodeSections>);
+/// The sections of a node in the segments of a chain; none is read any more once the pipeline stops.
+struct Stored<'a> {
+    segments: Vec<NodeSections>,
+    cancelled: &'a AtomicBool,
+}
 
-impl Stored {
-    fn open(store: &CheckpointStore, node: &str, links: &[Link]) -> Result<Self> {
+impl<'a> Stored<'a> {
+    fn open(store: &CheckpointStore, node: &str, links: &[Link], cancelled: &'a AtomicBool) -> Result<Self> {
         let open = |link: &Link| store.segments().node_sections(&link.segment, node);
-        links.iter().map(open).collect::<Result<_>>().map(Self)
+        Ok(Self { segments: links.iter().map(open).collect::<Result<_>>()?, cancelled })
     }
 }
 
-impl Sections for Stored {
+impl Sections for Stored<'_> {
     fn segments(&self) -> usize {
-        self.0.len()
+        self.segments.len()
     }
 
     fn names(&self, segment: usize) -> &[String] {
-        self.0.get(segment).map_or(&[], NodeSections::names)
+        self.segments.get(segment).map_or(&[], NodeSections::names)
     }
 
     fn batch(&self, segment: usize, section: usize) -> Result<RecordBatch> {
+        if self.cancelled.load(Ordering::Relaxed) {
+            return Err(Error::external("the pipeline is stopping"));
+        }
         let missing = || Error::internal("a segment that is not there was asked for");
-        match self.0.get(segment).ok_or_else(missing)?.read(section)?.content {
+        match self.segments.get(segment).ok_or_else(missing)?.read(section)?.content {
             Content::Batch(batch) => Ok(batch),
             Content::Bytes(_) => Err(Error::internal("a section that should hold rows holds bytes")),
         }
@@ -158,14 +164,10 @@ struct Output<'a> {
     node: &'a str,
     store: &'a CheckpointStore,
     writer: Option<SegmentWriter>,
-    cancelled: &'a AtomicBool,
 }
 
 impl Sink for Output<'_> {
     fn put(&mut self, name: &str, batch: RecordBatch) -> Result<()> {
-        if self.cancelled.load(Ordering::Relaxed) {
-            return Err(Error::external("the pipeline is stopping"));
-        }
         let section = Section { node: self.node.to_owned(), name: name.to_owned(), content: Content::Batch(batch) };
         let writer = match &mut self.writer {
             Some(writer) => writer,
