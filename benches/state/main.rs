@@ -1,6 +1,6 @@
 //! What state costs: checkpoints against none, bytes against changes, restoring, memory.
 //!
-//! `cargo bench --bench state -- [overhead|bytes|restore] …`; without a word, all three. Contenders run in processes of
+//! `cargo bench --bench state -- [bytes | restore [ROUNDS] | overhead [ROUNDS [ROWS]]]`; without a word, all three. Contenders run in processes of
 //! their own, alternating; what is printed are medians, ratios and curves, since machines are noisy.
 
 mod bytes;
@@ -20,7 +20,7 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let result = match words.as_slice() {
-        ["contender", "overhead", every, folder] => overhead::contender(every, folder),
+        ["contender", "overhead", every, rows, folder] => overhead::contender(every, rows, folder),
         ["contender", "build", keys, folder] => restore::build(keys, folder),
         ["contender", "restore", folder] => restore::contender(folder),
         ["overhead", rest @ ..] => overhead::report(rest),

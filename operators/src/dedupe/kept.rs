@@ -303,3 +303,25 @@ fn put(writer: &mut StateWriter, entries: &[(Key, Option<i64>)]) -> Result<()> {
     writer.put(KEPT, RecordBatch::try_new(Arc::new(schema), vec![Arc::new(keys), Arc::new(times)])?);
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn when_more_was_forgotten_than_is_worth_noting_everything_is_written_instead() {
+        let mut kept = Kept::new(Limits { within: 1_000, max_keys: 2 });
+        for n in 0..LONG_NOTE as u128 + 10 {
+            assert!(kept.admit(Key::from(n), 5));
+        }
+        assert!(kept.lost_track && kept.void.is_empty(), "what is noted has a bound");
+        let mut writer = StateWriter::new(SnapshotMode::Changes);
+        kept.snapshot(&mut writer).unwrap();
+        assert_eq!(writer.mode, SnapshotMode::Full);
+        let rows: usize = writer.batches.iter().filter(|(name, _)| name == KEPT).map(|(_, rows)| rows.num_rows()).sum();
+        assert_eq!(rows, 2);
+        let mut next = StateWriter::new(SnapshotMode::Changes);
+        kept.snapshot(&mut next).unwrap();
+        assert_eq!((next.mode, next.batches.len()), (SnapshotMode::Changes, 0));
+    }
+}

@@ -260,6 +260,8 @@ impl Operator for Last {
     }
 
     fn restore(&mut self, reader: StateReader) -> Result<()> {
+        let held = reader.batches.iter().filter(|(name, _)| name == HELD);
+        self.windows.reserve(held.map(|(_, batch)| batch.num_rows()).sum());
         for (name, batch) in &reader.batches {
             match name.as_str() {
                 HELD => self.restore_held(batch)?,

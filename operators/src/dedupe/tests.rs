@@ -334,7 +334,7 @@ proptest! {
 }
 
 #[tokio::test]
-async fn a_node_that_has_lost_track_of_what_it_forgot_writes_everything() {
+async fn a_key_that_is_forgotten_is_told_to_the_next_snapshot() {
     let mut bench = Bench::new(&Dedupe, by_time(&[("max_keys", Tree::Integer(2))]), schema());
     bench.step(1_000_000, &events(&[("a", 1), ("b", 2)])).await;
     let mut state = bench.snapshot(SnapshotMode::Changes);

@@ -5,6 +5,8 @@
 
 mod history;
 mod moment;
+#[cfg(test)]
+mod tests;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
