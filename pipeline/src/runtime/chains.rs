@@ -152,13 +152,28 @@ impl Chains {
             }
             let (whole, links) = match changed * 2 >= base.bytes {
                 true => (true, chain.as_slice()),
-                false if chain.len() >= LONG => (false, changes),
+                false if chain.len() >= LONG => (false, newest_alike(changes)),
                 false => return None,
             };
             Some((changed, Worthwhile { node: Arc::clone(node), links: links.to_vec(), whole }))
         });
         worth.max_by(|a, b| (a.0, &b.1.node).cmp(&(b.0, &a.1.node))).map(|(_, worthwhile)| worthwhile)
     }
+}
+
+/// The newest changes up to one that is much larger than all after it: what was merged once is not merged again
+/// with each few changes that follow.
+fn newest_alike(changes: &[Link]) -> &[Link] {
+    let mut after = 0;
+    let mut first = changes.len();
+    for (at, link) in changes.iter().enumerate().rev() {
+        if changes.len() - first >= LONG / 2 && link.bytes > 2 * after {
+            break;
+        }
+        after += link.bytes;
+        first = at;
+    }
+    &changes[first..]
 }
 
 /// Puts what was merged in the place of what it was made of; nothing where that is not there any more.
@@ -202,6 +217,18 @@ mod tests {
         assert!(!found.whole);
         assert_eq!(found.links.len(), 15);
         assert_eq!(found.links[0].segment.0.as_ref(), "s1");
+    }
+
+    #[test]
+    fn what_was_merged_once_is_left_alone_until_as_much_has_followed() {
+        let merged =
+            |size: u64| chain(&[[10_000_000, size].as_slice(), &[1_000; 14]].concat()).worthwhile(&ANY).unwrap();
+        assert_eq!(merged(28_001).links.len(), 14);
+        assert_eq!(merged(28_000).links.len(), 15);
+        let growing = chain(&[10_000_000, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1_024, 2_048, 4_096, 8_192, 16_384]);
+        assert_eq!(growing.worthwhile(&ANY).unwrap().links.len(), 15);
+        let shrinking = chain(&[10_000_000, 16_384, 8_192, 4_096, 2_048, 1_024, 512, 256, 128, 64, 32, 16, 8, 4, 2, 1]);
+        assert!(shrinking.worthwhile(&ANY).unwrap().links.len() >= LONG / 2, "each merging shortens the chain");
     }
 
     #[test]

@@ -18,7 +18,7 @@ use crate::error::{Error, Result};
 use crate::graph::{Graph, Planned};
 use crate::table::Tables;
 
-/// The keys of changes that merging remembers at a time: 64 MB of them.
+/// The keys of changes that merging remembers at a time: about 70 MB of them.
 const KEYS_AT_ONCE: usize = 2_000_000;
 
 /// After so many failures a node's chain is not merged any more in this life of the pipeline.
