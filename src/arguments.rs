@@ -37,7 +37,7 @@ pub(crate) enum Command {
     Run(RunArguments),
     /// Collect and check once: what alarms there are, with exit code 1 if any
     Check(CheckArguments),
-    /// Ask the tables of a pipeline's newest checkpoint, in SQL
+    /// Ask the tables of a pipeline in SQL, as they are in its newest checkpoint or as they were
     Query(QueryArguments),
     /// Execute recorded steps again: prove that they give the same, or see what another pipeline makes of them
     Replay(ReplayArguments),
@@ -145,6 +145,12 @@ pub(crate) struct QueryArguments {
     pub(crate) pipeline: PipelineArguments,
     /// The query; without it, a shell
     pub(crate) sql: Option<String>,
+    /// The tables as they were: a checkpoint (12), a step (step:340), a time (2026-11-20T08:00:00Z), a day, `2h ago`
+    #[arg(long, value_name = "MOMENT")]
+    pub(crate) at: Option<String>,
+    /// When rows of a table changed, by which step, from what to what: those that ever had these values
+    #[arg(long, num_args = 1.., value_name = "TABLE [KEY=VALUE]", conflicts_with_all = ["sql", "at"])]
+    pub(crate) history: Vec<String>,
     /// How rows are printed
     #[arg(long, default_value = "text")]
     pub(crate) format: Format,

@@ -12,6 +12,7 @@
 
 pub mod catalog;
 pub mod checkpoint;
+pub mod compaction;
 mod disk;
 pub mod error;
 pub mod expression;

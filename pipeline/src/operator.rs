@@ -15,7 +15,8 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 
-use crate::error::Result;
+use crate::compaction::StateLayout;
+use crate::error::{Error, Result};
 use crate::rows::{Port, PortIndex, Rejected};
 use crate::spec::diagnostic::{Diagnostic, Located};
 use crate::spec::{Options, PortReference};
@@ -58,6 +59,8 @@ pub enum SnapshotMode {
     Full,
 }
 
+pub use crate::compaction::BATCH_ROWS;
+
 /// Takes the state of one node at one checkpoint.
 #[derive(Debug)]
 pub struct StateWriter {
@@ -73,7 +76,13 @@ impl StateWriter {
         Self { mode, batches: Vec::new() }
     }
 
-    /// Writes a batch of a named part of the state. The name carries the version of its format
+    /// The node has lost track of what has changed: what it writes from here on is everything, in place of all that
+    /// was written before. Called before the first batch.
+    pub fn everything(&mut self) {
+        self.mode = SnapshotMode::Full;
+    }
+
+    /// Writes a batch of a named part of the state, of at most [`BATCH_ROWS`] rows where the state is large. The name carries the version of its format
     /// (`kept.v1`), so that old versions stay readable.
     pub fn put(&mut self, name: impl Into<String>, batch: RecordBatch) {
         self.batches.push((name.into(), batch));
@@ -86,6 +95,15 @@ impl StateWriter {
 pub struct StateReader {
     /// The batches, in the order in which they were written.
     pub batches: Vec<(String, RecordBatch)>,
+}
+
+/// A section that this program cannot read: its name carries a version that is unknown here.
+pub fn unreadable_section(name: &str) -> Error {
+    Error::user(format!(
+        "the state holds a section `{name}`, which this program ({}) does not know",
+        env!("CARGO_PKG_VERSION")
+    ))
+    .with_remedy("a newer program is needed: run the one that wrote it, or begin anew with --fresh")
 }
 
 /// An operator that runs.
@@ -214,6 +232,8 @@ pub struct PlannedOperator {
     pub side_inputs: Vec<Located<PortReference>>,
     /// Contents (packs, templates) that belong to the definition: a change is a change of the pipeline.
     pub contents: Vec<(String, Arc<[u8]>)>,
+    /// How what it writes at checkpoints is merged; without it, it writes everything from time to time.
+    pub state: Option<StateLayout>,
     /// Makes it.
     pub build: Box<dyn Fn() -> Result<Box<dyn Operator>> + Send + Sync>,
 }
@@ -221,7 +241,14 @@ pub struct PlannedOperator {
 impl PlannedOperator {
     /// An operator with one data port and nothing besides.
     pub fn new(ports: Vec<Port>, build: impl Fn() -> Result<Box<dyn Operator>> + Send + Sync + 'static) -> Self {
-        Self { ports, lookups: Vec::new(), side_inputs: Vec::new(), contents: Vec::new(), build: Box::new(build) }
+        Self {
+            ports,
+            lookups: Vec::new(),
+            side_inputs: Vec::new(),
+            contents: Vec::new(),
+            state: None,
+            build: Box::new(build),
+        }
     }
 }
 

@@ -5,6 +5,7 @@
 mod checking;
 mod commands;
 mod files;
+mod past;
 mod program;
 mod running;
 mod state;

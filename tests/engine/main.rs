@@ -19,3 +19,4 @@ mod probe;
 mod providers;
 mod sources;
 mod stage;
+mod state;

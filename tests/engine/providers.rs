@@ -47,7 +47,7 @@ fn complete(things: &[(i64, i64)]) -> ScriptedScope {
     ScriptedScope::complete(scope, vec![RecordBatch::try_new(definition().schema, columns).unwrap()])
 }
 
-fn provider(refreshes: &[&[(i64, i64)]]) -> Arc<ScriptedProvider> {
+pub(crate) fn provider(refreshes: &[&[(i64, i64)]]) -> Arc<ScriptedProvider> {
     let script = ScriptedProvider::new(vec![definition()]);
     Arc::new(refreshes.iter().fold(script, |script, things| script.refresh(vec![complete(things)])))
 }

@@ -10,6 +10,7 @@ use tidegate_pipeline::spec::diagnostic::{Diagnostic, Located, Place};
 use tidegate_pipeline::spec::{ByteSize, Options, SqlText, Tree};
 use tidegate_pipeline::table::TableDefinition;
 
+use super::drift::DriftState;
 use super::evaluate::Evaluator;
 use super::finding::Severity;
 use super::operator::{CheckOperator, Reading};
@@ -89,6 +90,7 @@ impl OperatorKind for CheckKind {
             Ok(Box::new(CheckOperator::new(evaluator.clone(), reading.clone(), emit)))
         };
         let mut operator = PlannedOperator::new(vec![Port::out(finding_schema())], build);
+        operator.state = Some(DriftState::layout());
         operator.contents = contents(&pack);
         Ok(operator)
     }

@@ -6,8 +6,9 @@ use arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, FixedSizeBinaryArray, RecordBatch, StringArray, TimestampMillisecondArray,
 };
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit, TimestampMillisecondType};
+use tidegate_pipeline::compaction::{Gone, Keyed, StateLayout};
 use tidegate_pipeline::error::{Error, Result};
-use tidegate_pipeline::operator::{SnapshotMode, StateReader, StateWriter};
+use tidegate_pipeline::operator::{BATCH_ROWS, SnapshotMode, StateReader, StateWriter, unreadable_section};
 use tidegate_pipeline::step::StepTime;
 
 use super::drift::{DriftState, DriftedFinding, Held};
@@ -107,10 +108,20 @@ impl DriftState {
         };
         entries.sort_by(|a, b| (a.control, a.identity).cmp(&(b.control, b.identity)));
         if always || !entries.is_empty() || writer.mode == SnapshotMode::Full {
-            writer.put(FINDINGS, state_rows(&entries)?);
+            let rows = state_rows(&entries)?;
+            for from in (0..rows.num_rows().max(1)).step_by(BATCH_ROWS) {
+                writer.put(FINDINGS, rows.slice(from, BATCH_ROWS.min(rows.num_rows() - from)));
+            }
         }
         self.touched.clear();
         Ok(())
+    }
+
+    /// How what snapshots write is merged.
+    pub fn layout() -> StateLayout {
+        let key = vec!["control".to_owned(), "identity".to_owned()];
+        let findings = Keyed { key, gone: Gone::False("held".to_owned()), expires: None };
+        StateLayout::default().keyed(FINDINGS, findings)
     }
 
     /// The state that the snapshots describe.
@@ -121,8 +132,7 @@ impl DriftState {
         let mut state = Self::default();
         for (name, batch) in &reader.batches {
             if name != FINDINGS {
-                return Err(Error::internal(format!("the state of `check` has an unknown part `{name}`"))
-                    .with_remedy("use the program that wrote it, or a newer one"));
+                return Err(unreadable_section(name));
             }
             read_state(batch, &mut state)?;
         }

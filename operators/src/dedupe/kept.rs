@@ -5,13 +5,15 @@ use std::collections::{BTreeMap, BinaryHeap};
 use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, FixedSizeBinaryArray, Int64Array, RecordBatch};
+use arrow::buffer::Buffer;
 use arrow::datatypes::{DataType, Field, Int64Type, Schema};
-use hashbrown::HashTable;
+use tidegate_pipeline::compaction::{Expires, Gone, Keyed, StateLayout};
 use tidegate_pipeline::error::{Error, Result};
-use tidegate_pipeline::operator::{SnapshotMode, StateReader, StateWriter};
+use tidegate_pipeline::operator::{BATCH_ROWS, SnapshotMode, StateReader, StateWriter, unreadable_section};
 
 use crate::keys::Key;
 
+use super::times::{Place, Times};
 use super::{Clock, Limits};
 
 /// The name of the snapshot of kept keys: `key` (16 bytes), `time` (ms; NULL: the key has been forgotten).
@@ -20,17 +22,8 @@ const KEPT: &str = "kept.v1";
 const CLOCK: &str = "clock.v1";
 /// Into how many buckets the span of `within` is cut for freeing memory.
 const BUCKETS: i64 = 64;
-/// From how many noted changes on the note is cleaned, where no snapshot takes it.
+/// How many forgotten keys are noted at least before everything is written instead.
 const LONG_NOTE: usize = 1 << 20;
-
-/// A change of what is kept.
-#[derive(Debug, Clone, Copy)]
-struct Change {
-    key: Key,
-    time: i64,
-    /// False: forgotten before its time.
-    kept: bool,
-}
 
 /// The time at which each key was last kept.
 ///
@@ -41,15 +34,35 @@ struct Change {
 pub(super) struct Kept {
     limits: Limits,
     pub(super) clock: Clock,
-    times: HashTable<(Key, i64)>,
-    /// Keys by time, in buckets; an entry counts only if `times` has the same time for the key.
-    index: BTreeMap<i64, BinaryHeap<Reverse<(i64, Key)>>>,
-    /// What has changed since the last snapshot, in order.
-    changes: Vec<Change>,
-    /// At how many changes those that no longer matter are dropped, where no snapshot takes them.
-    long: usize,
+    times: Times,
+    /// Keys by time, in buckets. What stands in a bucket counts only while the key's time is of that bucket.
+    index: BTreeMap<i64, Bucket>,
+    /// Keys that no earlier snapshot speaks for any more: forgotten before their time, or kept at an earlier time
+    /// than before. With the time that they had.
+    void: Vec<(Key, i64)>,
+    /// Whether there were more of them than are worth noting.
+    lost_track: bool,
+    /// The clock as the last snapshot wrote it.
+    saved_clock: Option<i64>,
     /// How many keys have been forgotten before their time.
     pub(super) forgotten: u64,
+}
+
+/// Keys of one stretch of time.
+#[derive(Debug)]
+enum Bucket {
+    /// As they came.
+    Listed(Vec<Place>),
+    /// The oldest first: keys are being forgotten one by one.
+    Ordered(BinaryHeap<Reverse<(i64, Key)>>),
+}
+
+/// How what is written here is merged: with keys that are `within` or more (ms) behind the clock left out.
+pub(super) fn layout(within: i64) -> StateLayout {
+    let expires = Expires { time: "time".to_owned(), clock: CLOCK.to_owned(), after: within };
+    let key = vec!["key".to_owned()];
+    let kept = Keyed { key, gone: Gone::Null("time".to_owned()), expires: Some(expires) };
+    StateLayout::default().keyed(KEPT, kept).newest(CLOCK)
 }
 
 impl Kept {
@@ -57,10 +70,11 @@ impl Kept {
         Self {
             limits,
             clock: Clock::default(),
-            times: HashTable::new(),
+            times: Times::default(),
             index: BTreeMap::new(),
-            changes: Vec::new(),
-            long: LONG_NOTE,
+            void: Vec::new(),
+            lost_track: false,
+            saved_clock: None,
             forgotten: 0,
         }
     }
@@ -73,30 +87,57 @@ impl Kept {
     /// Whether a row of `key` at `time`, which is not late, is no duplicate; then it is the kept one.
     pub(super) fn admit(&mut self, key: Key, time: i64) -> bool {
         let (within, clock) = (self.limits.within, self.clock);
-        let near = |kept: i64| kept.abs_diff(time) < within.unsigned_abs() && clock.age(kept) < within;
-        match self.times.find_mut(key.hash(), |(known, _)| *known == key) {
-            Some((_, kept)) if near(*kept) => return false,
-            Some((_, kept)) => *kept = time,
+        let place = match self.times.find(key) {
+            Some(place) => {
+                let kept = self.times.at(place).time;
+                if kept.abs_diff(time) < within.unsigned_abs() && clock.age(kept) < within {
+                    return false;
+                }
+                if kept > time {
+                    // Once the new time has expired, a snapshot must not bring the older one back.
+                    self.void(key, kept);
+                }
+                self.times.set(place, time);
+                place
+            }
             None => {
                 self.make_room();
-                self.times.insert_unique(key.hash(), (key, time), |(key, _)| key.hash());
+                self.times.insert(key, time)
             }
-        }
-        self.index.entry(self.bucket(time)).or_default().push(Reverse((time, key)));
-        self.note(Change { key, time, kept: true });
+        };
+        self.list(place, key, time);
         true
+    }
+
+    fn list(&mut self, place: Place, key: Key, time: i64) {
+        match self.index.entry(self.bucket(time)).or_insert_with(|| Bucket::Listed(Vec::new())) {
+            Bucket::Listed(places) => places.push(place),
+            Bucket::Ordered(keys) => keys.push(Reverse((time, key))),
+        }
     }
 
     /// Frees the buckets in which every key is expired.
     pub(super) fn free(&mut self) {
         let width = self.width();
         while let Some(oldest) = self.index.first_entry() {
-            let last = oldest.key().saturating_mul(width).saturating_add(width - 1);
+            let bucket = *oldest.key();
+            let last = bucket.saturating_mul(width).saturating_add(width - 1);
             if self.clock.age(last) < self.limits.within {
                 break;
             }
-            for Reverse((time, key)) in oldest.remove() {
-                self.remove(key, time);
+            match oldest.remove() {
+                Bucket::Listed(places) => {
+                    for place in places {
+                        if self.bucket(self.times.at(place).time) == bucket {
+                            self.times.remove(place);
+                        }
+                    }
+                }
+                Bucket::Ordered(keys) => {
+                    for Reverse((time, key)) in keys {
+                        self.remove(key, time);
+                    }
+                }
             }
         }
     }
@@ -104,36 +145,51 @@ impl Kept {
     /// Makes room for one more key: removes an expired key, else forgets the oldest.
     fn make_room(&mut self) {
         while self.times.len() >= self.limits.max_keys {
-            let Some(mut oldest) = self.index.first_entry() else { return };
-            let Some(Reverse((time, key))) = oldest.get_mut().pop() else {
-                oldest.remove();
+            let Some(bucket) = self.index.first_key_value().map(|(bucket, _)| *bucket) else { return };
+            let Some((time, key)) = self.oldest_of(bucket) else {
+                self.index.remove(&bucket);
                 continue;
             };
             if self.remove(key, time) && self.clock.age(time) < self.limits.within {
                 self.forgotten += 1;
-                self.note(Change { key, time, kept: false });
+                self.void(key, time);
             }
+        }
+    }
+
+    /// Takes the oldest key of a bucket.
+    fn oldest_of(&mut self, bucket: i64) -> Option<(i64, Key)> {
+        if let Some(Bucket::Listed(places)) = self.index.get(&bucket) {
+            let live = places.iter().filter(|place| self.times.is_live(**place)).map(|place| self.times.at(*place));
+            let keys = live.filter(|entry| self.bucket(entry.time) == bucket);
+            let ordered = Bucket::Ordered(keys.map(|entry| Reverse((entry.time, entry.key))).collect());
+            self.index.insert(bucket, ordered);
+        }
+        match self.index.get_mut(&bucket) {
+            Some(Bucket::Ordered(keys)) => keys.pop().map(|Reverse(oldest)| oldest),
+            _ => None,
         }
     }
 
     /// Removes a key if it was last kept at `time`.
     fn remove(&mut self, key: Key, time: i64) -> bool {
-        match self.times.find_entry(key.hash(), |entry| *entry == (key, time)) {
-            Ok(entry) => {
-                entry.remove();
-                true
-            }
-            Err(_) => false,
-        }
+        let place = self.times.find(key).filter(|place| self.times.at(*place).time == time);
+        place.is_some_and(|place| self.times.remove(place))
     }
 
-    fn note(&mut self, change: Change) {
-        self.changes.push(change);
-        if self.changes.len() >= self.long {
+    /// What earlier snapshots say of a key does not hold any more.
+    fn void(&mut self, key: Key, time: i64) {
+        if self.lost_track {
+            return;
+        }
+        self.void.push((key, time));
+        if self.void.len() >= LONG_NOTE.max(self.times.len()) {
             let (clock, within) = (self.clock, self.limits.within);
             // A restored key that has expired counts as absent: only the others need to be told.
-            self.changes.retain(|change| clock.age(change.time) < within);
-            self.long = LONG_NOTE.max(2 * self.changes.len());
+            self.void.retain(|(_, time)| clock.age(*time) < within);
+            if self.void.len() >= LONG_NOTE.max(self.times.len()) / 2 {
+                (self.void, self.lost_track) = (Vec::new(), true);
+            }
         }
     }
 
@@ -149,79 +205,123 @@ impl Kept {
     pub(super) fn snapshot(&mut self, writer: &mut StateWriter) -> Result<()> {
         let (clock, within) = (self.clock, self.limits.within);
         let lives = |time: i64| clock.age(time) < within;
-        let changes = std::mem::take(&mut self.changes);
-        self.long = LONG_NOTE;
-        let entries: Vec<(Key, Option<i64>)> = match writer.mode {
-            SnapshotMode::Full => {
-                let mut all: Vec<_> = self.times.iter().filter(|(_, time)| lives(*time)).copied().collect();
-                all.sort_unstable_by_key(|(key, time)| (*time, *key));
-                all.into_iter().map(|(key, time)| (key, Some(time))).collect()
-            }
-            SnapshotMode::Changes => {
-                let live = changes.into_iter().filter(|change| lives(change.time));
-                live.map(|change| (change.key, change.kept.then_some(change.time))).collect()
-            }
-        };
-        if !entries.is_empty() {
-            writer.put(KEPT, entries_batch(&entries)?);
+        if std::mem::take(&mut self.lost_track) {
+            writer.everything();
         }
-        if let Some(newest) = self.clock.newest {
+        let void = std::mem::take(&mut self.void);
+        let full = writer.mode == SnapshotMode::Full;
+        let mut entries: Vec<(Key, Option<i64>)> = Vec::new();
+        if full {
+            self.times.unmark();
+            for places in self.times.places().chunks(BATCH_ROWS) {
+                let live = places.iter().map(|place| self.times.at(*place)).filter(|entry| lives(entry.time));
+                entries.extend(live.map(|entry| (entry.key, Some(entry.time))));
+                put(writer, &entries)?;
+                entries.clear();
+            }
+        } else {
+            entries.extend(void.into_iter().filter(|(_, time)| lives(*time)).map(|(key, _)| (key, None)));
+            let changed = self.times.take_changed().into_iter().filter(|entry| lives(entry.time));
+            entries.extend(changed.map(|entry| (entry.key, Some(entry.time))));
+            entries.chunks(BATCH_ROWS).try_for_each(|entries| put(writer, entries))?;
+        }
+        if let Some(newest) = clock.newest.filter(|newest| full || self.saved_clock != Some(*newest)) {
             let newest = Arc::new(Int64Array::from(vec![newest]));
             writer.put(CLOCK, RecordBatch::try_from_iter([("newest", newest as _)])?);
+            self.saved_clock = clock.newest;
         }
         Ok(())
     }
 
     /// Rebuilds what the snapshots describe.
     pub(super) fn restore(&mut self, reader: StateReader) -> Result<()> {
-        for (name, batch) in &reader.batches {
+        let kept = reader.batches.iter().filter(|(name, _)| name == KEPT);
+        self.times.reserve(kept.map(|(_, batch)| batch.num_rows()).sum());
+        for (name, batch) in reader.batches {
             match name.as_str() {
-                KEPT => self.restore_entries(batch)?,
+                KEPT => self.restore_entries(&batch)?,
                 CLOCK => {
-                    let newest = batch.column(0).as_primitive_opt::<Int64Type>().ok_or_else(|| unreadable(CLOCK))?;
-                    self.clock.newest = newest.iter().flatten().next();
+                    let first = batch.columns().first().and_then(|column| column.as_primitive_opt::<Int64Type>());
+                    self.clock.newest = first.ok_or_else(|| unreadable(CLOCK))?.iter().flatten().next();
                 }
-                other => return Err(unreadable(other)),
+                other => return Err(unreadable_section(other)),
             }
         }
+        self.saved_clock = self.clock.newest;
+        self.times.unmark();
         Ok(())
     }
 
     fn restore_entries(&mut self, batch: &RecordBatch) -> Result<()> {
-        let keys = batch.column(0).as_fixed_size_binary_opt().ok_or_else(|| unreadable(KEPT))?;
-        let times = batch.column(1).as_primitive_opt::<Int64Type>().ok_or_else(|| unreadable(KEPT))?;
+        let [keys, times] = batch.columns() else { return Err(unreadable(KEPT)) };
+        let keys = keys.as_fixed_size_binary_opt().ok_or_else(|| unreadable(KEPT))?;
+        let times = times.as_primitive_opt::<Int64Type>().ok_or_else(|| unreadable(KEPT))?;
+        // Row by row: later rows of a key replace earlier ones.
         for row in 0..batch.num_rows() {
             let key = Key::from_bytes(keys.value(row))?;
-            if let Ok(entry) = self.times.find_entry(key.hash(), |(known, _)| *known == key) {
-                entry.remove();
-            }
-            if times.is_valid(row) {
-                let time = times.value(row);
-                self.times.insert_unique(key.hash(), (key, time), |(key, _)| key.hash());
-                self.index.entry(self.bucket(time)).or_default().push(Reverse((time, key)));
-            }
+            let time = times.is_valid(row).then(|| times.value(row));
+            let place = match (self.times.find(key), time) {
+                (Some(place), None) => {
+                    self.times.remove(place);
+                    continue;
+                }
+                (None, None) => continue,
+                (Some(place), Some(time)) => {
+                    self.times.set(place, time);
+                    place
+                }
+                (None, Some(time)) => self.times.insert(key, time),
+            };
+            self.list(place, key, time.unwrap_or_default());
         }
         Ok(())
     }
 }
 
+/// A section of a known name that does not look as its format says.
 pub(super) fn unreadable(name: &str) -> Error {
-    Error::user(format!("the state of this node holds `{name}`, which this program cannot read"))
-        .with_remedy("run the program version that wrote it, or begin anew with --fresh")
+    Error::internal(format!("the section `{name}` of the state has other columns than it should"))
 }
 
 /// Keys as a column.
 pub(super) fn key_column(keys: impl Iterator<Item = Key>) -> Result<FixedSizeBinaryArray> {
-    let keys: Vec<Option<[u8; 16]>> = keys.map(|key| Some(key.bytes())).collect();
-    Ok(FixedSizeBinaryArray::try_from_sparse_iter_with_size(keys.into_iter(), Key::SIZE)?)
+    let mut bytes = Vec::with_capacity(keys.size_hint().0 * Key::SIZE as usize);
+    keys.for_each(|key| bytes.extend_from_slice(&key.bytes()));
+    Ok(FixedSizeBinaryArray::try_new(Key::SIZE, Buffer::from_vec(bytes), None)?)
 }
 
-fn entries_batch(entries: &[(Key, Option<i64>)]) -> Result<RecordBatch> {
+fn put(writer: &mut StateWriter, entries: &[(Key, Option<i64>)]) -> Result<()> {
+    if entries.is_empty() {
+        return Ok(());
+    }
     let schema = Schema::new(vec![
         Field::new("key", DataType::FixedSizeBinary(Key::SIZE), false),
         Field::new("time", DataType::Int64, true),
     ]);
     let keys = key_column(entries.iter().map(|(key, _)| *key))?;
     let times: Int64Array = entries.iter().map(|(_, time)| *time).collect();
-    Ok(RecordBatch::try_new(Arc::new(schema), vec![Arc::new(keys), Arc::new(times)])?)
+    writer.put(KEPT, RecordBatch::try_new(Arc::new(schema), vec![Arc::new(keys), Arc::new(times)])?);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn when_more_was_forgotten_than_is_worth_noting_everything_is_written_instead() {
+        let mut kept = Kept::new(Limits { within: 1_000, max_keys: 2 });
+        for n in 0..LONG_NOTE as u128 + 10 {
+            assert!(kept.admit(Key::from(n), 5));
+        }
+        assert!(kept.lost_track && kept.void.is_empty(), "what is noted has a bound");
+        let mut writer = StateWriter::new(SnapshotMode::Changes);
+        kept.snapshot(&mut writer).unwrap();
+        assert_eq!(writer.mode, SnapshotMode::Full);
+        let rows: usize = writer.batches.iter().filter(|(name, _)| name == KEPT).map(|(_, rows)| rows.num_rows()).sum();
+        assert_eq!(rows, 2);
+        let mut next = StateWriter::new(SnapshotMode::Changes);
+        kept.snapshot(&mut next).unwrap();
+        assert_eq!((next.mode, next.batches.len()), (SnapshotMode::Changes, 0));
+    }
 }

@@ -7,8 +7,11 @@ use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch, StructArra
 use arrow::datatypes::{DataType, Field, Int64Type, Schema, UInt64Type};
 use async_trait::async_trait;
 use hashbrown::{HashMap, HashSet};
+use tidegate_pipeline::compaction::{Gone, Keyed, StateLayout};
 use tidegate_pipeline::error::Result;
-use tidegate_pipeline::operator::{InputIndex, Operator, Output, SnapshotMode, StateReader, StateWriter};
+use tidegate_pipeline::operator::{
+    BATCH_ROWS, InputIndex, Operator, Output, SnapshotMode, StateReader, StateWriter, unreadable_section,
+};
 use tidegate_pipeline::rows::PortIndex;
 use tidegate_pipeline::step::{StepHeader, StepTime};
 
@@ -25,6 +28,13 @@ const HELD: &str = "held.v1";
 const LEFT: &str = "left.v1";
 /// The name of the snapshot of the clock: `newest` (ms, NULL before the first row), `order`.
 const CLOCK: &str = "held_clock.v1";
+
+/// How what is written here is merged.
+pub(super) fn layout() -> StateLayout {
+    let key = vec!["key".to_owned()];
+    let held = Keyed { key, gone: Gone::In(LEFT.to_owned()), expires: None };
+    StateLayout::default().keyed(HELD, held).newest(CLOCK)
+}
 
 /// The row of a key that is held, and until when.
 #[derive(Debug, Clone, Copy)]
@@ -48,6 +58,8 @@ pub(super) struct Last {
     held: Held,
     next_order: u64,
     changed: HashSet<Key>,
+    /// The clock and the next order as the last snapshot wrote them.
+    saved_clock: (Option<i64>, u64),
     early: u64,
     warned: u64,
 }
@@ -63,6 +75,7 @@ impl Last {
             held: Held::default(),
             next_order: 0,
             changed: HashSet::new(),
+            saved_clock: (None, 0),
             early: 0,
             warned: 0,
         }
@@ -232,14 +245,23 @@ impl Operator for Last {
         let mut rest = open.as_slice();
         for rows in self.held.gather(&slots)? {
             let (these, later) = rest.split_at(rows.num_rows());
-            writer.put(HELD, held_batch(these, rows)?);
+            let held = held_batch(these, rows)?;
+            for from in (0..held.num_rows()).step_by(BATCH_ROWS) {
+                writer.put(HELD, held.slice(from, BATCH_ROWS.min(held.num_rows() - from)));
+            }
             rest = later;
         }
-        writer.put(CLOCK, clock_batch(self.clock, self.next_order)?);
+        let clock = (self.clock.newest, self.next_order);
+        if clock != self.saved_clock || writer.mode == SnapshotMode::Full {
+            writer.put(CLOCK, clock_batch(self.clock, self.next_order)?);
+            self.saved_clock = clock;
+        }
         Ok(())
     }
 
     fn restore(&mut self, reader: StateReader) -> Result<()> {
+        let held = reader.batches.iter().filter(|(name, _)| name == HELD);
+        self.windows.reserve(held.map(|(_, batch)| batch.num_rows()).sum());
         for (name, batch) in &reader.batches {
             match name.as_str() {
                 HELD => self.restore_held(batch)?,
@@ -255,9 +277,10 @@ impl Operator for Last {
                     self.clock.newest = newest.iter().next().flatten();
                     self.next_order = order.iter().next().flatten().unwrap_or_default();
                 }
-                other => return Err(unreadable(other)),
+                other => return Err(unreadable_section(other)),
             }
         }
+        self.saved_clock = (self.clock.newest, self.next_order);
         self.changed.clear();
         self.tidy()
     }

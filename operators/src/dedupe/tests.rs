@@ -1,6 +1,8 @@
 use proptest::prelude::*;
-use tidegate_pipeline::operator::SnapshotMode;
+use tidegate_pipeline::operator::{SnapshotMode, StateReader};
 use tidegate_pipeline::spec::Tree;
+use tidegate_pipeline::testing::compaction::merge_batches;
+use tidegate_pipeline::testing::golden::golden_state;
 
 use super::*;
 use crate::testing::{Bench, diagnostics, entries, items, lines, map, rows, rows_of};
@@ -278,5 +280,109 @@ proptest! {
         if !last {
             prop_assert_eq!(numbers(&whole), expected(&list, 10));
         }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+    #[test]
+    fn state_that_was_merged_goes_on_as_the_one_that_was_written(
+        list in prop::collection::vec((0u8..6, 0i64..200), 1..80),
+        cuts in prop::collection::vec((any::<prop::sample::Index>(), 0u8..3), 0..8),
+        last in any::<bool>(),
+        far in any::<bool>(),
+    ) {
+        // A row from the far future moves no clock: its key may be kept at an earlier time later.
+        let far = if far { 1_000_000 + ALLOWED_SKEW + 7 } else { 0 };
+        let time = |key: u8, ts: i64| if key == 5 && ts % 2 == 0 { ts + far } else { ts };
+        let text: Vec<String> =
+            list.iter().enumerate().map(|(row, (key, ts))| event(&key.to_string(), time(*key, *ts), row)).collect();
+        let all = rows_of(&text.iter().map(String::as_str).collect::<Vec<_>>(), &schema());
+        let options = || by_time(&[
+            ("keep", Tree::Text(if last { "last" } else { "first" }.into())),
+            ("max_keys", Tree::Integer(4)),
+        ]);
+        let (whole, cut) = block(async {
+            let mut whole = Bench::new(&Dedupe, options(), schema());
+            whole.step(1_000_000, &all).await;
+            whole.end().await;
+            let mut cut = Bench::new(&Dedupe, options(), schema());
+            let layout = cut.planned.state.clone().unwrap();
+            let mut places: Vec<(usize, u8)> = cuts.iter().map(|(at, what)| (at.index(all.num_rows()), *what)).collect();
+            places.sort_unstable();
+            let (mut from, mut chain) = (0, Vec::new());
+            for (to, what) in places.into_iter().chain([(all.num_rows(), 0)]) {
+                cut.step(1_000_000, &all.slice(from, to - from)).await;
+                from = to;
+                chain.push(cut.snapshot(SnapshotMode::Changes));
+                match what {
+                    1 => chain = vec![merge_batches(&layout, &chain, true, 2).unwrap()],
+                    2 => {
+                        let changes = merge_batches(&layout, &chain[1..], false, 3).unwrap();
+                        chain.truncate(1);
+                        chain.push(changes);
+                    }
+                    _ => {}
+                }
+                cut.restart(chain.concat());
+            }
+            cut.end().await;
+            (whole, cut)
+        });
+        prop_assert_eq!(whole.everything(), cut.everything());
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_is_forgotten_is_told_to_the_next_snapshot() {
+    let mut bench = Bench::new(&Dedupe, by_time(&[("max_keys", Tree::Integer(2))]), schema());
+    bench.step(1_000_000, &events(&[("a", 1), ("b", 2)])).await;
+    let mut state = bench.snapshot(SnapshotMode::Changes);
+    bench.step(1_000_000, &events(&[("c", 3)])).await;
+    state.extend(bench.snapshot(SnapshotMode::Changes));
+    let forgotten = state.iter().filter(|(name, _)| name == "kept.v1").map(|(_, batch)| batch.column(1).null_count());
+    assert_eq!(forgotten.sum::<usize>(), 1, "a key that was forgotten is told");
+}
+
+/// Reads a golden file into a new operator. The file is made of what `options` write over two checkpoints.
+async fn from_golden(name: &str, options: Options) -> Bench {
+    let mut bench = Bench::new(&Dedupe, options, schema());
+    bench.step(1_000_000, &events(&[("a", 1), ("b", 2), ("c", 3)])).await;
+    let mut now = bench.snapshot(SnapshotMode::Changes);
+    bench.step(1_000_000, &events(&[("d", 4), ("d", 5), ("e", 12)])).await;
+    now.extend(bench.snapshot(SnapshotMode::Changes));
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("golden").join(name);
+    let state = golden_state(&path, &now).unwrap();
+    let mut bench = Bench::new(&Dedupe, bench_options(name), schema());
+    bench.restart(state);
+    bench
+}
+
+fn bench_options(name: &str) -> Options {
+    let keep = if name.contains("last") { "last" } else { "first" };
+    by_time(&[("keep", Tree::Text(keep.into())), ("max_keys", Tree::Integer(4))])
+}
+
+#[tokio::test]
+async fn state_of_each_earlier_version_is_read() {
+    let name = "dedupe-first.v1.segment";
+    let mut first = from_golden(name, bench_options(name)).await;
+    // `a` and `b` have expired; `c`, `d` and `e` are known.
+    first.step(1_000_000, &events(&[("e", 12), ("d", 6), ("c", 4), ("a", 5), ("b", 12)])).await;
+    assert_eq!(numbers(&first), [3, 4]);
+    let name = "dedupe-last.v1.segment";
+    let mut last = from_golden(name, bench_options(name)).await;
+    last.step(1_000_000, &events(&[("e", 14)])).await;
+    last.end().await;
+    assert_eq!(last.emitted(0), [event("c", 3, 2), event("d", 5, 1), event("e", 14, 0)]);
+}
+
+#[test]
+fn state_of_a_later_version_asks_for_a_newer_program() {
+    for name in ["dedupe-first", "dedupe-last"] {
+        let mut bench = Bench::new(&Dedupe, bench_options(name), schema());
+        let batches = vec![("kept.v2".to_owned(), events(&[("a", 1)]))];
+        let error = bench.operator.restore(StateReader { batches }).unwrap_err();
+        assert!(error.to_string().contains("kept.v2") && error.to_string().contains("newer program"), "{error}");
     }
 }

@@ -45,6 +45,7 @@ pub use manifest::{
 pub use owner::OwnerLock;
 pub use retention::Retention;
 pub use segment::{Content, Section, SegmentStore};
+pub(crate) use segment::{NodeSections, SegmentWriter};
 pub use sled_store::SledStore;
 pub use store::{MemoryStore, Store};
 
@@ -252,19 +253,29 @@ impl CheckpointStore {
     fn write_segment(&self, sections: &[Section], point: &str) -> Result<ContentHash> {
         loop {
             let hash = self.segments.write_at(sections, point)?;
-            let mut known = self.known.lock();
-            // It may have been there, and have been collected since.
-            if !self.segments.contains(&hash) {
-                continue;
+            if self.wrote(&hash)? {
+                return Ok(hash);
             }
-            if known.wrote(&hash) {
-                let mut batch = StoreBatch::default();
-                batch.delete(segment_key(&hash));
-                self.store.apply(&batch)?;
-                self.store.flush()?;
-            }
-            return Ok(hash);
         }
+    }
+
+    /// Takes note of a segment that was written just now; from here on it is as safe as one of
+    /// [`CheckpointStore::write_state`]. `false`: it was there before, and has been collected since.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub(crate) fn wrote(&self, hash: &ContentHash) -> Result<bool> {
+        let mut known = self.known.lock();
+        if !self.segments.contains(hash) {
+            return Ok(false);
+        }
+        if known.wrote(hash) {
+            let mut batch = StoreBatch::default();
+            batch.delete(segment_key(hash));
+            self.store.apply(&batch)?;
+            self.store.flush()?;
+        }
+        Ok(true)
     }
 
     /// The sections of one node, from the base through all changes.

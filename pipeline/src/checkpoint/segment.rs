@@ -6,6 +6,8 @@
 //! The index says of each section to which node it belongs, its name, encoding, length and CRC-32; so one
 //! node's sections are read without the rest.
 
+mod stream;
+
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};
@@ -20,6 +22,8 @@ use crate::disk::{TEMPORARY, create_directory, failed, replace_file, sync_direct
 use crate::error::{Error, Result};
 use crate::journal::batch::{read_stream, write_stream};
 use crate::step::ContentHash;
+
+pub(crate) use stream::{NodeSections, SegmentWriter};
 
 /// The folder of segments in a pipeline's directory.
 const FOLDER: &str = "segments";
@@ -54,7 +58,7 @@ const BATCH: u8 = 1;
 /// The encoding byte of plain bytes.
 const BYTES: u8 = 2;
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 struct Entry {
     node: String,
     name: String,
@@ -297,34 +301,42 @@ fn damaged(path: &Path, why: &str) -> Unreadable {
 
 fn encode(sections: &[Section]) -> Result<Vec<u8>> {
     let mut bodies = Vec::new();
-    let mut index = Vec::with_capacity(sections.len());
-    for section in sections {
-        let start = bodies.len();
-        let encoding = match &section.content {
-            Content::Batch(batch) => {
-                write_stream(&mut bodies, batch)?;
-                BATCH
-            }
-            Content::Bytes(bytes) => {
-                bodies.extend_from_slice(bytes);
-                BYTES
-            }
-        };
-        let body = &bodies[start..];
-        let (length, crc) = (body.len() as u64, crc32fast::hash(body));
-        index.push(Entry { node: section.node.clone(), name: section.name.clone(), encoding, length, crc });
-    }
+    let index = sections.iter().map(|section| encode_section(section, &mut bodies)).collect::<Result<Vec<_>>>()?;
+    let mut bytes = encode_head(&index)?;
+    bytes.append(&mut bodies);
+    Ok(bytes)
+}
+
+/// Appends a section to `bodies`; what the index says of it.
+fn encode_section(section: &Section, bodies: &mut Vec<u8>) -> Result<Entry> {
+    let start = bodies.len();
+    let encoding = match &section.content {
+        Content::Batch(batch) => {
+            write_stream(bodies, batch)?;
+            BATCH
+        }
+        Content::Bytes(bytes) => {
+            bodies.extend_from_slice(bytes);
+            BYTES
+        }
+    };
+    let body = &bodies[start..];
+    let (length, crc) = (body.len() as u64, crc32fast::hash(body));
+    Ok(Entry { node: section.node.clone(), name: section.name.clone(), encoding, length, crc })
+}
+
+/// All that precedes the sections.
+fn encode_head(index: &[Entry]) -> Result<Vec<u8>> {
     let index =
-        postcard::to_stdvec(&index).map_err(|error| Error::internal(format!("an index cannot be encoded: {error}")))?;
+        postcard::to_stdvec(index).map_err(|error| Error::internal(format!("an index cannot be encoded: {error}")))?;
     let index_length = u32::try_from(index.len()).map_err(|_| Error::internal("a segment has too many sections"))?;
-    let mut bytes = Vec::with_capacity(HEAD + index.len() + bodies.len());
+    let mut bytes = Vec::with_capacity(HEAD + index.len());
     bytes.extend_from_slice(MAGIC);
     bytes.extend_from_slice(&FORMAT.to_le_bytes());
     bytes.extend_from_slice(&index_length.to_le_bytes());
     let crc = head_checksum(&bytes, &index);
     bytes.extend_from_slice(&crc.to_le_bytes());
     bytes.extend_from_slice(&index);
-    bytes.append(&mut bodies);
     Ok(bytes)
 }
 

@@ -241,6 +241,8 @@ impl ChainNode {
                 let full = barrier.full.contains(&name);
                 let mut writer = StateWriter::new(if full { SnapshotMode::Full } else { SnapshotMode::Changes });
                 operator.snapshot(&mut writer)?;
+                // A node may have written everything although its changes would have done.
+                let full = writer.mode == SnapshotMode::Full;
                 Ok(Part::State { node: name, full, batches: writer.batches })
             }
             Body::Sink(sink) => {

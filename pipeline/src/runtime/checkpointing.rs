@@ -5,7 +5,7 @@
 //! checkpoint is in flight at a time; steps go on meanwhile. What a failed checkpoint had taken is kept and
 //! goes into the next one.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -13,7 +13,9 @@ use arrow::array::RecordBatch;
 use futures::future::{BoxFuture, try_join_all};
 use tokio::sync::mpsc;
 
+use super::chains::Chains;
 use super::clock::wall;
+use super::compacting::Compactor;
 use super::outbox::PendingEffects;
 use super::row_trail::Waypoint;
 use super::sink_node::SinkCommit;
@@ -34,8 +36,6 @@ pub(crate) const PENDING_EFFECTS: &str = "effects.pending.v1";
 pub(crate) const WAYPOINTS: &str = "waypoints.v1";
 /// The node name of sections that belong to no node.
 pub(crate) const PIPELINE_SECTIONS: &str = "";
-/// A chain of changes this long is written anew as a whole.
-const LONGEST_CHAIN: usize = 64;
 
 /// A barrier: the point between step `step` and the next one, on every edge.
 #[derive(Debug)]
@@ -105,6 +105,7 @@ pub(crate) struct Coordinator {
     pub(crate) retired: BTreeMap<String, ContentHash>,
     /// The hashes of what sinks were given since the last checkpoint.
     pub(crate) waypoints: BTreeMap<String, Vec<Waypoint>>,
+    pub(crate) compactor: Compactor,
 }
 
 /// What sinks hand over at a barrier.
@@ -120,87 +121,23 @@ fn pipeline_section(name: &str, value: &impl serde::Serialize) -> Result<Section
     Ok(Section { node: PIPELINE_SECTIONS.to_owned(), name: name.to_owned(), content: Content::Bytes(bytes) })
 }
 
-/// The segments that make up the state of each node, base first, and changes not yet in any.
-#[derive(Default)]
-pub(crate) struct Chains {
-    segments: HashMap<Arc<str>, Vec<ContentHash>>,
-    unsaved: BTreeMap<Arc<str>, Unsaved>,
-}
-
-#[derive(Default)]
-struct Unsaved {
-    full: bool,
-    batches: Vec<(String, RecordBatch)>,
-}
-
-impl Chains {
-    /// The chains as a manifest names them.
-    pub(crate) fn of(manifest: &Manifest) -> Self {
-        let nodes = manifest.nodes.iter().map(|(node, state)| (node.as_str().into(), state.segments.clone()));
-        let tables = manifest.sources.iter().map(|(node, state)| (node.as_str().into(), state.tables.segments.clone()));
-        Self { segments: nodes.chain(tables).collect(), unsaved: BTreeMap::new() }
-    }
-
-    /// Takes the state of a node; a full one replaces what was not saved yet.
-    fn take(&mut self, node: Arc<str>, full: bool, batches: Vec<(String, RecordBatch)>) {
-        let unsaved = self.unsaved.entry(node).or_default();
-        if full {
-            *unsaved = Unsaved { full: true, batches };
-        } else {
-            unsaved.batches.extend(batches);
-        }
-    }
-
-    fn sections(&self) -> Vec<Section> {
-        let section = |node: &Arc<str>, name: &String, batch: &RecordBatch| Section {
-            node: node.to_string(),
-            name: name.clone(),
-            content: Content::Batch(batch.clone()),
-        };
-        let of = |(node, unsaved): (&Arc<str>, &Unsaved)| {
-            unsaved.batches.iter().map(|(name, batch)| section(node, name, batch)).collect::<Vec<_>>()
-        };
-        self.unsaved.iter().flat_map(of).collect()
-    }
-
-    /// The chain of each node once `segment` holds what was not saved.
-    fn with(&self, segment: Option<&ContentHash>) -> HashMap<Arc<str>, Vec<ContentHash>> {
-        let mut segments = self.segments.clone();
-        for (node, unsaved) in &self.unsaved {
-            let chain = segments.entry(Arc::clone(node)).or_default();
-            if unsaved.full {
-                chain.clear();
-            }
-            if let (false, Some(segment)) = (unsaved.batches.is_empty(), segment) {
-                chain.push(segment.clone());
-            }
-        }
-        segments
-    }
-
-    fn saved(&mut self, segments: HashMap<Arc<str>, Vec<ContentHash>>) {
-        self.segments = segments;
-        self.unsaved.clear();
-    }
-
-    fn long(&self) -> HashSet<Arc<str>> {
-        self.segments
-            .iter()
-            .filter(|(_, chain)| chain.len() >= LONGEST_CHAIN)
-            .map(|(node, _)| Arc::clone(node))
-            .collect()
-    }
-}
-
 impl Coordinator {
     /// Runs until the sequencer has gone.
     pub(crate) async fn run(mut self) {
-        while let Some(request) = self.requests.recv().await {
-            let step = request.barrier.step;
-            let result = self.checkpoint(request).await;
-            let full_next = self.chains.long();
-            if self.results.send(CheckpointResult { step, result, full_next }).await.is_err() {
-                return;
+        self.compactor.begin(&self.chains);
+        loop {
+            tokio::select! {
+                request = self.requests.recv() => {
+                    let Some(request) = request else { return };
+                    let step = request.barrier.step;
+                    let result = self.checkpoint(request).await;
+                    let full_next = self.chains.full_next(&|node| self.compactor.can_merge(node));
+                    if self.results.send(CheckpointResult { step, result, full_next }).await.is_err() {
+                        return;
+                    }
+                    self.compactor.begin(&self.chains);
+                }
+                merged = self.compactor.ended() => if let Some(merged) = merged { self.chains.merged(merged) },
             }
         }
     }
@@ -283,20 +220,27 @@ impl Coordinator {
         let (store, journal, retention) = (Arc::clone(&self.store), self.journal.clone(), self.retention);
         let segment = blocking({
             let store = Arc::clone(&store);
-            move || if sections.is_empty() { Ok(None) } else { store.write_state(&sections).map(Some) }
+            move || {
+                if sections.is_empty() {
+                    return Ok(None);
+                }
+                let segment = store.write_state(&sections)?;
+                let bytes = store.segments().bytes_by_node(&segment)?;
+                Ok(Some((segment, bytes)))
+            }
         })
         .await?;
-        manifest.bytes = segment.as_ref().map_or(0, |segment| store.segments().length(segment));
-        let segments = self.chains.with(segment.as_ref());
+        manifest.bytes = segment.as_ref().map_or(0, |(segment, _)| store.segments().length(segment));
+        let chains = self.chains.with(segment.as_ref());
         let section = |name: &str| {
             let (node, name) = (PIPELINE_SECTIONS.to_owned(), name.to_owned());
-            segment.clone().map(|segment| SectionReference { segment, node, name })
+            segment.clone().map(|(segment, _)| SectionReference { segment, node, name })
         };
         manifest.pending_effects = if effects { section(PENDING_EFFECTS) } else { None };
         manifest.waypoints =
             if self.waypoints.values().any(|points| !points.is_empty()) { section(WAYPOINTS) } else { None };
-        for (node, chain) in &segments {
-            let state = NodeState { segments: chain.clone() };
+        for (node, chain) in &chains {
+            let state = NodeState { segments: chain.iter().map(|link| link.segment.clone()).collect() };
             match manifest.sources.get_mut(&**node) {
                 Some(source) => source.tables = state,
                 None => drop(manifest.nodes.insert(node.to_string(), state)),
@@ -310,7 +254,7 @@ impl Coordinator {
             store.list().pop().ok_or_else(|| Error::internal("a committed checkpoint is not listed"))
         })
         .await?;
-        self.chains.saved(segments);
+        self.chains.saved(chains);
         self.waypoints.clear();
         Ok(summary)
     }

@@ -1,6 +1,6 @@
 //! Running an open pipeline to its end: assemble, execute the journal's tail again, go on, stop in order.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,8 +10,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::assembly::{Assembly, assemble};
 use super::chain::DOWNSTREAM_STOPPED;
-use super::checkpointing::{Chains, Coordinator};
+use super::chains::Chains;
+use super::checkpointing::Coordinator;
 use super::clock::StepTimes;
+use super::compacting::Compactor;
 use super::edge::EdgeCapacity;
 use super::feeder::{Backlog, Feeder};
 use super::lookups::{LookupWatch, watched_files};
@@ -27,7 +29,7 @@ use crate::graph::{NodeIndex, Planned};
 use crate::journal::record::EngineEvent;
 use crate::source::{Delivery, Source};
 use crate::spec::pipeline::{CheckpointInterval, Keep};
-use crate::step::StepNumber;
+use crate::step::{ContentHash, StepNumber};
 
 /// How a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,6 +72,9 @@ impl Pipeline {
         drop(parts_sender);
         let (requests_sender, requests) = mpsc::channel(1);
         let (results_sender, results) = mpsc::channel(1);
+        let compactor = Compactor::new(Arc::clone(&self.store), &self.graph);
+        let chains = self.chains();
+        let full_next = chains.full_next(&|node| compactor.can_merge(node));
         let coordinator = Coordinator {
             store: Arc::clone(&self.store),
             journal: self.journal.clone(),
@@ -81,10 +86,11 @@ impl Pipeline {
             parts,
             requests,
             results: results_sender,
-            chains: self.manifest.as_ref().map(Chains::of).unwrap_or_default(),
+            chains,
             states: self.graph.nodes.iter().map(|node| (node.name.to_string(), node.state.clone())).collect(),
             retired: self.manifest.as_ref().map(|manifest| manifest.retired.clone()).unwrap_or_default(),
             waypoints: BTreeMap::new(),
+            compactor,
         };
         let (feed, inbox) = mpsc::unbounded_channel();
         let (lookup_sender, lookup_changes) = mpsc::channel(16);
@@ -116,6 +122,7 @@ impl Pipeline {
                 step: from,
                 checkpointed: from,
                 finished: self.manifest.as_ref().is_some_and(|manifest| manifest.finished),
+                full_next,
                 ..Progress::default()
             },
         };
@@ -141,6 +148,19 @@ impl Pipeline {
     pub(super) async fn catch_up(mut self) -> Result<()> {
         self.only_tail = true;
         self.run().await.map(drop)
+    }
+
+    /// The chains that the checkpoint names.
+    fn chains(&self) -> Chains {
+        let Some(manifest) = &self.manifest else { return Chains::default() };
+        let mut lengths = HashMap::new();
+        for segment in manifest.segments() {
+            // One that cannot be read now has been read before, when the state was restored.
+            let bytes = self.store.segments().bytes_by_node(&segment).unwrap_or_default();
+            lengths.insert(segment, bytes);
+        }
+        let bytes = |segment: &ContentHash, node: &str| lengths.get(segment).and_then(|of| of.get(node)).copied();
+        Chains::of(manifest, |segment, node| bytes(segment, node).unwrap_or_default())
     }
 
     /// A bounded pipeline that has finished is done, unless effects are left to deliver.

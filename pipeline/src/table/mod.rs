@@ -13,6 +13,7 @@
 mod changes;
 mod layout;
 mod merge;
+pub mod past;
 mod persist;
 mod staging;
 mod tables;

@@ -7,16 +7,17 @@
 //! * `TABLE.rows.v1`: rows that changed since the last snapshot, in the table's change schema.
 //! * `TABLE.staged.v1`: changes staged since the last snapshot, each batch of one open scope.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema};
 
 use super::staging::Staged;
-use super::{Table, Tables};
+use super::{OPERATION, Operation, Table, TableDefinition, Tables};
+use crate::compaction::{Gone, Keyed, Pages, StateLayout};
 use crate::error::{Error, Result};
-use crate::operator::{SnapshotMode, StateReader, StateWriter};
+use crate::operator::{SnapshotMode, StateReader, StateWriter, unreadable_section};
 use crate::rows::adapt;
 use crate::step::{Scope, ScopeOutcome};
 
@@ -24,7 +25,33 @@ const SCOPES: &str = "scopes.v1";
 const ROWS: &str = ".rows.v1";
 const STAGED: &str = ".staged.v1";
 
+/// From how many bytes on changes that are restored are applied.
+const BYTES_AT_ONCE: usize = 128 * 1024 * 1024;
+
 impl Tables {
+    /// How what tables of these definitions write is merged.
+    pub fn layout(definitions: &[TableDefinition]) -> StateLayout {
+        let scope = ["account_id", "region"].map(str::to_owned);
+        let of_scope = [&scope[..], &["table".to_owned()]].concat();
+        let scopes = Keyed { key: of_scope, gone: Gone::Never, expires: None };
+        definitions.iter().fold(StateLayout::default().keyed(SCOPES, scopes), |layout, definition| {
+            let name = &definition.name;
+            let mut key = scope.to_vec();
+            key.extend(
+                definition
+                    .key
+                    .iter()
+                    .filter(|column| !scope.iter().any(|of| of == *column))
+                    .map(|column| (*column).to_owned()),
+            );
+            let gone = Gone::Is(OPERATION.to_owned(), Operation::Delete.as_str().to_owned());
+            let only = ("table".to_owned(), name.to_string());
+            layout
+                .keyed(format!("{name}{ROWS}"), Keyed { key, gone, expires: None })
+                .pages(format!("{name}{STAGED}"), Pages { ended_by: SCOPES.to_owned(), scope: scope.to_vec(), only })
+        })
+    }
+
     /// Writes what has changed since the last snapshot, or everything if `writer` asks for it.
     ///
     /// # Errors
@@ -46,10 +73,15 @@ impl Tables {
     /// # Errors
     /// When what was written cannot be understood or no longer fits the tables.
     pub fn restore(&mut self, reader: StateReader) -> Result<()> {
+        let mut waiting = Waiting::default();
         for (name, batch) in reader.batches {
-            self.restore_batch(&name, &batch)?;
+            match name.strip_suffix(ROWS).and_then(|table| self.tables.get_mut(table)) {
+                Some(table) => waiting.add(table, &batch)?,
+                None => self.restore_batch(&name, &batch)?,
+            }
         }
         for table in self.tables.values_mut() {
+            waiting.apply(table)?;
             table.mark_saved();
         }
         self.publish();
@@ -63,15 +95,11 @@ impl Tables {
         let (table, staged) = match (name.strip_suffix(ROWS), name.strip_suffix(STAGED)) {
             (Some(table), _) => (table, false),
             (_, Some(table)) => (table, true),
-            _ => {
-                let error = Error::user(format!("the checkpoint holds `{name}`, which this program cannot read"));
-                return Err(error.with_remedy("run the version that wrote it, or start anew with --fresh"));
-            }
+            _ => return Err(unreadable_section(name)),
         };
         match self.tables.get_mut(table) {
             Some(table) if staged => table.restore_staged(batch),
-            Some(table) => table.restore_rows(batch),
-            None => {
+            _ => {
                 tracing::warn!(table, rows = batch.num_rows(), "the checkpoint holds a table that no longer exists");
                 Ok(())
             }
@@ -84,6 +112,31 @@ impl Tables {
             if let Some(table) = self.tables.get_mut(&entry.scope.table) {
                 table.restore_scope(entry);
             }
+        }
+        Ok(())
+    }
+}
+
+/// Rows that are applied together: each time they are, the leaves that they touch are copied.
+#[derive(Default)]
+struct Waiting {
+    rows: BTreeMap<Arc<str>, Vec<RecordBatch>>,
+}
+
+impl Waiting {
+    fn add(&mut self, table: &mut Table, batch: &RecordBatch) -> Result<()> {
+        let name = Arc::clone(&table.visible.definition().name);
+        let rows = self.rows.entry(name).or_default();
+        rows.push(table.fit(batch)?);
+        if rows.iter().map(RecordBatch::get_array_memory_size).sum::<usize>() >= BYTES_AT_ONCE {
+            return self.apply(table);
+        }
+        Ok(())
+    }
+
+    fn apply(&mut self, table: &mut Table) -> Result<()> {
+        if let Some(rows) = self.rows.remove(&table.visible.definition().name) {
+            table.visible = Arc::new(table.visible.with_changes(&rows)?);
         }
         Ok(())
     }
@@ -145,12 +198,6 @@ impl Table {
         if let Some(outcome) = entry.outcome {
             self.visible = Arc::new(self.visible.with_outcome(entry.scope, outcome));
         }
-    }
-
-    fn restore_rows(&mut self, batch: &RecordBatch) -> Result<()> {
-        let changes = self.fit(batch)?;
-        self.visible = Arc::new(self.visible.with_changes(&[changes])?);
-        Ok(())
     }
 
     fn restore_staged(&mut self, batch: &RecordBatch) -> Result<()> {

@@ -53,6 +53,13 @@ impl Tables {
         self.tables.get(name)
     }
 
+    /// What has come for scopes that have not ended: changes, in order of arrival.
+    pub(super) fn staged_rows(&self) -> Vec<(Scope, RecordBatch)> {
+        let staged = self.tables.values().flat_map(|table| &table.staged);
+        let rows = staged.flat_map(|(scope, staged)| staged.changes.iter().map(|rows| (scope.clone(), rows.clone())));
+        rows.collect()
+    }
+
     /// Takes a step of the source in; gives the tables when it made a version visible.
     ///
     /// # Errors

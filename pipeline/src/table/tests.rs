@@ -217,8 +217,33 @@ fn a_snapshot_writes_only_changed_rows() {
 fn state_of_an_unknown_format_is_refused_with_a_remedy() {
     let mut tables = Tables::new(vec![definition()]).unwrap();
     let reader = StateReader { batches: vec![("process.rows.v9".into(), rows("r", &[]))] };
-    let error = tables.restore(reader).unwrap_err();
-    assert!(error.message.contains("process.rows.v9") && error.remedy.is_some(), "{error}");
+    let error = tables.restore(reader).unwrap_err().to_string();
+    assert!(error.contains("process.rows.v9") && error.contains("newer program"), "{error}");
+}
+
+#[test]
+fn state_of_each_earlier_version_is_read() {
+    let mut tables = Tables::new(vec![definition()]).unwrap();
+    let put = |tables: &mut Tables, region: &str, operation, values: &[(i64, &str)]| {
+        tables.page(&scope(region), &changes(operation, &rows(region, values))).unwrap();
+    };
+    tables.begin(&scope("r")).unwrap();
+    put(&mut tables, "r", Operation::Insert, &[(1, "init"), (2, "sshd"), (3, "cron")]);
+    tables.end(&scope("r"), ScopeOutcome::Complete).unwrap();
+    tables.begin(&scope("open")).unwrap();
+    put(&mut tables, "open", Operation::Insert, &[(7, "not yet visible")]);
+    let mut now = snapshot(&mut tables, SnapshotMode::Changes);
+    tables.begin(&scope("r")).unwrap();
+    put(&mut tables, "r", Operation::Update, &[(2, "sshd: ann")]);
+    put(&mut tables, "r", Operation::Delete, &[(3, "cron")]);
+    tables.end(&scope("r"), ScopeOutcome::Failed("no answer".into())).unwrap();
+    now.extend(snapshot(&mut tables, SnapshotMode::Changes));
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/tables.v1.segment");
+    let batches = crate::testing::golden::golden_state(&path, &now).unwrap();
+    let mut read = Tables::new(vec![definition()]).unwrap();
+    read.restore(StateReader { batches }).unwrap();
+    assert_eq!(observed(&read), observed(&tables));
+    assert_eq!(contents(read.current().get("process").unwrap()).len(), 2);
 }
 
 /// What a random history does.
@@ -298,6 +323,33 @@ proptest! {
         restored.restore(StateReader { batches: snapshots }).unwrap();
         prop_assert_eq!(observed(&restored), observed(&live));
         prop_assert!(snapshot(&mut restored, SnapshotMode::Changes).is_empty());
+    }
+
+    #[test]
+    fn what_was_merged_restores_the_live_tables(
+        history in prop::collection::vec(action(), 0..40),
+        keys in 1..20_usize,
+        whole in any::<bool>(),
+    ) {
+        let mut live = Tables::new(vec![definition()]).unwrap();
+        let mut chain: Vec<Vec<(String, RecordBatch)>> = Vec::new();
+        for action in history.iter().chain([&Action::Snapshot]) {
+            let mut snapshots = Vec::new();
+            perform(&mut live, action, &mut snapshots);
+            match action {
+                Action::FullSnapshot => chain = vec![snapshots],
+                Action::Snapshot => chain.push(snapshots),
+                _ => {}
+            }
+        }
+        let layout = Tables::layout(&[definition()]);
+        let kept = if whole { 0 } else { 1 };
+        let merged = crate::testing::compaction::merge_batches(&layout, &chain[kept..], whole, keys).unwrap();
+        chain.truncate(kept);
+        chain.push(merged);
+        let mut restored = Tables::new(vec![definition()]).unwrap();
+        restored.restore(StateReader { batches: chain.concat() }).unwrap();
+        prop_assert_eq!(observed(&restored), observed(&live));
     }
 
     #[test]

@@ -1,7 +1,9 @@
 //! A pipeline in a test: scripted sources, a collecting sink, a dispatching one, crash points.
 
 pub mod collect;
+pub mod compaction;
 pub mod crash;
 pub mod dispatch;
+pub mod golden;
 pub mod provider;
 pub mod scripted;

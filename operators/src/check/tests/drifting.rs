@@ -3,6 +3,8 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use tidegate_pipeline::operator::{SnapshotMode, StateReader, StateWriter};
 use tidegate_pipeline::step::StepTime;
+use tidegate_pipeline::testing::compaction::merge_batches;
+use tidegate_pipeline::testing::golden::golden_state;
 
 use super::super::drift::{Drift, DriftState, DriftedFinding, Emit};
 use super::super::evaluate::{ControlEvaluation, Frozen};
@@ -103,6 +105,24 @@ fn a_snapshot_of_changes_holds_only_what_has_changed() {
     assert!(snapshot(&mut state, SnapshotMode::Changes).is_empty());
 }
 
+#[test]
+fn state_of_each_earlier_version_is_read_and_of_a_later_one_refused() {
+    let mut state = DriftState::default();
+    say(&mut state, &[("a", Status::Alarm, "x."), ("b", Status::Error, "y.")], 1, Emit::Changes);
+    let mut now = snapshot(&mut state, SnapshotMode::Changes);
+    say(&mut state, &[("a", Status::Alarm, "z."), ("b", Status::Ok, "y.")], 2, Emit::Changes);
+    now.extend(snapshot(&mut state, SnapshotMode::Changes));
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/check.v1.segment");
+    let batches = golden_state(&path, &now).unwrap();
+    let mut read = DriftState::restore(&StateReader { batches: batches.clone() }).unwrap();
+    let rows = say(&mut read, &[("a", Status::Alarm, "z.")], 9, Emit::All);
+    assert_eq!(words(&rows), [("a", Status::Alarm, Drift::Unchanged)]);
+    assert_eq!((rows[0].first_seen, rows[0].last_changed), (Some(StepTime(1)), Some(StepTime(2))));
+    let later = vec![("findings.v2".to_owned(), batches[0].1.clone())];
+    let error = DriftState::restore(&StateReader { batches: later }).unwrap_err().to_string();
+    assert!(error.contains("findings.v2") && error.contains("newer program"), "{error}");
+}
+
 fn arbitrary_status() -> impl Strategy<Value = Status> {
     prop::sample::select(Status::ALL.to_vec())
 }
@@ -150,19 +170,29 @@ proptest! {
     fn a_restored_state_goes_on_as_the_one_that_was_written(
         sayings in prop::collection::vec(arbitrary_saying(), 1..6),
         full_at in 0..6_usize,
+        merged in any::<Option<bool>>(),
         last in arbitrary_saying(),
     ) {
         let mut state = DriftState::default();
-        let mut written = Vec::new();
+        let mut written: Vec<Vec<_>> = Vec::new();
         for (index, saying) in sayings.iter().enumerate() {
             state.apply(evaluation(findings_of(saying), Frozen::default()), StepTime(index as i64), Emit::Changes);
             if index == full_at {
-                written = snapshot(&mut state, SnapshotMode::Full);
+                written = vec![snapshot(&mut state, SnapshotMode::Full)];
             } else {
-                written.extend(snapshot(&mut state, SnapshotMode::Changes));
+                written.push(snapshot(&mut state, SnapshotMode::Changes));
             }
         }
-        let mut restored = DriftState::restore(&StateReader { batches: written }).unwrap();
+        match merged {
+            Some(true) => written = vec![merge_batches(&DriftState::layout(), &written, true, 2).unwrap()],
+            Some(false) => {
+                let changes = merge_batches(&DriftState::layout(), &written[1..], false, 2).unwrap();
+                written.truncate(1);
+                written.push(changes);
+            }
+            None => {}
+        }
+        let mut restored = DriftState::restore(&StateReader { batches: written.concat() }).unwrap();
         prop_assert_eq!(restored.len(), state.len());
         let go_on = |state: &mut DriftState| {
             state.apply(evaluation(findings_of(&last), Frozen::default()), StepTime(99), Emit::All)

@@ -1,0 +1,72 @@
+//! `tidegate query`: SQL over the tables of a pipeline, as they are in its newest checkpoint or as they were.
+//! Collects nothing, and reads beside a running pipeline.
+
+mod functions;
+mod history;
+mod session;
+mod shell;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use datafusion::prelude::SessionContext;
+use jiff::Timestamp;
+use tidegate_pipeline::graph::{Graph, Planned};
+use tidegate_pipeline::table::past::{Moment, Past};
+
+use crate::arguments::{Format, QueryArguments};
+use crate::catalog::{catalog, packs};
+use crate::exit::{DONE, Failure};
+use crate::{load, output};
+
+/// Answers one query, tells the history of rows, or opens a shell.
+pub(crate) async fn query(arguments: QueryArguments, queries: Option<&Path>) -> Result<u8, Failure> {
+    let moment = arguments.at.as_deref().map(|text| Moment::parse(text, Timestamp::now())).transpose()?;
+    let catalog = catalog(packs(queries)?);
+    let graph = load::graph(&arguments.pipeline.pipeline, &catalog)?;
+    let past = past(&graph, &arguments.pipeline.dir);
+    let format = arguments.format;
+    let nothing = || {
+        let run = format!("\nhelp: `tidegate run {} --once` makes one", graph.file);
+        Failure::usage(format!("pipeline `{}` has no checkpoint yet{run}", *graph.spec.name))
+    };
+    if let Some((table, conditions)) = arguments.history.split_first() {
+        return history::history(&past, table, conditions, format)?.ok_or_else(nothing);
+    }
+    let found = match moment {
+        None => past.newest()?,
+        Some(moment) => past.at(moment)?,
+    };
+    let found = found.ok_or_else(nothing)?;
+    note(found.shown.note.as_deref());
+    let session = session::session(Arc::new(past), &found)?;
+    match &arguments.sql {
+        Some(sql) => answer(&session, sql, format).await.map(|()| DONE),
+        None => shell::shell(&session, &found.shown, format).await,
+    }
+}
+
+fn past(graph: &Graph, dir: &Path) -> Past {
+    let sources = graph.nodes.iter().filter_map(|node| match &node.planned {
+        Planned::Source(source) => Some((Arc::clone(&node.name), source.tables.clone())),
+        _ => None,
+    });
+    Past::new(&dir.join(&*graph.spec.name.value), sources.collect())
+}
+
+/// Says on stderr what an answer does not say itself.
+fn note(text: Option<&str>) {
+    if let Some(text) = text {
+        eprintln!("note: {text}");
+    }
+}
+
+async fn answer(session: &SessionContext, sql: &str, format: Format) -> Result<(), Failure> {
+    let frame = session.sql(sql).await.map_err(session::failure)?;
+    let schema = Arc::new(frame.schema().as_arrow().clone());
+    let mut batches = frame.collect().await.map_err(session::failure)?;
+    if batches.is_empty() {
+        batches.push(arrow::array::RecordBatch::new_empty(schema));
+    }
+    output::rows(format, &batches)
+}

@@ -1,0 +1,114 @@
+//! What a query sees: the tables of one moment under their names, and functions that reach others.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use datafusion::catalog::{MemorySchemaProvider, SchemaProvider, TableProvider};
+use datafusion::datasource::MemTable;
+use datafusion::error::DataFusionError;
+use datafusion::prelude::{SessionConfig, SessionContext};
+use tidegate_pipeline::table::TableVersion;
+use tidegate_pipeline::table::past::{Found, Past};
+
+use super::functions::{At, HistoryOf};
+use crate::exit::Failure;
+
+const CATALOG: &str = "datafusion";
+const SCHEMA: &str = "public";
+
+/// A session over the tables of `found`.
+pub(super) fn session(past: Arc<Past>, found: &Found) -> Result<SessionContext, Failure> {
+    let config = SessionConfig::new().with_information_schema(true).with_default_catalog_and_schema(CATALOG, SCHEMA);
+    let session = SessionContext::new_with_config(config);
+    session.register_udtf("at", Arc::new(At::new(Arc::clone(&past))));
+    session.register_udtf("history", Arc::new(HistoryOf(past)));
+    let functions = session.state().table_functions().keys().cloned().collect();
+    let inventory = Inventory { tables: MemorySchemaProvider::new(), functions };
+    for version in found.tables.iter().flat_map(|set| set.tables.values()) {
+        let name = version.definition().name.to_string();
+        inventory.tables.register_table(name, rows_of(version).map_err(failure)?).map_err(failure)?;
+    }
+    let missing = || Failure::failed("the session has no catalogue");
+    session.catalog(CATALOG).ok_or_else(missing)?.register_schema(SCHEMA, Arc::new(inventory)).map_err(failure)?;
+    Ok(session)
+}
+
+/// A version of a table, to be queried.
+pub(super) fn rows_of(version: &TableVersion) -> Result<Arc<dyn TableProvider>, DataFusionError> {
+    let schema = Arc::clone(&version.definition().schema);
+    Ok(Arc::new(MemTable::try_new(schema, vec![version.batches().cloned().collect()])?))
+}
+
+/// The tables by name; says which there are when another one is asked for.
+#[derive(Debug)]
+struct Inventory {
+    tables: MemorySchemaProvider,
+    /// The names of functions that stand where a table stands: the planner asks for tables of these names too.
+    functions: BTreeSet<String>,
+}
+
+#[async_trait]
+impl SchemaProvider for Inventory {
+    fn table_names(&self) -> Vec<String> {
+        let mut names = self.tables.table_names();
+        names.sort();
+        names
+    }
+
+    async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>, DataFusionError> {
+        match self.tables.table(name).await? {
+            Some(table) => Ok(Some(table)),
+            None if self.functions.contains(name) => Ok(None),
+            None => Err(Told::error(Failure::unknown("table", name, &self.table_names()))),
+        }
+    }
+
+    fn register_table(
+        &self,
+        name: String,
+        table: Arc<dyn TableProvider>,
+    ) -> Result<Option<Arc<dyn TableProvider>>, DataFusionError> {
+        self.tables.register_table(name, table)
+    }
+
+    fn deregister_table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>, DataFusionError> {
+        self.tables.deregister_table(name)
+    }
+
+    fn table_exist(&self, name: &str) -> bool {
+        self.tables.table_exist(name)
+    }
+}
+
+/// A failure on its way through the planner.
+#[derive(Debug)]
+pub(super) struct Told {
+    code: u8,
+    message: String,
+}
+
+impl Told {
+    pub(super) fn error(failure: Failure) -> DataFusionError {
+        DataFusionError::External(Box::new(Self { code: failure.code, message: failure.message }))
+    }
+}
+
+impl fmt::Display for Told {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Told {}
+
+/// What is wrong with a query, as the command says it.
+pub(super) fn failure(error: DataFusionError) -> Failure {
+    if let DataFusionError::External(inner) = error.find_root()
+        && let Some(told) = inner.downcast_ref::<Told>()
+    {
+        return Failure { code: told.code, message: told.message.clone() };
+    }
+    Failure::usage(error.strip_backtrace())
+}
