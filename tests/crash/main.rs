@@ -3,9 +3,16 @@
 
 #![allow(clippy::expect_used, clippy::panic, reason = "what a test needs and does not get fails it")]
 
+mod child;
 mod events;
+mod kills;
+mod numbers;
 mod ownership;
+mod points;
+mod recorded;
 mod resume;
+mod server;
+mod subjects;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};

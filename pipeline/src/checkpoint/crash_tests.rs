@@ -113,7 +113,7 @@ fn go_on(directory: &Path, journal: &Journal, checkpoints: &CheckpointStore, num
         nodes: BTreeMap::from([("sum".to_owned(), NodeState { segments })]),
         marks,
         lookups: Vec::new(),
-        pending_effects: None,
+        effects: NodeState::default(),
         finished: false,
         created: number as i64,
         took_ms: 0,

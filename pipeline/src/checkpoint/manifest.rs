@@ -60,8 +60,9 @@ pub struct Manifest {
     pub marks: BTreeMap<String, Mark>,
     /// The contents of the files that nodes read.
     pub lookups: Vec<LookupState>,
-    /// Effects that have not come to an end.
-    pub pending_effects: Option<SectionReference>,
+    /// Effects that have not come to an end, and the newest that were given up.
+    #[serde(default)]
+    pub effects: NodeState,
     /// Whether every source has ended and everything has been seen.
     pub finished: bool,
     /// When it was taken, by the wall clock, in ms since 1970.
@@ -110,17 +111,6 @@ pub struct LookupState {
     pub hash: ContentHash,
 }
 
-/// One section of one segment.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SectionReference {
-    /// The segment.
-    pub segment: ContentHash,
-    /// The node that the section belongs to.
-    pub node: String,
-    /// The name of the section.
-    pub name: String,
-}
-
 /// A checkpoint in a list of checkpoints.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CheckpointSummary {
@@ -145,11 +135,10 @@ pub struct CheckpointSummary {
 impl Manifest {
     /// The segments that it names.
     pub fn segments(&self) -> BTreeSet<ContentHash> {
-        let states = self.nodes.values().chain(self.sources.values().map(|source| &source.tables));
+        let states =
+            self.nodes.values().chain(self.sources.values().map(|source| &source.tables)).chain([&self.effects]);
         let segments = states.flat_map(|state| &state.segments);
-        let single = std::iter::once(&self.definition)
-            .chain(self.lookups.iter().map(|lookup| &lookup.hash))
-            .chain(self.pending_effects.iter().map(|reference| &reference.segment));
+        let single = std::iter::once(&self.definition).chain(self.lookups.iter().map(|lookup| &lookup.hash));
         segments.chain(single).cloned().collect()
     }
 

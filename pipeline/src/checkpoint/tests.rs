@@ -68,7 +68,7 @@ impl Pipeline {
             nodes: BTreeMap::from([("fresh".to_owned(), NodeState { segments: states.to_vec() })]),
             marks: BTreeMap::from([("rest".to_owned(), mark(number.0 * 10))]),
             lookups: Vec::new(),
-            pending_effects: None,
+            effects: NodeState::default(),
             finished: false,
             created: number.0 as i64 * 60_000,
             took_ms: 3,

@@ -14,19 +14,17 @@ use futures::future::{BoxFuture, try_join_all};
 use tokio::sync::mpsc;
 
 use super::clock::wall;
-use super::outbox::PendingEffects;
+use super::effects::Ledger;
 use crate::checkpoint::{
-    CheckpointStore, CheckpointSummary, Content, LookupState, Manifest, NodeState, Retention, Section,
-    SectionReference, SourceState,
+    CheckpointStore, CheckpointSummary, Content, LookupState, Manifest, NodeState, Retention, Section, SourceState,
 };
 use crate::error::{Error, Result};
 use crate::journal::{Journal, JournalPosition};
+use crate::operator::SnapshotMode;
 use crate::sink::Mark;
 use crate::step::{ContentHash, Incarnation, StepNumber, StepTime};
 
-/// The name under which the effects that are neither done nor dead stand in a state segment.
-pub(crate) const PENDING_EFFECTS: &str = "effects.pending.v1";
-/// The node name of sections that belong to no node.
+/// The node name of sections that belong to no node: effects, definitions, lookup files.
 pub(crate) const PIPELINE_SECTIONS: &str = "";
 /// A chain of changes this long is written anew as a whole.
 const LONGEST_CHAIN: usize = 64;
@@ -86,7 +84,7 @@ pub(crate) struct Coordinator {
     pub(crate) definition: ContentHash,
     pub(crate) incarnation: Incarnation,
     pub(crate) retention: Retention,
-    pub(crate) pending_effects: PendingEffects,
+    pub(crate) ledger: Ledger,
     /// How many parts node tasks send at a barrier.
     pub(crate) expected_parts: usize,
     pub(crate) parts: mpsc::UnboundedReceiver<Part>,
@@ -113,7 +111,8 @@ impl Chains {
     pub(crate) fn of(manifest: &Manifest) -> Self {
         let nodes = manifest.nodes.iter().map(|(node, state)| (node.as_str().into(), state.segments.clone()));
         let tables = manifest.sources.iter().map(|(node, state)| (node.as_str().into(), state.tables.segments.clone()));
-        Self { segments: nodes.chain(tables).collect(), unsaved: BTreeMap::new() }
+        let effects = (PIPELINE_SECTIONS.into(), manifest.effects.segments.clone());
+        Self { segments: nodes.chain(tables).chain([effects]).collect(), unsaved: BTreeMap::new() }
     }
 
     /// Takes the state of a node; a full one replaces what was not saved yet.
@@ -159,11 +158,10 @@ impl Chains {
     }
 
     fn long(&self) -> HashSet<Arc<str>> {
-        self.segments
-            .iter()
-            .filter(|(_, chain)| chain.len() >= LONGEST_CHAIN)
-            .map(|(node, _)| Arc::clone(node))
-            .collect()
+        let saved = self.segments.iter().filter(|(_, chain)| chain.len() >= LONGEST_CHAIN).map(|(node, _)| node);
+        // As long as checkpoints fail, changes pile up here: the whole state takes their place.
+        let unsaved = self.unsaved.iter().filter(|(_, unsaved)| unsaved.batches.len() >= LONGEST_CHAIN);
+        saved.chain(unsaved.map(|(node, _)| node)).map(Arc::clone).collect()
     }
 }
 
@@ -183,6 +181,7 @@ impl Coordinator {
     async fn checkpoint(&mut self, request: CheckpointRequest) -> Result<CheckpointSummary> {
         let started = Instant::now();
         let commits = self.collect(request.source_parts).await?;
+        self.take_effects(&request.barrier)?;
         self.journal.sync(request.journaled).await?;
         let marks = try_join_all(
             commits.into_iter().map(|(name, commit)| async move { Ok::<_, Error>((name, commit.await?)) }),
@@ -191,13 +190,7 @@ impl Coordinator {
 
         let number = self.store.next_number();
         let parent = self.store.list().pop().map(|newest| newest.number);
-        let mut sections = self.chains.sections();
-        let effects = self.pending_effects.all();
-        if !effects.is_empty() {
-            let bytes = postcard::to_stdvec(&effects).map_err(Error::internal)?;
-            let (node, name) = (PIPELINE_SECTIONS.to_owned(), PENDING_EFFECTS.to_owned());
-            sections.push(Section { node, name, content: Content::Bytes(bytes) });
-        }
+        let sections = self.chains.sections();
         let manifest = Manifest {
             format: crate::checkpoint::FORMAT,
             number,
@@ -210,14 +203,14 @@ impl Coordinator {
             nodes: BTreeMap::new(),
             marks,
             lookups: request.lookups,
-            pending_effects: None,
+            effects: NodeState::default(),
             finished: request.finished,
             created: wall(),
             took_ms: 0,
             bytes: 0,
             retained: Vec::new(),
         };
-        self.write(manifest, sections, !effects.is_empty(), started).await
+        self.write(manifest, sections, started).await
     }
 
     /// Waits for a part of every node; gives back the commits of sinks.
@@ -237,12 +230,22 @@ impl Coordinator {
         Ok(commits)
     }
 
+    /// Takes what has changed of the effects. It may be ahead of the barrier: what the journal behind the barrier
+    /// says of an effect is the same or newer.
+    fn take_effects(&mut self, barrier: &Barrier) -> Result<()> {
+        let full = barrier.full.contains(PIPELINE_SECTIONS);
+        let batches = self.ledger.snapshot(if full { SnapshotMode::Full } else { SnapshotMode::Changes })?;
+        if full || !batches.is_empty() {
+            self.chains.take(PIPELINE_SECTIONS.into(), full, batches);
+        }
+        Ok(())
+    }
+
     /// Makes state, marks and manifest durable, in this order.
     async fn write(
         &mut self,
         mut manifest: Manifest,
         sections: Vec<Section>,
-        effects: bool,
         started: Instant,
     ) -> Result<CheckpointSummary> {
         let (store, journal, retention) = (Arc::clone(&self.store), self.journal.clone(), self.retention);
@@ -253,15 +256,12 @@ impl Coordinator {
         .await?;
         manifest.bytes = segment.as_ref().map_or(0, |segment| store.segments().length(segment));
         let segments = self.chains.with(segment.as_ref());
-        if effects {
-            manifest.pending_effects = segment.map(|segment| SectionReference {
-                segment,
-                node: PIPELINE_SECTIONS.to_owned(),
-                name: PENDING_EFFECTS.to_owned(),
-            });
-        }
         for (node, chain) in &segments {
             let state = NodeState { segments: chain.clone() };
+            if **node == *PIPELINE_SECTIONS {
+                manifest.effects = state;
+                continue;
+            }
             match manifest.sources.get_mut(&**node) {
                 Some(source) => source.tables = state,
                 None => drop(manifest.nodes.insert(node.to_string(), state)),

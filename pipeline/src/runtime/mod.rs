@@ -15,10 +15,12 @@ mod assembly;
 mod chain;
 mod checkpointing;
 mod clock;
+mod control;
 mod crashed;
 mod deadlines;
 mod delivery;
 mod edge;
+mod effects;
 mod event;
 mod feeder;
 mod lookups;
@@ -36,6 +38,10 @@ mod status;
 use std::path::PathBuf;
 
 pub use edge::EdgeCapacity;
+pub use effects::{
+    ChangedEffects, Effect, EffectChange, EffectReach, EffectState, ListedEffect, UnchangedEffect, change_effects,
+    list_effects,
+};
 pub use open::{Pipeline, SetAside};
 pub use outbox::DeliveryPolicy;
 pub use run::RunOutcome;
@@ -55,6 +61,8 @@ pub struct RunOptions {
     pub delivery: DeliveryPolicy,
     /// Bounds of each edge; `None`: as the spec says.
     pub edges: Option<EdgeCapacity>,
+    /// The wall clock: milliseconds since 1970. It is asked once, at the start.
+    pub wall: fn() -> i64,
 }
 
 impl RunOptions {
@@ -66,6 +74,7 @@ impl RunOptions {
             accept_clock: false,
             delivery: DeliveryPolicy::default(),
             edges: None,
+            wall: clock::wall,
         }
     }
 }

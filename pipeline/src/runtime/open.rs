@@ -11,11 +11,12 @@ use tokio_util::sync::CancellationToken;
 use super::RunOptions;
 use super::assembly::{NodeBody, runs_in_a_task};
 use super::chain::Body;
-use super::checkpointing::{PENDING_EFFECTS, PIPELINE_SECTIONS, blocking};
+use super::checkpointing::{PIPELINE_SECTIONS, blocking};
 use super::clock::Clock;
 use super::delivery::Deliverer;
+use super::effects::{EffectIdentity, Ledger};
 use super::lookups::stored_contents;
-use super::outbox::{EffectIdentity, Outbox, PendingEffect, PendingEffects, pending_of};
+use super::outbox::Outbox;
 use super::sink_node::{SinkNode, edge_mark};
 use super::status::{NodeStatus, PipelineStatus};
 use crate::checkpoint::{CheckpointStore, Content, Manifest, NodeState, OwnerLock, Section, SledStore};
@@ -84,7 +85,7 @@ pub struct Pipeline {
     pub(super) shared_tables: HashMap<Arc<str>, SharedTables>,
     pub(super) bodies: Vec<NodeBody>,
     pub(super) deliverers: Vec<Deliverer>,
-    pub(super) pending: PendingEffects,
+    pub(super) effects: Ledger,
     pub(super) cancel: CancellationToken,
     /// Held until the pipeline is dropped: no other process may write here.
     pub(super) _owner: OwnerLock,
@@ -114,7 +115,8 @@ impl Pipeline {
         let definition = definition(&graph, &store).await?;
         check_definition(&graph, &definition, manifest.as_ref(), &journal)?;
         let last_time = manifest.as_ref().map_or(StepTime(0), |manifest| manifest.time).max(recovery.last_time);
-        let clock = Clock::start(last_time, options.accept_clock)?;
+        let clock = Clock::start((options.wall)(), last_time, options.accept_clock)?;
+        let effects = Ledger::new(options.delivery.bounds());
         let statuses = graph
             .nodes
             .iter()
@@ -136,7 +138,7 @@ impl Pipeline {
             shared_tables: HashMap::new(),
             bodies: Vec::new(),
             deliverers: Vec::new(),
-            pending: PendingEffects::default(),
+            effects,
             cancel: CancellationToken::new(),
             _owner: owner,
         };
@@ -211,29 +213,23 @@ impl Pipeline {
         Ok(StateReader { batches })
     }
 
-    /// Effects that were intended and are neither done nor dead; and the marks that the outbox implies.
+    /// Effects that were intended, and those that were given up; and the marks that the outbox implies.
     fn restore_outbox(&mut self) -> Result<BTreeMap<String, StepNumber>> {
         let identity = self.identity();
-        if let Some(reference) = self.manifest.as_ref().and_then(|manifest| manifest.pending_effects.clone()) {
-            let state = NodeState { segments: vec![reference.segment] };
-            for section in self.store.read_state(&state, PIPELINE_SECTIONS)? {
-                if let (Content::Bytes(bytes), PENDING_EFFECTS) = (&section.content, section.name.as_str()) {
-                    let effects: Vec<PendingEffect> = postcard::from_bytes(bytes).map_err(Error::external)?;
-                    effects.into_iter().for_each(|effect| self.pending.add(effect));
-                }
-            }
+        if let Some(manifest) = &self.manifest {
+            self.effects.restore(self.store.read_state(&manifest.effects, PIPELINE_SECTIONS)?)?;
         }
         let mut marks: BTreeMap<String, StepNumber> = BTreeMap::new();
         // From the checkpoint's own step on: what was delivered since stands behind it, also when no step came.
         for record in self.journal.read(self.checkpointed())? {
-            match record?.1 {
-                Record::Outbox(record) => {
+            match record? {
+                (_, Record::Outbox(record)) => {
                     let mark = marks.entry(edge_mark(&record.sink, record.input)).or_default();
                     *mark = (*mark).max(record.through);
-                    pending_of(&record, &identity).into_iter().for_each(|effect| self.pending.add(effect));
+                    self.effects.intend(&identity.effects_of(record));
                 }
-                Record::Outcome(record) => self.pending.remove(&record.effect),
-                Record::Step(_) => {}
+                (at, Record::Outcome(record)) => self.effects.replay(&record, at),
+                (_, Record::Step(_)) => {}
             }
         }
         Ok(marks)
@@ -298,14 +294,15 @@ impl Pipeline {
     /// The outbox of a sink, with what is still pending on its way again.
     fn outbox(&mut self, node: &Arc<str>, sink: Arc<dyn crate::sink::DispatchingSink>) -> Outbox {
         let (deliver, inbox) = mpsc::unbounded_channel();
-        for effect in self.pending.all().into_iter().filter(|effect| effect.sink == **node) {
+        self.effects.delivers(node, &deliver);
+        for effect in self.effects.intended_of(node) {
             // The receiver is held by the deliverer below.
             let _ = deliver.send(effect);
         }
         self.deliverers.push(Deliverer::new(
             sink,
             self.journal.clone(),
-            self.pending.clone(),
+            self.effects.clone(),
             self.options.delivery,
             inbox,
             self.cancel.clone(),
@@ -314,8 +311,7 @@ impl Pipeline {
             sink: Arc::clone(node),
             identity: self.identity(),
             journal: self.journal.clone(),
-            pending: self.pending.clone(),
-            policy: self.options.delivery,
+            ledger: self.effects.clone(),
             deliver,
         }
     }

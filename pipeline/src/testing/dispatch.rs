@@ -1,6 +1,7 @@
 //! A dispatching sink for tests: each row is an effect, delivered to a place in memory or posted to a server.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use arrow::array::RecordBatch;
 use async_trait::async_trait;
@@ -23,7 +24,8 @@ pub const DISPATCH: &str = "dispatch";
 pub enum Destination {
     /// Kept in memory: id and body of every attempt, and how each attempt goes.
     Memory(Arc<Mutex<Vec<(String, String)>>>, Arc<dyn Fn(&str) -> Attempt + Send + Sync>),
-    /// Posted to `http://ADDRESS/`, the id as `Idempotency-Key`. Anything but a 2xx is tried again.
+    /// Posted to `http://ADDRESS/`, the id as `Idempotency-Key`. Only a 2xx is delivered; 408, 429 and 5xx are tried
+    /// again, after what `Retry-After` says, other answers are refusals.
     Http(String),
 }
 
@@ -78,15 +80,27 @@ impl DispatchingSink for Dispatching {
                 answer(&body)
             }
             Destination::Http(address) => match post(address, id, &body).await {
-                Ok(status) if status.starts_with('2') => Attempt::Done,
-                Ok(status) => Attempt::Again { reason: format!("the server answered {status}"), after: None },
+                Ok(answer) => attempt(&answer),
                 Err(error) => Attempt::Again { reason: error.to_string(), after: None },
             },
         }
     }
 }
 
-/// Posts a body and gives back the status code.
+/// What an answer means.
+fn attempt(answer: &str) -> Attempt {
+    let status: u16 = answer.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
+    let after = answer.lines().find_map(|line| line.strip_prefix("Retry-After: "));
+    let after = after.and_then(|seconds| seconds.trim().parse().ok()).map(Duration::from_secs);
+    match status {
+        200..300 => Attempt::Done,
+        0 => Attempt::Again { reason: "the server did not answer".to_owned(), after: None },
+        408 | 429 | 500.. => Attempt::Again { reason: format!("the server answered {status}"), after },
+        _ => Attempt::Refused { reason: format!("the server answered {status}") },
+    }
+}
+
+/// Posts a body and gives back the answer.
 async fn post(address: &str, id: &str, body: &str) -> std::io::Result<String> {
     let mut stream = TcpStream::connect(address).await?;
     let head = format!(
@@ -97,5 +111,5 @@ async fn post(address: &str, id: &str, body: &str) -> std::io::Result<String> {
     stream.write_all(body.as_bytes()).await?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await?;
-    Ok(answer.split(' ').nth(1).unwrap_or("none").to_owned())
+    Ok(answer)
 }
