@@ -20,7 +20,7 @@ use crate::recorded::RecordedKind;
 /// The file of the pipeline that the child runs, in its working directory.
 pub(crate) const PIPELINE: &str = "pipeline.yaml";
 /// Where its state is.
-pub(crate) const STATE: &str = "state";
+pub(crate) const STATE: &str = ".tidegate/child";
 /// Its name.
 pub(crate) const NAME: &str = "child";
 

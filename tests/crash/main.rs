@@ -4,6 +4,7 @@
 #![allow(clippy::expect_used, clippy::panic, reason = "what a test needs and does not get fails it")]
 
 mod child;
+mod commands;
 mod events;
 mod kills;
 mod numbers;

@@ -93,7 +93,13 @@ fn serve(mut stream: TcpStream, seen: &Mutex<Seen>, behaviour: Behaviour) -> io:
     stream.set_read_timeout(Some(Duration::from_secs(5)))?;
     let mut reader = BufReader::new(stream.try_clone()?);
     let (mut length, mut id, mut line) = (0, String::new(), String::new());
-    while reader.read_line(&mut line)? > 2 {
+    loop {
+        line.clear();
+        match reader.read_line(&mut line)? {
+            0 => return Ok(()),
+            1 | 2 => break,
+            _ => {}
+        }
         if let Some((name, value)) = line.trim_end().split_once(": ") {
             match name {
                 "Content-Length" => length = value.parse().map_err(io::Error::other)?,
@@ -101,7 +107,6 @@ fn serve(mut stream: TcpStream, seen: &Mutex<Seen>, behaviour: Behaviour) -> io:
                 _ => {}
             }
         }
-        line.clear();
     }
     let mut body = vec![0; length];
     reader.read_exact(&mut body)?;

@@ -22,7 +22,8 @@ pub(crate) enum Subject {
     Effects,
 }
 
-/// Scopes that complete and fail, a check over their table, the changes themselves.
+/// Scopes that complete and fail, a check over their table, the changes themselves. When a finding was first seen is
+/// left out: another run has another time.
 const INVENTORY: &str = "
 version: 1
 name: child
@@ -33,7 +34,8 @@ operators:
     from: things
     check:
       sql: \"SELECT arn AS resource, CASE WHEN value > 10 THEN 'alarm' ELSE 'ok' END AS status, 'is ' || value AS reason FROM thing\"
-  split: {from: found, route: {alarms: \"status = 'alarm'\"}}
+  brief: {from: found, select: 'control, resource, status, reason, drift'}
+  split: {from: brief, route: {alarms: \"status = 'alarm'\"}}
 sinks:
   changes: {from: things, file: {path: changes.jsonl}}
   alarms: {from: split.alarms, file: {path: alarms.jsonl}}

@@ -17,5 +17,7 @@ mod given;
 mod hindered;
 mod probe;
 mod providers;
+mod simulation;
 mod sources;
 mod stage;
+mod survival;

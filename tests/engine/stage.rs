@@ -135,6 +135,13 @@ impl Stage {
         }
     }
 
+    /// Runs and drops everything where it stands as soon as `when` holds, unless it has ended well before.
+    pub(crate) fn crash_or_end_when(&self, when: impl Fn(&PipelineStatus) -> bool) {
+        if let Some(Err(error)) = self.live(when, Fate::Crash) {
+            panic!("it ended before it could crash: {error}");
+        }
+    }
+
     fn live(&self, when: impl Fn(&PipelineStatus) -> bool, fate: Fate) -> Option<Result<RunOutcome>> {
         let graph = self.graph();
         let mut builder = tokio::runtime::Builder::new_multi_thread();

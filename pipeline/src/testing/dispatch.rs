@@ -6,6 +6,8 @@ use std::time::Duration;
 use arrow::array::RecordBatch;
 use async_trait::async_trait;
 use parking_lot::Mutex;
+use schemars::JsonSchema;
+use serde::Deserialize;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -42,24 +44,34 @@ impl SinkKind for DispatchKind {
     }
 
     fn schema(&self) -> schemars::Schema {
-        schemars::json_schema!({"type": "object"})
+        schemars::schema_for!(DispatchOptions)
     }
 
-    fn plan(&self, _options: &Options, _context: &mut PlanContext<'_>) -> Result<PlannedSink, Vec<Diagnostic>> {
-        Ok(PlannedSink { open: Box::new(Open(self.0.clone())) })
+    fn plan(&self, options: &Options, _context: &mut PlanContext<'_>) -> Result<PlannedSink, Vec<Diagnostic>> {
+        let DispatchOptions { key } = options.read()?;
+        Ok(PlannedSink { open: Box::new(Open(self.0.clone(), key)) })
     }
 }
 
-struct Open(Destination);
+/// The options of the kind.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct DispatchOptions {
+    /// The column whose values are the keys of effects: those of one key go in order.
+    #[serde(default)]
+    key: Option<String>,
+}
+
+struct Open(Destination, Option<String>);
 
 #[async_trait]
 impl OpenSink for Open {
     async fn open(&self, _context: SinkContext) -> Result<Sink> {
-        Ok(Sink::Dispatching(Arc::new(Dispatching(self.0.clone()))))
+        Ok(Sink::Dispatching(Arc::new(Dispatching(self.0.clone(), self.1.clone()))))
     }
 }
 
-struct Dispatching(Destination);
+struct Dispatching(Destination, Option<String>);
 
 #[async_trait]
 impl DispatchingSink for Dispatching {
@@ -68,7 +80,11 @@ impl DispatchingSink for Dispatching {
         let mut writer = arrow::json::LineDelimitedWriter::new(&mut lines);
         writer.write(rows)?;
         writer.finish()?;
-        let payload = |line: &[u8]| EffectPayload { key: None, body: line.to_vec() };
+        let key = |line: &[u8]| {
+            let row: serde_json::Value = serde_json::from_slice(line).ok()?;
+            row.get(self.1.as_ref()?).map(ToString::to_string)
+        };
+        let payload = |line: &[u8]| EffectPayload { key: key(line), body: line.to_vec() };
         Ok(lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).map(payload).collect())
     }
 
