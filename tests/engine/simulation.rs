@@ -88,7 +88,7 @@ impl World {
             1 => "select: 'k, n + 1 AS n, t'".to_owned(),
             2 => format!("dedupe: {{key: [k, n / {modulus}], within: 20s, time: t}}"),
             3 => "dedupe: {key: k, within: 5ms, keep: last}".to_owned(),
-            4 => "enrich: {table: owners.csv, on: k}".to_owned(),
+            4 => format!("enrich: {{table: owners.csv, on: k, prefix: {name}_}}"),
             _ => format!("route: {{low: 'n < {}'}}", 10 * modulus),
         };
         let _ = writeln!(text, "  {name}: {{from: {from}, {body}}}");
