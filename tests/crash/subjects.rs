@@ -42,20 +42,25 @@ sinks:
   others: {from: split.unmatched, file: {path: others.csv}}
 ";
 
-/// Every row leaves over one edge, critical ones over a second one in another form.
+/// Every row leaves over one edge, critical ones over a second one in another form. Alerts cannot be read again: how
+/// they are cut into steps is another matter in each life, so an effect that left before its step was durable would
+/// come again under another id.
 const EFFECTS: &str = "
 version: 1
 name: child
 checkpoint: {every: 15ms, keep: 3}
 limits: {edge: {rows: 1}}
-sources: {events: {file: {path: events.jsonl}}}
+sources:
+  events: {file: {path: events.jsonl}}
+  alerts: {generic: {payload: {kind: alert}, create_index: alert, loop_count: 300, loop_delay: 0.002}}
 operators:
   loud: {from: events, filter: \"severity <> 'info'\"}
   left: {from: loud, select: 'n, severity'}
   right: {from: loud, filter: \"severity = 'critical'\"}
   short: {from: right, select: 'n, n * 2 AS twice'}
 sinks:
-  page: {from: [left, short], dispatch: {}}
+  page: {from: [left, short, alerts], dispatch: {}}
+  alerted: {from: alerts, file: {path: alerted.jsonl}}
   copy: {from: [left, short], file: {path: copy.jsonl}}
 ";
 
@@ -127,7 +132,7 @@ impl Home {
         let names: &[&str] = match self.subject {
             Subject::Events => events::OUTPUTS,
             Subject::Inventory => &["changes.jsonl", "alarms.jsonl", "others.csv"],
-            Subject::Effects => &["copy.jsonl"],
+            Subject::Effects => &["copy.jsonl", "alerted.jsonl"],
         };
         let accepted = self.server.as_ref().map(Server::accepted).unwrap_or_default();
         (outputs(self.path(), names), accepted)

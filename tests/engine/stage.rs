@@ -135,10 +135,13 @@ impl Stage {
         }
     }
 
-    /// Runs and drops everything where it stands as soon as `when` holds, unless it has ended well before.
-    pub(crate) fn crash_or_end_when(&self, when: impl Fn(&PipelineStatus) -> bool) {
-        if let Some(Err(error)) = self.live(when, Fate::Crash) {
-            panic!("it ended before it could crash: {error}");
+    /// Runs and drops everything where it stands as soon as `when` holds, unless it has ended well before; whether
+    /// it was dropped.
+    pub(crate) fn crash_or_end_when(&self, when: impl Fn(&PipelineStatus) -> bool) -> bool {
+        match self.live(when, Fate::Crash) {
+            None => true,
+            Some(Ok(_)) => false,
+            Some(Err(error)) => panic!("it ended before it could crash: {error}"),
         }
     }
 

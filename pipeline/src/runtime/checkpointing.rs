@@ -296,3 +296,26 @@ pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T>
         .await
         .map_err(|error| Error::internal(format!("background work failed: {error}")))?
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::datatypes::Schema;
+
+    use super::*;
+
+    #[test]
+    fn changes_that_no_checkpoint_takes_do_not_pile_up_for_ever() {
+        let mut chains = Chains::default();
+        let changes = || vec![("kept.v1".to_owned(), RecordBatch::new_empty(Arc::new(Schema::empty())))];
+        for _ in 0..LONGEST_CHAIN {
+            assert!(chains.long().is_empty());
+            chains.take("node".into(), false, changes());
+        }
+        assert!(chains.long().contains("node"), "the next checkpoint takes everything instead");
+        chains.take("node".into(), true, changes());
+        assert_eq!(chains.sections().len(), 1);
+        assert!(chains.long().is_empty());
+    }
+}

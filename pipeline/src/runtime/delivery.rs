@@ -182,3 +182,52 @@ async fn attempt(sink: Arc<dyn DispatchingSink>, next: Try, within: Duration) ->
     };
     Ok((next, attempt))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use arrow::array::RecordBatch;
+    use async_trait::async_trait;
+
+    use super::*;
+    use crate::sink::EffectPayload;
+    use crate::step::{Incarnation, Shard, StepHeader, StepNumber};
+
+    /// Never answers the first time.
+    struct Stuck(AtomicUsize);
+
+    #[async_trait]
+    impl DispatchingSink for Stuck {
+        fn effects(&self, _step: &StepHeader, _rows: &RecordBatch) -> Result<Vec<EffectPayload>> {
+            Ok(Vec::new())
+        }
+
+        async fn deliver(&self, _id: &str, _payload: &EffectPayload) -> Attempt {
+            if self.0.fetch_add(1, Ordering::SeqCst) == 0 {
+                std::future::pending::<()>().await;
+            }
+            Attempt::Done
+        }
+    }
+
+    #[tokio::test]
+    async fn an_attempt_that_never_answers_is_cut_short_and_the_effect_tried_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let (journal, _) = Journal::open(directory.path(), Incarnation(1), Shard(0)).unwrap();
+        let (attempt, initial) = (Duration::from_millis(20), Duration::from_millis(1));
+        let policy = DeliveryPolicy { attempt, initial, ..DeliveryPolicy::default() };
+        let ledger = Ledger::new(policy.bounds());
+        let payload = EffectPayload { key: None, body: Vec::new() };
+        let (id, sink) = ("p/0/1/page/0/7/0".into(), "page".to_owned());
+        let effect = Arc::new(Effect { id, sink, input: 0, step: StepNumber(7), row: 0, payload });
+        ledger.intend(&[Arc::clone(&effect)]);
+        let (deliver, inbox) = mpsc::unbounded_channel();
+        deliver.send(effect).unwrap();
+        drop(deliver);
+        let stuck: Arc<Stuck> = Arc::new(Stuck(AtomicUsize::new(0)));
+        let sink = Arc::clone(&stuck) as Arc<dyn DispatchingSink>;
+        Deliverer::new(sink, journal, ledger.clone(), policy, inbox, CancellationToken::new()).run().await.unwrap();
+        assert_eq!((stuck.0.load(Ordering::SeqCst), ledger.intended()), (2, 0));
+    }
+}
