@@ -52,7 +52,7 @@ checkpoint: {every: 15ms, keep: 3}
 limits: {edge: {rows: 1}}
 sources:
   events: {file: {path: events.jsonl}}
-  alerts: {generic: {payload: {kind: alert}, create_index: alert, loop_count: 300, loop_delay: 0.002}}
+  alerts: {generic: {payload: {kind: alert}, create_index: alert, loop_count: 200, loop_delay: 0.002}}
 operators:
   loud: {from: events, filter: \"severity <> 'info'\"}
   left: {from: loud, select: 'n, severity'}
@@ -81,7 +81,7 @@ impl Subject {
             Self::Inventory => write(PIPELINE, INVENTORY),
             Self::Effects => {
                 write(PIPELINE, EFFECTS);
-                write("events.jsonl", &loud_events(1_200));
+                write("events.jsonl", &loud_events(800));
             }
         }
         let server = (self == Self::Effects).then(|| Server::start(moody));

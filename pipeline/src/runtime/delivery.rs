@@ -150,6 +150,11 @@ impl Deliverer {
             Attempt::Done => (Outcome::Done, None),
             Attempt::Refused { reason } => (Outcome::Dead, Some(reason)),
             Attempt::Again { reason, .. } if attempts >= self.policy.attempts => (Outcome::Dead, Some(reason)),
+            Attempt::Again { .. } if !self.ledger.is_intended(&effect.id) => {
+                // It was discarded while it was under way.
+                self.follow(&Arc::clone(effect));
+                return Ok(());
+            }
             Attempt::Again { reason, after } => {
                 tracing::warn!(sink = %effect.sink, effect = %effect.id, attempts, reason, "An effect will be tried again.");
                 let asked = after.map(|after| after.min(self.policy.longest_asked));

@@ -69,6 +69,11 @@ pub fn list_effects(directory: &Path, pipeline: &str, reach: EffectReach) -> Res
         Found::Ended(effect, record) => {
             ended.insert(Arc::clone(&effect.id), ListedEffect::ended(effect, record));
         }
+        Found::After(record) => {
+            if let Some(known) = ended.get_mut(record.effect.as_str()) {
+                *known = ListedEffect::ended(Arc::clone(&known.effect), record);
+            }
+        }
     })?;
     let mut all: Vec<ListedEffect> = book.entries().map(ListedEffect::of).collect();
     all.extend(ended.into_values().filter(|ended| book.get(&ended.effect.id).is_none()));
@@ -87,6 +92,9 @@ enum Found {
     Begins,
     /// An effect has come to its end.
     Ended(Arc<Effect>, OutcomeRecord),
+    /// The record of an effect that goes on, or of one that had ended already: discarded while it was under way, it
+    /// may have been delivered all the same.
+    After(OutcomeRecord),
 }
 
 fn fold(
@@ -117,9 +125,11 @@ fn fold(
                     identity.effects_of(record).into_iter().for_each(|effect| book.intend(effect));
                 }
                 (at, Record::Outcome(record)) => {
-                    if let Some(effect) = book.apply(&record, at) {
-                        found(Found::Ended(effect, record));
-                    }
+                    let ended = book.apply(&record, at);
+                    found(match ended {
+                        Some(effect) => Found::Ended(effect, record),
+                        None => Found::After(record),
+                    });
                 }
                 _ => {}
             }

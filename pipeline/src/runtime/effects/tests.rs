@@ -175,3 +175,14 @@ fn changing_effects_of_a_pipeline_that_never_ran_is_an_error_and_makes_no_direct
     let error = change_effects(&directory, "never", EffectChange::Retry, &["x".to_owned()]).unwrap_err();
     assert!(error.message.contains("never") && !directory.exists(), "{error}");
 }
+
+#[test]
+fn an_effect_that_was_delivered_while_it_was_discarded_is_listed_as_done() {
+    let directory = tempfile::tempdir().unwrap();
+    let ids = directory_with_effects(directory.path());
+    change_effects(directory.path(), "p", EffectChange::Discard, &ids[2..]).unwrap();
+    let (journal, _) = Journal::open(directory.path(), Incarnation(1), Shard(0)).unwrap();
+    journal.append(&Record::Outcome(ended(2, Outcome::Done))).unwrap();
+    drop(journal);
+    assert_eq!(states(directory.path(), EffectReach::Checkpoint)[2], EffectState::Done);
+}
