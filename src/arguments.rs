@@ -50,6 +50,9 @@ pub(crate) enum Command {
     /// Look at checkpoints
     #[command(subcommand)]
     Checkpoint(CheckpointCommand),
+    /// Look at what sinks send outside; retry or discard it
+    #[command(subcommand)]
+    Effects(EffectsCommand),
     /// List the kinds of sources, operators and sinks, or show one with its options
     #[command(subcommand)]
     Component(ComponentCommand),
@@ -253,6 +256,86 @@ pub(crate) enum CheckpointCommand {
         #[arg(long, default_value = "text")]
         format: Format,
     },
+}
+
+/// `effects`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum EffectsCommand {
+    /// List effects: those that are still to be delivered, the newest dead ones, and what has come to its end lately
+    List {
+        #[command(flatten)]
+        pipeline: PipelineArguments,
+        #[command(flatten)]
+        filter: EffectFilter,
+        /// How they are printed
+        #[arg(long, default_value = "text")]
+        format: Format,
+    },
+    /// Show one effect with what it sends
+    Show {
+        #[command(flatten)]
+        pipeline: PipelineArguments,
+        /// Its id
+        #[arg(value_name = "EFFECT")]
+        effect: String,
+        /// How it is printed
+        #[arg(long, default_value = "text")]
+        format: Format,
+    },
+    /// Try dead effects again, under their ids
+    Retry(SomeEffects),
+    /// Decide that effects shall not leave
+    Discard(SomeEffects),
+}
+
+/// Effects that are to be changed.
+#[derive(Debug, Args)]
+pub(crate) struct SomeEffects {
+    #[command(flatten)]
+    pub(crate) pipeline: PipelineArguments,
+    /// Their ids
+    #[arg(value_name = "EFFECT", conflicts_with_all = ["all", "state", "sink", "step"])]
+    pub(crate) effects: Vec<String>,
+    #[command(flatten)]
+    pub(crate) filter: EffectFilter,
+    /// All of them
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// How the outcome is printed
+    #[arg(long, default_value = "text")]
+    pub(crate) format: Format,
+}
+
+/// Which effects.
+#[derive(Debug, Args)]
+pub(crate) struct EffectFilter {
+    /// Only effects in these states; `done`, `discarded` and `suppressed` read the whole journal
+    #[arg(long, value_name = "STATE", value_delimiter = ',')]
+    pub(crate) state: Vec<EffectStateName>,
+    /// Only effects of this sink
+    #[arg(long, value_name = "NODE")]
+    pub(crate) sink: Option<String>,
+    /// Only effects that come from this step
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) step: Option<u64>,
+}
+
+/// The state of an effect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub(crate) enum EffectStateName {
+    /// Waits for somebody's approval
+    AwaitingApproval,
+    /// Is tried until it is done or dead
+    Intended,
+    /// Delivered
+    Done,
+    /// Given up
+    Dead,
+    /// Dropped by a command
+    Discarded,
+    /// Dropped by a rule
+    Suppressed,
 }
 
 /// `component`.

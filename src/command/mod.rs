@@ -4,6 +4,7 @@ mod check;
 mod checkpoint;
 mod completions;
 mod component;
+mod effects;
 mod graph;
 mod init;
 mod query;
@@ -31,6 +32,7 @@ pub(crate) async fn execute(arguments: Arguments) -> ExitCode {
         Command::Graph(arguments) => graph::graph(&arguments, queries),
         Command::Test(arguments) => test::test(arguments, queries).await,
         Command::Checkpoint(command) => checkpoint::checkpoint(command, queries),
+        Command::Effects(command) => effects::effects(command, queries),
         Command::Component(command) => component::component(command, queries),
         Command::Source(command) => source::source(command, queries).await,
         Command::Init(arguments) => init::init(&arguments),

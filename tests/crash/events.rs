@@ -3,6 +3,8 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
+use crate::numbers::Numbers;
+
 /// What the pipeline writes.
 pub(crate) const OUTPUTS: &[&str] = &["critical.jsonl", "others.jsonl", "rejected.jsonl"];
 
@@ -25,16 +27,6 @@ sinks:
   others:   {from: split.unmatched, file: {path: others.jsonl}}
   rejected: {from: events.errors, file: {path: rejected.jsonl}}
 "#;
-
-/// A small generator of numbers: the same everywhere, from one seed.
-struct Numbers(u64);
-
-impl Numbers {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % bound
-    }
-}
 
 /// Writes the pipeline, `count` events and the table of owners into a folder.
 pub(crate) fn write(directory: &Path, count: usize) {

@@ -3,9 +3,18 @@
 
 #![allow(clippy::expect_used, clippy::panic, reason = "what a test needs and does not get fails it")]
 
+mod child;
+mod commands;
 mod events;
+mod kills;
+mod machine;
+mod numbers;
 mod ownership;
+mod points;
+mod recorded;
 mod resume;
+mod server;
+mod subjects;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};

@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use crate::tidegate;
+use crate::events::{self, OUTPUTS};
+use crate::{assert_same, outputs, run_to_the_end, tidegate};
 
 #[test]
 fn a_second_process_on_the_same_pipeline_is_refused_with_the_owners_pid() {
@@ -22,4 +23,30 @@ fn a_second_process_on_the_same_pipeline_is_refused_with_the_owners_pid() {
     first.wait().expect("the first ends");
     assert_eq!(second.status.code(), Some(3), "{said}");
     assert!(said.contains(&id.to_string()), "{said}");
+}
+
+#[test]
+fn processes_that_race_for_one_directory_run_it_once() {
+    let undisturbed = tempfile::tempdir().expect("a folder");
+    events::write(undisturbed.path(), 3_000);
+    run_to_the_end(undisturbed.path(), "pipeline.yaml");
+
+    let folder = tempfile::tempdir().expect("a folder");
+    events::write(folder.path(), 3_000);
+    let start = |_| tidegate(folder.path()).args(["run", "pipeline.yaml"]).spawn().expect("the program starts");
+    let racing: Vec<_> = (0..6).map(start).collect();
+    let mut good = 0;
+    for child in racing {
+        let ended = child.wait_with_output().expect("the program ends");
+        let said = String::from_utf8_lossy(&ended.stderr).into_owned();
+        match ended.status.code() {
+            Some(0) => good += 1,
+            code => assert!(code == Some(3) && said.contains("is in use by"), "{code:?}: {said}"),
+        }
+    }
+    assert!(good >= 1);
+    let expected = outputs(undisturbed.path(), OUTPUTS);
+    assert_same(&outputs(folder.path(), OUTPUTS), &expected, "after the race");
+    run_to_the_end(folder.path(), "pipeline.yaml");
+    assert_same(&outputs(folder.path(), OUTPUTS), &expected, "after another run");
 }

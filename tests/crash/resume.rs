@@ -9,16 +9,6 @@ use crate::{assert_same, outputs, run_to_the_end, tidegate};
 /// How many events the runs read: enough to be killed in the midst of them, in a debug build too.
 const EVENTS: usize = 40_000;
 
-/// Starts the pipeline and kills it after `after`. Says whether it was still running.
-fn run_and_kill(directory: &Path, after: Duration) -> bool {
-    let mut child = tidegate(directory).args(["run", "pipeline.yaml"]).spawn().expect("the program starts");
-    std::thread::sleep(after);
-    let running = child.try_wait().expect("the child can be waited for").is_none();
-    child.kill().expect("the child can be killed");
-    child.wait().expect("the child ends");
-    running
-}
-
 /// The outputs of a run that nobody disturbed, and how long it took.
 fn undisturbed(count: usize) -> (Vec<(std::path::PathBuf, Vec<u8>)>, Duration) {
     let folder = tempfile::tempdir().expect("a folder");
@@ -26,33 +16,6 @@ fn undisturbed(count: usize) -> (Vec<(std::path::PathBuf, Vec<u8>)>, Duration) {
     let started = Instant::now();
     run_to_the_end(folder.path(), "pipeline.yaml");
     (outputs(folder.path(), OUTPUTS), started.elapsed())
-}
-
-#[test]
-fn killed_at_twenty_moments_the_resumed_output_is_byte_identical() {
-    let (expected, took) = undisturbed(EVENTS);
-    assert!(expected.iter().all(|(_, bytes)| !bytes.is_empty()), "every output has rows");
-    let mut disturbed = 0;
-    for moment in 1..=20 {
-        let folder = tempfile::tempdir().expect("a folder");
-        events::write(folder.path(), EVENTS);
-        disturbed += usize::from(run_and_kill(folder.path(), took * moment / 21));
-        run_to_the_end(folder.path(), "pipeline.yaml");
-        assert_same(&outputs(folder.path(), OUTPUTS), &expected, &format!("killed at {moment}/21 of {took:?}"));
-    }
-    assert!(disturbed >= 10, "only {disturbed} of 20 runs were killed while running");
-}
-
-#[test]
-fn killed_again_and_again_the_pipeline_still_ends_with_the_same_output() {
-    let (expected, took) = undisturbed(EVENTS);
-    let folder = tempfile::tempdir().expect("a folder");
-    events::write(folder.path(), EVENTS);
-    for _ in 0..8 {
-        run_and_kill(folder.path(), took / 4);
-    }
-    run_to_the_end(folder.path(), "pipeline.yaml");
-    assert_same(&outputs(folder.path(), OUTPUTS), &expected, "resumed");
 }
 
 #[test]

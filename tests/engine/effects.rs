@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use tidegate_pipeline::journal::read_directory;
 use tidegate_pipeline::journal::record::{Outcome, Record};
-use tidegate_pipeline::runtime::RunOutcome;
+use tidegate_pipeline::runtime::{EffectChange, EffectReach, EffectState, RunOutcome, change_effects, list_effects};
 use tidegate_pipeline::sink::Attempt;
 use tidegate_pipeline::step::StepNumber;
 
-use crate::given::{Given, batches};
-use crate::stage::{Stage, rows_in, steps};
+use crate::given::{Given, batches, rows};
+use crate::stage::{Stage, checkpoints, rows_in, steps};
 
 const PLAIN: &str = "
 sources: {in: {given: {}}}
@@ -154,4 +154,139 @@ sinks: {page: {from: in, dispatch: {}}, all: {from: in, collect: {}}}
     assert_eq!(intended.iter().collect::<BTreeSet<_>>().len(), 50);
     let tried: BTreeSet<_> = stage.take_attempts().into_iter().collect();
     assert_eq!(tried.len(), 50, "one id and one body for each row, in three lives");
+}
+
+/// The ids of the effects in a state, as a reader beside the pipeline sees them.
+fn ids_in(stage: &Stage, state: EffectState) -> Vec<String> {
+    let listed = list_effects(&stage.directory(), "stage", EffectReach::Checkpoint).unwrap();
+    listed.iter().filter(|listed| listed.state == state).map(|listed| listed.effect.id.to_string()).collect()
+}
+
+fn change(stage: &Stage, change: EffectChange, ids: &[String]) -> usize {
+    change_effects(&stage.directory(), "stage", change, ids).unwrap().changed.len()
+}
+
+fn refused() -> Attempt {
+    Attempt::Refused { reason: "no such place".to_owned() }
+}
+
+#[test]
+fn a_dead_effect_that_is_retried_between_two_runs_is_delivered_under_its_id() {
+    let mut stage = Stage::new(PLAIN).give("in", Given::new(batches(3, 1)));
+    stage.answer = Arc::new(|body| if body.contains("\"n\":1") { refused() } else { Attempt::Done });
+    assert_eq!(stage.run().unwrap(), RunOutcome::Finished);
+    let dead = ids_in(&stage, EffectState::Dead);
+    assert_eq!(dead.len(), 1);
+    assert_eq!(stage.run().unwrap(), RunOutcome::AlreadyFinished, "what is dead holds up no end");
+    stage.take_attempts();
+
+    assert_eq!(change(&stage, EffectChange::Retry, &dead), 1);
+    stage.answer = Arc::new(|_| Attempt::Done);
+    assert_eq!(stage.run().unwrap(), RunOutcome::Finished);
+    let delivered: Vec<String> = stage.take_attempts().into_iter().map(|(id, _)| id).collect();
+    assert_eq!(delivered, dead);
+    assert_eq!(stage.run().unwrap(), RunOutcome::AlreadyFinished);
+}
+
+#[test]
+fn dead_effects_are_carried_through_checkpoints_and_retried_by_the_process_that_runs() {
+    let text = "checkpoint: {every: 5ms, keep: 1}".to_owned() + PLAIN;
+    let pause = |_| {
+        std::thread::sleep(Duration::from_millis(1));
+        Ok(())
+    };
+    let given = Given::new(batches(100, 1)).repeating().with_hook(pause);
+    let mut stage = Stage::new(&text).give("in", given);
+    stage.answer = Arc::new(|body| if body.contains("\"n\":1,") { refused() } else { Attempt::Done });
+    stage.stop_when(|status| checkpoints(status) >= 3 && steps(status) > 20).unwrap();
+    stage.crash_when(|status| checkpoints(status) >= 3);
+    let dead = ids_in(&stage, EffectState::Dead);
+    assert_eq!(dead.len(), 1, "many checkpoints later, after a stop and a crash");
+
+    stage.take_attempts();
+    stage.answer = Arc::new(|_| Attempt::Done);
+    let (attempts, asked) = (Arc::clone(&stage.attempts), std::cell::Cell::new(false));
+    stage
+        .stop_when(|status| {
+            if checkpoints(status) >= 1 && !asked.replace(true) {
+                assert_eq!(change(&stage, EffectChange::Retry, &dead), 1);
+                assert_eq!(change(&stage, EffectChange::Retry, &["nothing".to_owned()]), 0);
+            }
+            attempts.lock().iter().any(|(id, _)| *id == dead[0])
+        })
+        .unwrap();
+    stage.stop_when(|status| checkpoints(status) >= 2).unwrap();
+    let times = stage.take_attempts().iter().filter(|(id, _)| *id == dead[0]).count();
+    assert_eq!(times, 1, "once, and not again by the next start");
+}
+
+#[test]
+fn a_discarded_effect_leaves_no_more_and_what_waited_behind_it_goes() {
+    let text = "
+sources: {in: {given: {}}}
+sinks: {page: {from: in, dispatch: {key: k}}}
+";
+    let mut stage = Stage::new(text).give("in", Given::new(vec![rows([1, 6, 11])]));
+    stage.options.delivery.initial = Duration::from_secs(60);
+    stage.options.delivery.longest = Duration::from_secs(60);
+    stage.answer = Arc::new(|body| if body.contains("\"n\":1,") { again() } else { Attempt::Done });
+    let attempts = Arc::clone(&stage.attempts);
+    stage.stop_when(|_| !attempts.lock().is_empty()).unwrap();
+    assert!(attempts.lock().iter().all(|(_, body)| body.contains("\"n\":1,")), "its key goes in order");
+
+    let asked = std::cell::Cell::new(false);
+    let begun = std::time::Instant::now();
+    let outcome = stage.stop_when(|_| {
+        if attempts.lock().len() >= 2 && !asked.replace(true) {
+            let first = ids_in(&stage, EffectState::Intended)[..1].to_vec();
+            assert_eq!(change(&stage, EffectChange::Discard, &first), 1);
+        }
+        false
+    });
+    assert_eq!(outcome.unwrap(), RunOutcome::Finished);
+    assert!(begun.elapsed() < Duration::from_secs(20), "nobody waits for what was discarded");
+    assert_eq!(attempts.lock().iter().filter(|(_, body)| !body.contains("\"n\":1,")).count(), 2);
+    assert_eq!(ids_in(&stage, EffectState::Discarded).len(), 1);
+}
+
+#[test]
+fn what_the_other_side_asks_for_is_waited_for_up_to_a_bound() {
+    for (asked, longest, least) in [(150, 1_000, 150), (3_600_000, 100, 100)] {
+        let mut stage = Stage::new(PLAIN).give("in", Given::new(batches(1, 1)));
+        stage.options.delivery.longest_asked = Duration::from_millis(longest);
+        let first = std::sync::atomic::AtomicBool::new(true);
+        stage.answer = Arc::new(move |_| match first.swap(false, std::sync::atomic::Ordering::SeqCst) {
+            true => Attempt::Again { reason: "busy".to_owned(), after: Some(Duration::from_millis(asked)) },
+            false => Attempt::Done,
+        });
+        let begun = std::time::Instant::now();
+        assert_eq!(stage.run().unwrap(), RunOutcome::Finished);
+        assert!(begun.elapsed() >= Duration::from_millis(least) && stage.take_attempts().len() == 2);
+    }
+}
+
+#[test]
+fn one_dead_endpoint_stops_neither_checkpoints_nor_the_effects_of_another_sink() {
+    let text = "
+checkpoint: {every: 5ms}
+sources: {in: {given: {}}}
+operators: {other: {from: in, select: 'n AS m'}}
+sinks: {page: {from: in, dispatch: {}}, mail: {from: other, dispatch: {}}}
+";
+    let pause = |_| {
+        std::thread::sleep(Duration::from_millis(5));
+        Ok(())
+    };
+    let mut stage = Stage::new(text).give("in", Given::new(batches(4, 4)).repeating().with_hook(pause));
+    stage.options.delivery.bound = 5;
+    stage.options.delivery.initial = Duration::from_secs(60);
+    stage.options.delivery.longest = Duration::from_secs(60);
+    stage.answer = Arc::new(|body| if body.contains("\"m\"") { Attempt::Done } else { again() });
+    let attempts = Arc::clone(&stage.attempts);
+    let mailed = |attempts: &Vec<(String, String)>| attempts.iter().filter(|(_, body)| body.contains("\"m\"")).count();
+    stage.stop_when(|status| checkpoints(status) >= 2 && mailed(&attempts.lock()) >= 20).unwrap();
+    assert_eq!(ids_in(&stage, EffectState::Intended).iter().filter(|id| id.contains("/page/")).count(), 5);
+    let dead = list_effects(&stage.directory(), "stage", EffectReach::Checkpoint).unwrap();
+    let dead = dead.iter().filter(|listed| listed.state == EffectState::Dead && listed.effect.sink == "page");
+    assert!(dead.clone().count() > 0 && dead.into_iter().all(|listed| listed.reason.as_deref() == Some("overflow")));
 }

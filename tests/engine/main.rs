@@ -17,6 +17,8 @@ mod given;
 mod hindered;
 mod probe;
 mod providers;
+mod simulation;
 mod sources;
 mod stage;
 mod state;
+mod survival;

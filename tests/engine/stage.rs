@@ -135,6 +135,16 @@ impl Stage {
         }
     }
 
+    /// Runs and drops everything where it stands as soon as `when` holds, unless it has ended well before; whether
+    /// it was dropped.
+    pub(crate) fn crash_or_end_when(&self, when: impl Fn(&PipelineStatus) -> bool) -> bool {
+        match self.live(when, Fate::Crash) {
+            None => true,
+            Some(Ok(_)) => false,
+            Some(Err(error)) => panic!("it ended before it could crash: {error}"),
+        }
+    }
+
     fn live(&self, when: impl Fn(&PipelineStatus) -> bool, fate: Fate) -> Option<Result<RunOutcome>> {
         let graph = self.graph();
         let mut builder = tokio::runtime::Builder::new_multi_thread();

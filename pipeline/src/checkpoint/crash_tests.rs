@@ -114,7 +114,7 @@ fn go_on(directory: &Path, journal: &Journal, checkpoints: &CheckpointStore, num
         nodes: BTreeMap::from([("sum".to_owned(), NodeState { segments })]),
         marks,
         lookups: Vec::new(),
-        pending_effects: None,
+        effects: NodeState::default(),
         waypoints: None,
         rows: BTreeMap::new(),
         states: BTreeMap::new(),

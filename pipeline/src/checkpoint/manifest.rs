@@ -62,11 +62,12 @@ pub struct Manifest {
     pub marks: BTreeMap<String, Mark>,
     /// The contents of the files that nodes read.
     pub lookups: Vec<LookupState>,
-    /// Effects that have not come to an end.
-    pub pending_effects: Option<SectionReference>,
-    /// The hashes of what sinks were given on the way here from the checkpoint before.
+    /// Effects that have not come to an end, and the newest that were given up.
     #[serde(default)]
-    pub waypoints: Option<SectionReference>,
+    pub effects: NodeState,
+    /// The segment that holds the hashes of what sinks were given on the way here from the checkpoint before.
+    #[serde(default)]
+    pub waypoints: Option<ContentHash>,
     /// The hash of all that each sink was given up to here, by the name of its mark.
     #[serde(default)]
     pub rows: BTreeMap<String, RunningHash>,
@@ -128,17 +129,6 @@ pub struct LookupState {
     pub hash: ContentHash,
 }
 
-/// One section of one segment.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SectionReference {
-    /// The segment.
-    pub segment: ContentHash,
-    /// The node that the section belongs to.
-    pub node: String,
-    /// The name of the section.
-    pub name: String,
-}
-
 /// A checkpoint in a list of checkpoints.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CheckpointSummary {
@@ -163,11 +153,12 @@ pub struct CheckpointSummary {
 impl Manifest {
     /// The segments that it names.
     pub fn segments(&self) -> BTreeSet<ContentHash> {
-        let states = self.nodes.values().chain(self.sources.values().map(|source| &source.tables));
+        let states =
+            self.nodes.values().chain(self.sources.values().map(|source| &source.tables)).chain([&self.effects]);
         let segments = states.flat_map(|state| &state.segments);
         let single = std::iter::once(&self.definition)
             .chain(self.lookups.iter().map(|lookup| &lookup.hash))
-            .chain(self.pending_effects.iter().chain(&self.waypoints).map(|reference| &reference.segment))
+            .chain(&self.waypoints)
             .chain(self.retired.values());
         segments.chain(single).cloned().collect()
     }

@@ -39,9 +39,7 @@ use segment::Unreadable;
 use store::StoreBatch;
 
 pub use head::{at_head, list_checkpoints, read_head, read_manifest, read_node_state, read_segment};
-pub use manifest::{
-    CheckpointNumber, CheckpointSummary, FORMAT, LookupState, Manifest, NodeState, SectionReference, SourceState,
-};
+pub use manifest::{CheckpointNumber, CheckpointSummary, FORMAT, LookupState, Manifest, NodeState, SourceState};
 pub use owner::OwnerLock;
 pub use retention::Retention;
 pub use segment::{Content, Section, SegmentStore};

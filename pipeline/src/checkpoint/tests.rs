@@ -69,7 +69,7 @@ impl Pipeline {
             nodes: BTreeMap::from([("fresh".to_owned(), NodeState { segments: states.to_vec() })]),
             marks: BTreeMap::from([("rest".to_owned(), mark(number.0 * 10))]),
             lookups: Vec::new(),
-            pending_effects: None,
+            effects: NodeState::default(),
             waypoints: None,
             rows: BTreeMap::new(),
             states: BTreeMap::new(),

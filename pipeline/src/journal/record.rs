@@ -157,6 +157,10 @@ pub enum Outcome {
     Dead,
     /// Dropped on somebody's word.
     Discarded,
+    /// Dropped by a rule.
+    Suppressed,
+    /// No end: intended again, on somebody's word, after it was given up.
+    Retried,
 }
 
 /// The kind byte of a frame that holds a step.

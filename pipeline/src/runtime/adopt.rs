@@ -6,10 +6,10 @@ use std::fmt::Debug;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::checkpointing::{PENDING_EFFECTS, PIPELINE_SECTIONS, blocking};
+use super::checkpointing::{PIPELINE_SECTIONS, blocking};
 use super::clock::{Clock, wall};
+use super::effects::{Bounds, Ledger};
 use super::open::{Storage, short};
-use super::outbox::PendingEffect;
 use super::reconfigure::{Fate, Reconfiguration};
 use super::{Pipeline, RunOptions};
 use crate::checkpoint::{CheckpointStore, Content, LookupState, Manifest, NodeState, Section, at_head, read_segment};
@@ -174,7 +174,7 @@ async fn move_over(
     decided.accept(&accepted.state_loss, &graph)?;
     let mut after =
         Moved { store: &storage.store, before: &before, decided: &decided, graph: &graph }.manifest(now.clone())?;
-    let mut clock = Clock::start(before.time.max(storage.last_time), accept_clock)?;
+    let mut clock = Clock::start(wall(), before.time.max(storage.last_time), accept_clock)?;
     if accepted.divergence {
         // The tail is still to come: it is executed under this definition.
         (after.step, after.time) = (before.step, before.time);
@@ -223,7 +223,7 @@ impl Moved<'_> {
         let mut after = Manifest {
             incarnation: before.incarnation,
             definition,
-            pending_effects: before.pending_effects.clone(),
+            effects: before.effects.clone(),
             joined: decided.joined.clone(),
             created: wall(),
             states: self.graph.nodes.iter().map(|node| (node.name.to_string(), node.state.clone())).collect(),
@@ -260,27 +260,15 @@ impl Moved<'_> {
 
     /// The sinks that are gone and have effects left, with the definition that knows them.
     fn retired(&self) -> Result<BTreeMap<String, ContentHash>> {
-        let pending = pending_effects(self.store, self.before)?;
-        let has_effects = |sink: &str| pending.iter().any(|effect| effect.sink == sink);
+        let effects = Ledger::new(Bounds::NONE);
+        effects.restore(self.store.read_state(&self.before.effects, PIPELINE_SECTIONS)?)?;
         let mut retired = self.before.retired.clone();
         for node in self.decided.nodes.iter().filter(|node| node.fate == Fate::Removed) {
             retired.insert(node.node.clone(), self.before.definition.clone());
         }
-        retired.retain(|sink, _| has_effects(sink));
+        retired.retain(|sink, _| !effects.intended_of(sink).is_empty());
         Ok(retired)
     }
-}
-
-/// The effects that a checkpoint carries.
-pub(super) fn pending_effects(store: &CheckpointStore, manifest: &Manifest) -> Result<Vec<PendingEffect>> {
-    let Some(reference) = &manifest.pending_effects else { return Ok(Vec::new()) };
-    let state = NodeState { segments: vec![reference.segment.clone()] };
-    for section in store.read_state(&state, PIPELINE_SECTIONS)? {
-        if let (Content::Bytes(bytes), PENDING_EFFECTS) = (&section.content, section.name.as_str()) {
-            return postcard::from_bytes(bytes).map_err(Error::external);
-        }
-    }
-    Ok(Vec::new())
 }
 
 /// What stands under the name of a sink, or under that of one of its inputs (`SINK/0`), under its new name.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 
+use super::checkpointing::PIPELINE_SECTIONS;
 use crate::checkpoint::{Content, Manifest, Section};
 use crate::step::ContentHash;
 
@@ -65,11 +66,20 @@ impl Chains {
     pub(crate) fn of(manifest: &Manifest, bytes: impl Fn(&ContentHash, &str) -> u64) -> Self {
         let nodes = manifest.nodes.iter();
         let tables = manifest.sources.iter().map(|(node, state)| (node, &state.tables));
-        let chain = |(node, state): (&String, &crate::checkpoint::NodeState)| {
+        let effects = (PIPELINE_SECTIONS, &manifest.effects);
+        let chain = |(node, state): (&str, &crate::checkpoint::NodeState)| {
             let link = |segment: &ContentHash| Link { segment: segment.clone(), bytes: bytes(segment, node) };
-            (Arc::from(node.as_str()), state.segments.iter().map(link).collect())
+            (Arc::from(node), state.segments.iter().map(link).collect())
         };
-        Self { links: nodes.chain(tables).map(chain).collect(), ..Self::default() }
+        Self {
+            links: nodes
+                .chain(tables)
+                .map(|(node, state)| (node.as_str(), state))
+                .chain([effects])
+                .map(chain)
+                .collect(),
+            ..Self::default()
+        }
     }
 
     /// Takes the state of a node; a full one replaces what was not saved yet.

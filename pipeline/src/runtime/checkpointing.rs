@@ -16,25 +16,24 @@ use tokio::sync::mpsc;
 use super::chains::Chains;
 use super::clock::wall;
 use super::compacting::Compactor;
-use super::outbox::PendingEffects;
+use super::effects::Ledger;
 use super::row_trail::Waypoint;
 use super::sink_node::SinkCommit;
 use crate::checkpoint::{
-    CheckpointStore, CheckpointSummary, Content, LookupState, Manifest, NodeState, Retention, Section,
-    SectionReference, SourceState,
+    CheckpointStore, CheckpointSummary, Content, LookupState, Manifest, NodeState, Retention, Section, SourceState,
 };
 use crate::error::{Error, Result};
 use crate::graph::StateMeaning;
 use crate::journal::{Journal, JournalPosition};
+use crate::operator::SnapshotMode;
 use crate::row_hash::RunningHash;
 use crate::sink::Mark;
 use crate::step::{ContentHash, Incarnation, StepNumber, StepTime};
 
-/// The name under which the effects that are neither done nor dead stand in a state segment.
-pub(crate) const PENDING_EFFECTS: &str = "effects.pending.v1";
-/// The name under which the hashes of what sinks were given stand in a state segment.
+/// The name of sections with the hashes of what sinks were given, and what stands for their node.
 pub(crate) const WAYPOINTS: &str = "waypoints.v1";
-/// The node name of sections that belong to no node.
+const SINKS: &str = "#sinks";
+/// The node name of sections that belong to no node: effects, definitions, lookup files.
 pub(crate) const PIPELINE_SECTIONS: &str = "";
 
 /// A barrier: the point between step `step` and the next one, on every edge.
@@ -92,7 +91,7 @@ pub(crate) struct Coordinator {
     pub(crate) definition: ContentHash,
     pub(crate) incarnation: Incarnation,
     pub(crate) retention: Retention,
-    pub(crate) pending_effects: PendingEffects,
+    pub(crate) ledger: Ledger,
     /// How many parts node tasks send at a barrier.
     pub(crate) expected_parts: usize,
     pub(crate) parts: mpsc::UnboundedReceiver<Part>,
@@ -115,10 +114,10 @@ struct Sinks {
     rows: BTreeMap<String, RunningHash>,
 }
 
-/// A section of a state segment that belongs to no node.
-fn pipeline_section(name: &str, value: &impl serde::Serialize) -> Result<Section> {
-    let bytes = postcard::to_stdvec(value).map_err(Error::internal)?;
-    Ok(Section { node: PIPELINE_SECTIONS.to_owned(), name: name.to_owned(), content: Content::Bytes(bytes) })
+/// The section that holds the way of the sinks.
+fn waypoint_section(waypoints: &BTreeMap<String, Vec<Waypoint>>) -> Result<Section> {
+    let bytes = postcard::to_stdvec(waypoints).map_err(Error::internal)?;
+    Ok(Section { node: SINKS.to_owned(), name: WAYPOINTS.to_owned(), content: Content::Bytes(bytes) })
 }
 
 impl Coordinator {
@@ -145,6 +144,7 @@ impl Coordinator {
     async fn checkpoint(&mut self, request: CheckpointRequest) -> Result<CheckpointSummary> {
         let started = Instant::now();
         let Sinks { commits, rows } = self.collect(request.source_parts).await?;
+        self.take_effects(&request.barrier)?;
         self.journal.sync(request.journaled).await?;
         let marks = try_join_all(
             commits.into_iter().map(|(name, commit)| async move { Ok::<_, Error>((name, commit.await?)) }),
@@ -154,12 +154,8 @@ impl Coordinator {
         let number = self.store.next_number();
         let parent = self.store.list().pop().map(|newest| newest.number);
         let mut sections = self.chains.sections();
-        let effects = self.pending_effects.all();
-        if !effects.is_empty() {
-            sections.push(pipeline_section(PENDING_EFFECTS, &effects)?);
-        }
         if self.waypoints.values().any(|points| !points.is_empty()) {
-            sections.push(pipeline_section(WAYPOINTS, &self.waypoints)?);
+            sections.push(waypoint_section(&self.waypoints)?);
         }
         let manifest = Manifest {
             format: crate::checkpoint::FORMAT,
@@ -173,7 +169,7 @@ impl Coordinator {
             nodes: BTreeMap::new(),
             marks,
             lookups: request.lookups,
-            pending_effects: None,
+            effects: NodeState::default(),
             waypoints: None,
             rows,
             states: self.states.clone(),
@@ -185,7 +181,7 @@ impl Coordinator {
             bytes: 0,
             retained: Vec::new(),
         };
-        self.write(manifest, sections, !effects.is_empty(), started).await
+        self.write(manifest, sections, started).await
     }
 
     /// Waits for a part of every node; gives back the commits of sinks.
@@ -209,12 +205,22 @@ impl Coordinator {
         Ok(sinks)
     }
 
+    /// Takes what has changed of the effects. It may be ahead of the barrier: what the journal behind the barrier
+    /// says of an effect is the same or newer.
+    fn take_effects(&mut self, barrier: &Barrier) -> Result<()> {
+        let full = barrier.full.contains(PIPELINE_SECTIONS);
+        let batches = self.ledger.snapshot(if full { SnapshotMode::Full } else { SnapshotMode::Changes })?;
+        if full || !batches.is_empty() {
+            self.chains.take(PIPELINE_SECTIONS.into(), full, batches);
+        }
+        Ok(())
+    }
+
     /// Makes state, marks and manifest durable, in this order.
     async fn write(
         &mut self,
         mut manifest: Manifest,
         sections: Vec<Section>,
-        effects: bool,
         started: Instant,
     ) -> Result<CheckpointSummary> {
         let (store, journal, retention) = (Arc::clone(&self.store), self.journal.clone(), self.retention);
@@ -232,15 +238,15 @@ impl Coordinator {
         .await?;
         manifest.bytes = segment.as_ref().map_or(0, |(segment, _)| store.segments().length(segment));
         let chains = self.chains.with(segment.as_ref());
-        let section = |name: &str| {
-            let (node, name) = (PIPELINE_SECTIONS.to_owned(), name.to_owned());
-            segment.clone().map(|(segment, _)| SectionReference { segment, node, name })
-        };
-        manifest.pending_effects = if effects { section(PENDING_EFFECTS) } else { None };
-        manifest.waypoints =
-            if self.waypoints.values().any(|points| !points.is_empty()) { section(WAYPOINTS) } else { None };
+        if self.waypoints.values().any(|points| !points.is_empty()) {
+            manifest.waypoints = segment.map(|(segment, _)| segment);
+        }
         for (node, chain) in &chains {
             let state = NodeState { segments: chain.iter().map(|link| link.segment.clone()).collect() };
+            if **node == *PIPELINE_SECTIONS {
+                manifest.effects = state;
+                continue;
+            }
             match manifest.sources.get_mut(&**node) {
                 Some(source) => source.tables = state,
                 None => drop(manifest.nodes.insert(node.to_string(), state)),

@@ -13,6 +13,9 @@ use crate::step::{StepNumber, StepTime};
 /// by years would otherwise expire all state at once.
 const LARGEST_GAP: Duration = Duration::from_secs(30 * 24 * 3600);
 
+/// A start that finds the clock this much before the last step says so.
+const SET_BACK: Duration = Duration::from_secs(60);
+
 /// Gives steps their time.
 #[derive(Debug, Clone)]
 pub(crate) struct Clock {
@@ -22,18 +25,24 @@ pub(crate) struct Clock {
 }
 
 impl Clock {
-    /// A clock that goes on after `last` (zero: a new pipeline).
+    /// A clock that goes on after `last` (zero: a new pipeline), where the wall clock says `anchor`.
+    ///
+    /// A wall clock that has been set back does not hold up time: it goes on from the last step, so that what
+    /// waits for a deadline is still served. The wall clock counts again once it is past the last step at a start.
     ///
     /// # Errors
     /// When the wall clock is over 30 days past `last` and that was not accepted.
-    pub(crate) fn start(last: StepTime, accept: bool) -> Result<Self> {
-        let anchor = wall();
+    pub(crate) fn start(anchor: i64, last: StepTime, accept: bool) -> Result<Self> {
         let gap = anchor.saturating_sub(last.0);
         if last.0 > 0 && gap > LARGEST_GAP.as_millis() as i64 && !accept {
             let message = format!("the clock says {}, over 30 days after the last step at {last}", StepTime(anchor));
             return Err(Error::user(message).with_remedy("set the clock, or accept it with `--accept-clock`"));
         }
-        Ok(Self { anchor, since: Instant::now(), last })
+        if last.0.saturating_sub(anchor) > SET_BACK.as_millis() as i64 {
+            let wall = StepTime(anchor);
+            tracing::warn!(%wall, %last, "The clock is behind the last step: step time goes on from that step.");
+        }
+        Ok(Self { anchor: anchor.max(last.0), since: Instant::now(), last })
     }
 
     /// The time for the next step.
@@ -99,18 +108,33 @@ impl StepTimes {
 mod tests {
     use super::*;
 
+    const YEAR: i64 = 365 * 24 * 3600 * 1000;
+
     #[test]
-    fn step_time_never_goes_back() {
-        let future = StepTime(wall() + 10_000);
-        let mut clock = Clock::start(future, false).unwrap();
-        assert_eq!(clock.next(), future);
+    fn step_time_goes_on_from_the_last_step_when_the_clock_was_set_back_by_years() {
+        let future = StepTime(wall() + 5 * YEAR);
+        let mut clock = Clock::start(wall(), future, false).unwrap();
+        let first = clock.next();
+        assert!(first >= future && clock.until(StepTime(first.0 + 50)) <= Duration::from_millis(50));
+        std::thread::sleep(Duration::from_millis(5));
+        assert!(clock.next().0 >= future.0 + 5, "what waits for a deadline is served");
+    }
+
+    #[test]
+    fn a_clock_before_1970_and_one_at_the_end_of_time_give_a_time_that_never_goes_back() {
+        for anchor in [i64::MIN, -YEAR, 0, i64::MAX] {
+            let mut clock = Clock::start(anchor, StepTime(YEAR), true).unwrap();
+            let times = [clock.next(), clock.next(), clock.next()];
+            assert!(times.is_sorted() && times[0] >= StepTime(YEAR), "{anchor}: {times:?}");
+        }
     }
 
     #[test]
     fn a_start_over_thirty_days_later_needs_to_be_accepted() {
         let long_ago = StepTime(wall() - 31 * 24 * 3600 * 1000);
-        assert!(Clock::start(long_ago, false).unwrap_err().to_string().contains("--accept-clock"));
-        assert!(Clock::start(long_ago, true).is_ok());
+        let refused = Clock::start(wall(), long_ago, false).unwrap_err();
+        assert!(refused.to_string().contains("--accept-clock"));
+        assert!(Clock::start(wall(), long_ago, true).is_ok());
     }
 
     #[test]

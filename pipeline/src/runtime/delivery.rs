@@ -1,6 +1,6 @@
 //! Delivering effects until they are done or dead, always under the same id.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,21 +8,24 @@ use futures::StreamExt;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::crashed::guarded;
-use super::outbox::{DeliveryPolicy, PendingEffect, PendingEffects, record_outcome};
+use super::effects::{Effect, Ledger};
+use super::outbox::DeliveryPolicy;
 use crate::error::Result;
 use crate::journal::Journal;
 use crate::journal::record::Outcome;
 use crate::sink::{Attempt, DispatchingSink};
+use crate::testing::crash;
 
 /// How many effects of one sink are under way at once. One that waits for its next attempt is not.
 const CONCURRENCY: usize = 16;
 
 /// An effect on its way: how often it was tried, and how long it waits after the next failure.
 struct Try {
-    effect: PendingEffect,
+    effect: Arc<Effect>,
     attempts: u32,
     wait: Duration,
 }
@@ -31,14 +34,17 @@ struct Try {
 pub(crate) struct Deliverer {
     sink: Arc<dyn DispatchingSink>,
     journal: Journal,
-    pending: PendingEffects,
+    ledger: Ledger,
     policy: DeliveryPolicy,
-    inbox: mpsc::UnboundedReceiver<PendingEffect>,
+    inbox: mpsc::UnboundedReceiver<Arc<Effect>>,
     cancel: CancellationToken,
     /// What can be tried now.
     ready: VecDeque<Try>,
+    /// What waits for its next attempt, by when it comes; the number tells those of one moment apart.
+    resting: BTreeMap<(Instant, u64), Try>,
+    rested: u64,
     /// The effects that wait behind the one of their key that is on its way.
-    behind: HashMap<String, VecDeque<PendingEffect>>,
+    behind: HashMap<String, VecDeque<Arc<Effect>>>,
 }
 
 impl Deliverer {
@@ -46,13 +52,13 @@ impl Deliverer {
     pub(crate) fn new(
         sink: Arc<dyn DispatchingSink>,
         journal: Journal,
-        pending: PendingEffects,
+        ledger: Ledger,
         policy: DeliveryPolicy,
-        inbox: mpsc::UnboundedReceiver<PendingEffect>,
+        inbox: mpsc::UnboundedReceiver<Arc<Effect>>,
         cancel: CancellationToken,
     ) -> Self {
-        let (ready, behind) = (VecDeque::new(), HashMap::new());
-        Self { sink, journal, pending, policy, inbox, cancel, ready, behind }
+        let (ready, resting, behind) = (VecDeque::new(), BTreeMap::new(), HashMap::new());
+        Self { sink, journal, ledger, policy, inbox, cancel, ready, resting, rested: 0, behind }
     }
 
     /// Runs until cancelled, or until the outbox is gone and everything is done or dead.
@@ -61,26 +67,30 @@ impl Deliverer {
     /// When the journal cannot take an outcome, or the sink crashed.
     pub(crate) async fn run(mut self) -> Result<()> {
         let mut under_way: FuturesUnordered<BoxFuture<'static, Result<(Try, Attempt)>>> = FuturesUnordered::new();
-        let mut resting: FuturesUnordered<BoxFuture<'static, Try>> = FuturesUnordered::new();
+        let mut discards = self.ledger.watch_discards();
         let mut open = true;
-        while open || !self.ready.is_empty() || !under_way.is_empty() || !resting.is_empty() {
+        while open || !self.ready.is_empty() || !under_way.is_empty() || !self.resting.is_empty() {
             while under_way.len() < CONCURRENCY
                 && let Some(next) = self.ready.pop_front()
             {
-                under_way.push(Box::pin(attempt(Arc::clone(&self.sink), next)));
+                if self.ledger.is_intended(&next.effect.id) {
+                    under_way.push(Box::pin(attempt(Arc::clone(&self.sink), next, self.policy.attempt)));
+                } else {
+                    self.follow(&next.effect);
+                }
             }
+            let due = self.resting.first_key_value().map(|((due, _), _)| *due);
             tokio::select! {
                 () = self.cancel.cancelled() => return Ok(()),
                 received = self.inbox.recv(), if open => match received {
                     Some(effect) => self.queue(effect),
                     None => open = false,
                 },
-                Some(rested) = resting.next() => self.ready.push_back(rested),
+                () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => self.wake(),
+                Ok(()) = discards.changed() => self.drop_discarded(),
                 Some(tried) = under_way.next() => {
                     let (tried, attempt) = tried?;
-                    if let Some((tried, wait)) = self.settle(tried, attempt)? {
-                        resting.push(Box::pin(async move { tokio::time::sleep(wait).await; tried }));
-                    }
+                    self.settle(tried, attempt)?;
                 }
             }
         }
@@ -88,49 +98,141 @@ impl Deliverer {
     }
 
     /// Puts an effect where it can be tried, or behind the one of its key.
-    fn queue(&mut self, effect: PendingEffect) {
+    fn queue(&mut self, effect: Arc<Effect>) {
         if let Some(key) = &effect.payload.key {
             if let Some(behind) = self.behind.get_mut(key) {
                 return behind.push_back(effect);
             }
             self.behind.insert(key.clone(), VecDeque::new());
         }
+        self.ready(effect);
+    }
+
+    fn ready(&mut self, effect: Arc<Effect>) {
         self.ready.push_back(Try { effect, attempts: 0, wait: self.policy.initial });
     }
 
-    /// Takes note of how an attempt went; gives back an effect that is to be tried again, and after how long.
-    fn settle(&mut self, mut tried: Try, attempt: Attempt) -> Result<Option<(Try, Duration)>> {
+    /// Makes ready what has rested enough.
+    fn wake(&mut self) {
+        let now = Instant::now();
+        while let Some(first) = self.resting.first_entry()
+            && first.key().0 <= now
+        {
+            self.ready.push_back(first.remove());
+        }
+    }
+
+    /// What was discarded does not rest until its next attempt: others of its key wait behind it.
+    fn drop_discarded(&mut self) {
+        let ledger = self.ledger.clone();
+        let discarded: Vec<Try> = self
+            .resting
+            .extract_if(.., |_, tried| !ledger.is_intended(&tried.effect.id))
+            .map(|(_, tried)| tried)
+            .collect();
+        discarded.iter().for_each(|tried| self.follow(&tried.effect));
+    }
+
+    /// An effect has come to its end: the next one of its key can go.
+    fn follow(&mut self, effect: &Effect) {
+        let Some(key) = &effect.payload.key else { return };
+        match self.behind.get_mut(key).and_then(VecDeque::pop_front) {
+            Some(next) => self.ready(next),
+            None => drop(self.behind.remove(key)),
+        }
+    }
+
+    /// Takes note of how an attempt went; lets an effect rest that is to be tried again.
+    fn settle(&mut self, mut tried: Try, attempt: Attempt) -> Result<()> {
         tried.attempts += 1;
         let (attempts, effect) = (tried.attempts, &tried.effect);
         let (outcome, reason) = match attempt {
             Attempt::Done => (Outcome::Done, None),
             Attempt::Refused { reason } => (Outcome::Dead, Some(reason)),
             Attempt::Again { reason, .. } if attempts >= self.policy.attempts => (Outcome::Dead, Some(reason)),
+            Attempt::Again { .. } if !self.ledger.is_intended(&effect.id) => {
+                // It was discarded while it was under way.
+                self.follow(&Arc::clone(effect));
+                return Ok(());
+            }
             Attempt::Again { reason, after } => {
                 tracing::warn!(sink = %effect.sink, effect = %effect.id, attempts, reason, "An effect will be tried again.");
-                let wait = after.unwrap_or(tried.wait).min(self.policy.longest);
+                let asked = after.map(|after| after.min(self.policy.longest_asked));
+                let wait = asked.unwrap_or(tried.wait.min(self.policy.longest));
                 tried.wait = (tried.wait * 2).min(self.policy.longest);
-                return Ok(Some((tried, wait)));
+                self.rested += 1;
+                self.resting.insert((Instant::now() + wait, self.rested), tried);
+                return Ok(());
             }
         };
         if let (Outcome::Dead, Some(reason)) = (&outcome, &reason) {
             tracing::error!(sink = %effect.sink, effect = %effect.id, attempts, reason, "An effect was given up.");
         }
-        record_outcome(&self.journal, effect, outcome, attempts, reason)?;
-        self.pending.remove(&effect.id);
-        if let Some(key) = &effect.payload.key {
-            match self.behind.get_mut(key).and_then(VecDeque::pop_front) {
-                Some(next) => self.ready.push_back(Try { effect: next, attempts: 0, wait: self.policy.initial }),
-                None => drop(self.behind.remove(key)),
-            }
-        }
-        Ok(None)
+        crash::point("effect.sent");
+        self.ledger.end(&self.journal, effect, outcome, attempts, reason)?;
+        crash::point("effect.ended");
+        self.follow(&Arc::clone(effect));
+        Ok(())
     }
 }
 
 /// Tries an effect once.
-async fn attempt(sink: Arc<dyn DispatchingSink>, next: Try) -> Result<(Try, Attempt)> {
-    let tried = guarded(async { Ok(sink.deliver(&next.effect.id, &next.effect.payload).await) }).await;
-    let attempt = tried.map_err(|error| error.at_node(&next.effect.sink))?;
+async fn attempt(sink: Arc<dyn DispatchingSink>, next: Try, within: Duration) -> Result<(Try, Attempt)> {
+    crash::point("effect.send");
+    let Effect { id, payload, sink: node, .. } = &*next.effect;
+    let delivery = guarded(async { Ok(sink.deliver(id, payload).await) });
+    let attempt = match timeout(within, delivery).await {
+        Ok(tried) => tried.map_err(|error| error.at_node(node))?,
+        Err(_) => Attempt::Again { reason: format!("no answer within {within:?}"), after: None },
+    };
     Ok((next, attempt))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use arrow::array::RecordBatch;
+    use async_trait::async_trait;
+
+    use super::*;
+    use crate::sink::EffectPayload;
+    use crate::step::{Incarnation, Shard, StepHeader, StepNumber};
+
+    /// Never answers the first time.
+    struct Stuck(AtomicUsize);
+
+    #[async_trait]
+    impl DispatchingSink for Stuck {
+        fn effects(&self, _step: &StepHeader, _rows: &RecordBatch) -> Result<Vec<EffectPayload>> {
+            Ok(Vec::new())
+        }
+
+        async fn deliver(&self, _id: &str, _payload: &EffectPayload) -> Attempt {
+            if self.0.fetch_add(1, Ordering::SeqCst) == 0 {
+                std::future::pending::<()>().await;
+            }
+            Attempt::Done
+        }
+    }
+
+    #[tokio::test]
+    async fn an_attempt_that_never_answers_is_cut_short_and_the_effect_tried_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let (journal, _) = Journal::open(directory.path(), Incarnation(1), Shard(0)).unwrap();
+        let (attempt, initial) = (Duration::from_millis(20), Duration::from_millis(1));
+        let policy = DeliveryPolicy { attempt, initial, ..DeliveryPolicy::default() };
+        let ledger = Ledger::new(policy.bounds());
+        let payload = EffectPayload { key: None, body: Vec::new() };
+        let (id, sink) = ("p/0/1/page/0/7/0".into(), "page".to_owned());
+        let effect = Arc::new(Effect { id, sink, input: 0, step: StepNumber(7), row: 0, payload });
+        ledger.intend(&[Arc::clone(&effect)]);
+        let (deliver, inbox) = mpsc::unbounded_channel();
+        deliver.send(effect).unwrap();
+        drop(deliver);
+        let stuck: Arc<Stuck> = Arc::new(Stuck(AtomicUsize::new(0)));
+        let sink = Arc::clone(&stuck) as Arc<dyn DispatchingSink>;
+        Deliverer::new(sink, journal, ledger.clone(), policy, inbox, CancellationToken::new()).run().await.unwrap();
+        assert_eq!((stuck.0.load(Ordering::SeqCst), ledger.intended()), (2, 0));
+    }
 }

@@ -19,10 +19,12 @@ mod checkpointing;
 mod clock;
 mod compacting;
 mod comparison;
+mod control;
 mod crashed;
 mod deadlines;
 mod delivery;
 mod edge;
+mod effects;
 mod event;
 mod feeder;
 mod lookups;
@@ -47,6 +49,10 @@ use std::sync::Arc;
 pub use adopt::{Acceptance, Replanner, recorded_definition};
 pub use comparison::Difference;
 pub use edge::EdgeCapacity;
+pub use effects::{
+    ChangedEffects, Effect, EffectChange, EffectReach, EffectState, ListedEffect, UnchangedEffect, change_effects,
+    list_effects,
+};
 pub use open::{Pipeline, SetAside};
 pub use outbox::DeliveryPolicy;
 pub use reconfigure::{Fate, NodeFate, Reconfiguration};
@@ -73,6 +79,8 @@ pub struct RunOptions {
     pub accept_divergence: bool,
     /// Plans definitions that the directory was run with before; without it a change of the definition is refused.
     pub replanner: Option<Arc<dyn Replanner>>,
+    /// The wall clock: milliseconds since 1970. It is asked once, at the start.
+    pub wall: fn() -> i64,
 }
 
 impl RunOptions {
@@ -86,6 +94,7 @@ impl RunOptions {
             edges: None,
             accept_divergence: false,
             replanner: None,
+            wall: clock::wall,
         }
     }
 }

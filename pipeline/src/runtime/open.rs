@@ -9,14 +9,15 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::RunOptions;
-use super::adopt::{first_definition, pending_effects};
+use super::adopt::first_definition;
 use super::assembly::{NodeBody, runs_in_a_task};
 use super::chain::Body;
-use super::checkpointing::blocking;
+use super::checkpointing::{PIPELINE_SECTIONS, blocking};
 use super::clock::Clock;
 use super::delivery::Deliverer;
+use super::effects::{EffectIdentity, Ledger};
 use super::lookups::stored_contents;
-use super::outbox::{EffectIdentity, Outbox, PendingEffects, pending_of};
+use super::outbox::Outbox;
 use super::rerun::{Recorded, ReplaySinks};
 use super::sink_node::{SinkNode, edge_mark};
 use super::status::{NodeStatus, PipelineStatus};
@@ -87,7 +88,7 @@ pub struct Pipeline {
     pub(super) shared_tables: HashMap<Arc<str>, SharedTables>,
     pub(super) bodies: Vec<NodeBody>,
     pub(super) deliverers: Vec<Deliverer>,
-    pub(super) pending: PendingEffects,
+    pub(super) effects: Ledger,
     pub(super) cancel: CancellationToken,
     /// New nodes that have not been told yet what is in the tables that they read.
     pub(super) joined: Vec<String>,
@@ -153,7 +154,8 @@ impl Pipeline {
         let definition = definition(&graph, &store).await?;
         check_definition(&graph, &definition, manifest.as_ref(), &journal)?;
         let last_time = manifest.as_ref().map_or(StepTime(0), |manifest| manifest.time).max(recovered);
-        let clock = Clock::start(last_time, options.accept_clock)?;
+        let clock = Clock::start((options.wall)(), last_time, options.accept_clock)?;
+        let effects = Ledger::new(options.delivery.bounds());
         let joined = manifest.as_ref().map(|manifest| manifest.joined.clone()).unwrap_or_default();
         let statuses = graph
             .nodes
@@ -176,7 +178,7 @@ impl Pipeline {
             shared_tables: HashMap::new(),
             bodies: Vec::new(),
             deliverers: Vec::new(),
-            pending: PendingEffects::default(),
+            effects,
             cancel: CancellationToken::new(),
             joined,
             only_tail: false,
@@ -258,23 +260,23 @@ impl Pipeline {
         Ok(StateReader { batches })
     }
 
-    /// Effects that were intended and are neither done nor dead; and the marks that the outbox implies.
+    /// Effects that were intended, and those that were given up; and the marks that the outbox implies.
     fn restore_outbox(&mut self) -> Result<BTreeMap<String, StepNumber>> {
         let identity = self.identity();
         if let Some(manifest) = &self.manifest {
-            pending_effects(&self.store, manifest)?.into_iter().for_each(|effect| self.pending.add(effect));
+            self.effects.restore(self.store.read_state(&manifest.effects, PIPELINE_SECTIONS)?)?;
         }
         let mut marks: BTreeMap<String, StepNumber> = BTreeMap::new();
         // From the checkpoint's own step on: what was delivered since stands behind it, also when no step came.
         for record in self.journal.read(self.checkpointed())? {
-            match record?.1 {
-                Record::Outbox(record) => {
+            match record? {
+                (_, Record::Outbox(record)) => {
                     let mark = marks.entry(edge_mark(&record.sink, record.input)).or_default();
                     *mark = (*mark).max(record.through);
-                    pending_of(&record, &identity).into_iter().for_each(|effect| self.pending.add(effect));
+                    self.effects.intend(&identity.effects_of(record));
                 }
-                Record::Outcome(record) => self.pending.remove(&record.effect),
-                Record::Step(_) => {}
+                (at, Record::Outcome(record)) => self.effects.replay(&record, at),
+                (_, Record::Step(_)) => {}
             }
         }
         Ok(marks)
@@ -381,15 +383,19 @@ impl Pipeline {
     /// The outbox of a sink, with what is still pending on its way again.
     fn outbox(&mut self, node: &Arc<str>, sink: Arc<dyn DispatchingSink>) -> Outbox {
         let (deliver, inbox) = mpsc::unbounded_channel();
-        let names = self.names_of(node);
-        for effect in self.pending.all().into_iter().filter(|effect| names.contains(&effect.sink)) {
+        let (names, sink_effects) = (self.names_of(node), self.effects.clone());
+        let of_name = |name: &String| {
+            sink_effects.delivers(name, &deliver);
+            sink_effects.intended_of(name)
+        };
+        for effect in names.iter().flat_map(of_name) {
             // The receiver is held by the deliverer below.
             let _ = deliver.send(effect);
         }
         self.deliverers.push(Deliverer::new(
             sink,
             self.journal.clone(),
-            self.pending.clone(),
+            self.effects.clone(),
             self.options.delivery,
             inbox,
             self.cancel.clone(),
@@ -398,8 +404,7 @@ impl Pipeline {
             sink: Arc::clone(node),
             identity: self.identity(),
             journal: self.journal.clone(),
-            pending: self.pending.clone(),
-            policy: self.options.delivery,
+            ledger: self.effects.clone(),
             deliver,
         }
     }
@@ -415,7 +420,7 @@ impl Pipeline {
     async fn restore_retired(&mut self) -> Result<()> {
         let retired = self.manifest.as_ref().map(|manifest| manifest.retired.clone()).unwrap_or_default();
         for (name, hash) in retired {
-            if !self.pending.all().iter().any(|effect| effect.sink == name) {
+            if self.effects.intended_of(&name).is_empty() {
                 continue;
             }
             match self.retired(&name, &hash).await {

@@ -1,103 +1,60 @@
-//! The outbox: effects are journaled before they leave; `delivery` tries them until they are done or dead.
+//! The outbox: effects are journaled, payload and all, before they leave; `delivery` tries them until they are
+//! done or dead.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::Mutex;
-use serde::{Deserialize, Serialize};
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::mpsc;
 
+use super::effects::{Bounds, Effect, EffectIdentity, Ledger, OVERFLOW};
 use crate::error::Result;
 use crate::journal::Journal;
-use crate::journal::record::{OutboxEffect, OutboxRecord, Outcome, OutcomeRecord, Record};
-use crate::sink::EffectPayload;
-use crate::step::{Incarnation, Shard, StepNumber};
+use crate::journal::record::{OutboxEffect, OutboxRecord, Record};
+use crate::step::StepNumber;
+use crate::testing::crash;
 
-/// How often and how patiently an effect is tried.
+/// How often and how patiently an effect is tried, and how many wait.
 #[derive(Debug, Clone, Copy)]
 pub struct DeliveryPolicy {
     /// The wait after the first failure; it doubles.
     pub initial: Duration,
-    /// The longest wait.
+    /// The longest wait of our own.
     pub longest: Duration,
-    /// Attempts before the effect is dead.
+    /// The longest wait that the other side may ask for (`Retry-After`).
+    pub longest_asked: Duration,
+    /// How long one attempt may take.
+    pub attempt: Duration,
+    /// Attempts before the effect is dead. They are counted anew after a restart and a retry.
     pub attempts: u32,
-    /// Effects that may wait at once; beyond it new ones are dead, reason `overflow`.
+    /// Effects of one sink that may wait at once; beyond it new ones are dead, reason `overflow`.
     pub bound: usize,
+    /// Their memory, in bytes; beyond it new ones are dead, too.
+    pub bound_bytes: usize,
+    /// Dead effects of a pipeline that are kept, to be looked at and retried; the oldest go first.
+    pub dead: usize,
+    /// Their memory, in bytes.
+    pub dead_bytes: usize,
 }
 
 impl Default for DeliveryPolicy {
     fn default() -> Self {
-        Self { initial: Duration::from_secs(1), longest: Duration::from_secs(300), attempts: 12, bound: 100_000 }
-    }
-}
-
-/// An effect that is neither done nor dead.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct PendingEffect {
-    pub(crate) sink: String,
-    pub(crate) id: String,
-    /// The order in which it was intended, within its sink.
-    pub(crate) order: (u64, u32, u32),
-    pub(crate) payload: EffectPayload,
-}
-
-/// Every effect of a pipeline that is neither done nor dead.
-#[derive(Clone, Default)]
-pub(crate) struct PendingEffects {
-    effects: Arc<Mutex<BTreeMap<String, PendingEffect>>>,
-    settled: Arc<Notify>,
-}
-
-impl PendingEffects {
-    pub(crate) fn add(&self, effect: PendingEffect) {
-        self.effects.lock().insert(effect.id.clone(), effect);
-    }
-
-    pub(crate) fn remove(&self, id: &str) {
-        let mut effects = self.effects.lock();
-        effects.remove(id);
-        if effects.is_empty() {
-            self.settled.notify_waiters();
-        }
-    }
-
-    /// All of them, in the order of intent.
-    pub(crate) fn all(&self) -> Vec<PendingEffect> {
-        let mut all: Vec<PendingEffect> = self.effects.lock().values().cloned().collect();
-        all.sort_by(|a, b| (&a.sink, a.order).cmp(&(&b.sink, b.order)));
-        all
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.effects.lock().len()
-    }
-
-    /// Waits until there are none.
-    pub(crate) async fn settled(&self) {
-        loop {
-            let settled = self.settled.notified();
-            if self.effects.lock().is_empty() {
-                return;
-            }
-            settled.await;
+        Self {
+            initial: Duration::from_secs(1),
+            longest: Duration::from_secs(300),
+            longest_asked: Duration::from_secs(3600),
+            attempt: Duration::from_secs(60),
+            attempts: 12,
+            bound: 100_000,
+            bound_bytes: 256 * 1024 * 1024,
+            dead: 10_000,
+            dead_bytes: 64 * 1024 * 1024,
         }
     }
 }
 
-/// What the ids of a pipeline's effects begin with.
-#[derive(Debug, Clone)]
-pub(crate) struct EffectIdentity {
-    pub(crate) pipeline: Arc<str>,
-    pub(crate) shard: Shard,
-    pub(crate) incarnation: Incarnation,
-}
-
-impl EffectIdentity {
-    pub(crate) fn id(&self, sink: &str, input: u32, step: StepNumber, row: u32) -> String {
-        let Self { pipeline, shard, incarnation } = self;
-        format!("{pipeline}/{}/{}/{sink}/{input}/{step}/{row}", shard.0, incarnation.0)
+impl DeliveryPolicy {
+    pub(crate) fn bounds(&self) -> Bounds {
+        Bounds { intended: self.bound, intended_bytes: self.bound_bytes, dead: self.dead, dead_bytes: self.dead_bytes }
     }
 }
 
@@ -107,49 +64,33 @@ pub(crate) struct Outbox {
     pub(crate) sink: Arc<str>,
     pub(crate) identity: EffectIdentity,
     pub(crate) journal: Journal,
-    pub(crate) pending: PendingEffects,
-    pub(crate) policy: DeliveryPolicy,
-    pub(crate) deliver: mpsc::UnboundedSender<PendingEffect>,
+    pub(crate) ledger: Ledger,
+    pub(crate) deliver: mpsc::UnboundedSender<Arc<Effect>>,
 }
 
 impl Outbox {
     /// Journals the effects of one step of one input edge, with the mark, then lets them leave.
     pub(crate) async fn intend(&self, input: u32, through: StepNumber, effects: Vec<OutboxEffect>) -> Result<()> {
         let record = OutboxRecord { sink: self.sink.to_string(), input, through, effects };
-        let position = self.journal.append(&Record::Outbox(record.clone()))?;
-        self.journal.sync(position).await?;
-        for effect in pending_of(&record, &self.identity) {
-            if self.pending.len() >= self.policy.bound {
-                record_outcome(&self.journal, &effect, Outcome::Dead, 0, Some("overflow".to_owned()))?;
-                tracing::error!(sink = %self.sink, effect = %effect.id, "An effect was given up: the outbox is full.");
-                continue;
-            }
-            self.pending.add(effect.clone());
-            // The deliverer ends only with the pipeline; what it did not take stays pending.
+        crash::point("outbox.append");
+        self.journal.append(&Record::Outbox(record.clone()))?;
+        let effects = self.identity.effects_of(record);
+        let refused = self.ledger.refuse_overflow(&self.journal, &self.sink, &effects)?;
+        crash::point("outbox.appended");
+        self.journal.sync(self.journal.end()).await?;
+        crash::point("outbox.synced");
+        self.ledger.intend(&effects);
+        for (outcome, at) in &refused {
+            self.ledger.replay(outcome, *at);
+        }
+        if !refused.is_empty() {
+            let (sink, count) = (&self.sink, refused.len());
+            tracing::error!(%sink, count, reason = OVERFLOW, "Effects were given up: too many wait already.");
+        }
+        for effect in effects.into_iter().filter(|effect| self.ledger.is_intended(&effect.id)) {
+            // The deliverer ends only with the pipeline; what it did not take stays intended.
             let _ = self.deliver.send(effect);
         }
         Ok(())
     }
-}
-
-/// The effects of an outbox record.
-pub(crate) fn pending_of(record: &OutboxRecord, identity: &EffectIdentity) -> Vec<PendingEffect> {
-    let pending = |effect: &OutboxEffect| PendingEffect {
-        sink: record.sink.clone(),
-        id: identity.id(&record.sink, record.input, effect.step, effect.row),
-        order: (effect.step.0, record.input, effect.row),
-        payload: effect.payload.clone(),
-    };
-    record.effects.iter().map(pending).collect()
-}
-
-pub(super) fn record_outcome(
-    journal: &Journal,
-    effect: &PendingEffect,
-    outcome: Outcome,
-    attempts: u32,
-    reason: Option<String>,
-) -> Result<()> {
-    let record = OutcomeRecord { sink: effect.sink.clone(), effect: effect.id.clone(), outcome, attempts, reason };
-    journal.append(&Record::Outcome(record)).map(drop)
 }

@@ -4,12 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::adopt::first_definition;
-use super::checkpointing::{PIPELINE_SECTIONS, WAYPOINTS};
+use super::checkpointing::WAYPOINTS;
 use super::open::short;
 use super::row_trail::Waypoint;
 use crate::checkpoint::{
-    CheckpointNumber, CheckpointSummary, Content, Manifest, NodeState, list_checkpoints, read_manifest,
-    read_node_state, read_segment,
+    CheckpointNumber, CheckpointSummary, Content, Manifest, list_checkpoints, read_manifest, read_segment,
 };
 use crate::error::{Error, Result};
 use crate::graph::Definition;
@@ -153,9 +152,8 @@ impl Recording {
 }
 
 fn waypoints(directory: &Path, manifest: &Manifest) -> Result<BTreeMap<String, Vec<Waypoint>>> {
-    let Some(reference) = &manifest.waypoints else { return Ok(BTreeMap::new()) };
-    let state = NodeState { segments: vec![reference.segment.clone()] };
-    for section in read_node_state(directory, &state, PIPELINE_SECTIONS)? {
+    let Some(segment) = &manifest.waypoints else { return Ok(BTreeMap::new()) };
+    for section in read_segment(directory, segment)? {
         if let (Content::Bytes(bytes), WAYPOINTS) = (&section.content, section.name.as_str()) {
             return postcard::from_bytes(bytes).map_err(Error::external);
         }

@@ -14,7 +14,7 @@ use super::reconfigure::Reconfiguration;
 use super::recording::Recording;
 use super::sink_node::SinkNode;
 use super::{Pipeline, RunOptions};
-use crate::checkpoint::{CheckpointStore, Manifest, MemoryStore, OwnerLock, SegmentStore};
+use crate::checkpoint::{CheckpointStore, Manifest, MemoryStore, NodeState, OwnerLock, SegmentStore};
 use crate::error::{Error, Result};
 use crate::graph::Graph;
 use crate::journal::record::{EngineEvent, Record, StepBody};
@@ -141,7 +141,7 @@ impl Pipeline {
             start = Manifest { number: start.number, step, time: start.time, ..moved };
             decided = Some(decision);
         }
-        (start.pending_effects, start.retired) = (None, BTreeMap::new());
+        (start.effects, start.retired) = (NodeState::default(), BTreeMap::new());
         if start.number.0 > 0 {
             store.commit(start)?;
         }

@@ -14,6 +14,7 @@ use super::chains::Chains;
 use super::checkpointing::Coordinator;
 use super::clock::StepTimes;
 use super::compacting::Compactor;
+use super::control::{Controlled, serve};
 use super::edge::EdgeCapacity;
 use super::feeder::{Backlog, Feeder};
 use super::lookups::{LookupWatch, watched_files};
@@ -81,7 +82,7 @@ impl Pipeline {
             definition: self.definition.clone(),
             incarnation: self.incarnation,
             retention: retention(self.graph.spec.checkpoint.keep),
-            pending_effects: self.pending.clone(),
+            ledger: self.effects.clone(),
             expected_parts: assembly.parts,
             parts,
             requests,
@@ -137,6 +138,8 @@ impl Pipeline {
         }
         tasks.others.spawn(Feeder { sources: assembly.source_edges, inbox, backlog }.run());
         tasks.others.spawn(coordinator.run());
+        let controlled = Controlled { ledger: self.effects.clone(), journal: self.journal.clone() };
+        tasks.others.spawn(serve(self.options.directory.clone(), controlled, self.cancel.clone()));
         self.drive(sequencer, sources, tasks, lookup_sender).await
     }
 
@@ -180,7 +183,7 @@ impl Pipeline {
                 return Err(Error::user(message).with_remedy(remedy).at_node(&node.name).at_place(&node.shown_place));
             }
         }
-        Ok(self.pending.len() == 0)
+        Ok(self.effects.intended() == 0)
     }
 
     fn slots(&mut self, assembly: &Assembly) -> Vec<SourceSlot> {
@@ -272,7 +275,7 @@ impl Pipeline {
         };
         let settled = async {
             tokio::select! {
-                () = self.pending.settled() => {}
+                () = self.effects.settled() => {}
                 error = first_failure(&mut tasks.nodes) => return Err(error),
             }
             while let Some(ended) = tasks.nodes.join_next().await {

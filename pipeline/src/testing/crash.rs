@@ -48,6 +48,32 @@ pub const POINTS: &[&str] = &[
     "journal.discard",
 ];
 
+/// The points around effects: before they are journaled, before and after they leave, before and after their end
+/// is journaled, and where a command has changed one.
+pub const EFFECT_POINTS: &[&str] = &[
+    "outbox.append",
+    "outbox.appended",
+    "outbox.synced",
+    "effect.send",
+    "effect.sent",
+    "effect.ended",
+    "effect.changed",
+];
+
+/// The points of the sink `file`: handing text to the system, making it durable, publishing a Parquet part.
+pub const SINK_POINTS: &[&str] = &[
+    "sink.write",
+    "sink.half",
+    "sink.sync",
+    "sink.synced",
+    "sink.cut",
+    "sink.part.write",
+    "sink.part.sync",
+    "sink.part.rename",
+    "sink.part.renamed",
+    "sink.part.remove",
+];
+
 /// A point that is armed.
 #[derive(Debug)]
 struct Armed {

@@ -1,10 +1,13 @@
 //! A dispatching sink for tests: each row is an effect, delivered to a place in memory or posted to a server.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use arrow::array::RecordBatch;
 use async_trait::async_trait;
 use parking_lot::Mutex;
+use schemars::JsonSchema;
+use serde::Deserialize;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -23,7 +26,8 @@ pub const DISPATCH: &str = "dispatch";
 pub enum Destination {
     /// Kept in memory: id and body of every attempt, and how each attempt goes.
     Memory(Arc<Mutex<Vec<(String, String)>>>, Arc<dyn Fn(&str) -> Attempt + Send + Sync>),
-    /// Posted to `http://ADDRESS/`, the id as `Idempotency-Key`. Anything but a 2xx is tried again.
+    /// Posted to `http://ADDRESS/`, the id as `Idempotency-Key`. Only a 2xx is delivered; 408, 429 and 5xx are tried
+    /// again, after what `Retry-After` says, other answers are refusals.
     Http(String),
 }
 
@@ -40,24 +44,34 @@ impl SinkKind for DispatchKind {
     }
 
     fn schema(&self) -> schemars::Schema {
-        schemars::json_schema!({"type": "object"})
+        schemars::schema_for!(DispatchOptions)
     }
 
-    fn plan(&self, _options: &Options, _context: &mut PlanContext<'_>) -> Result<PlannedSink, Vec<Diagnostic>> {
-        Ok(PlannedSink { open: Box::new(Open(self.0.clone())) })
+    fn plan(&self, options: &Options, _context: &mut PlanContext<'_>) -> Result<PlannedSink, Vec<Diagnostic>> {
+        let DispatchOptions { key } = options.read()?;
+        Ok(PlannedSink { open: Box::new(Open(self.0.clone(), key)) })
     }
 }
 
-struct Open(Destination);
+/// The options of the kind.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct DispatchOptions {
+    /// The column whose values are the keys of effects: those of one key go in order.
+    #[serde(default)]
+    key: Option<String>,
+}
+
+struct Open(Destination, Option<String>);
 
 #[async_trait]
 impl OpenSink for Open {
     async fn open(&self, _context: SinkContext) -> Result<Sink> {
-        Ok(Sink::Dispatching(Arc::new(Dispatching(self.0.clone()))))
+        Ok(Sink::Dispatching(Arc::new(Dispatching(self.0.clone(), self.1.clone()))))
     }
 }
 
-struct Dispatching(Destination);
+struct Dispatching(Destination, Option<String>);
 
 #[async_trait]
 impl DispatchingSink for Dispatching {
@@ -66,7 +80,11 @@ impl DispatchingSink for Dispatching {
         let mut writer = arrow::json::LineDelimitedWriter::new(&mut lines);
         writer.write(rows)?;
         writer.finish()?;
-        let payload = |line: &[u8]| EffectPayload { key: None, body: line.to_vec() };
+        let key = |line: &[u8]| {
+            let row: serde_json::Value = serde_json::from_slice(line).ok()?;
+            row.get(self.1.as_ref()?).map(ToString::to_string)
+        };
+        let payload = |line: &[u8]| EffectPayload { key: key(line), body: line.to_vec() };
         Ok(lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).map(payload).collect())
     }
 
@@ -78,15 +96,27 @@ impl DispatchingSink for Dispatching {
                 answer(&body)
             }
             Destination::Http(address) => match post(address, id, &body).await {
-                Ok(status) if status.starts_with('2') => Attempt::Done,
-                Ok(status) => Attempt::Again { reason: format!("the server answered {status}"), after: None },
+                Ok(answer) => attempt(&answer),
                 Err(error) => Attempt::Again { reason: error.to_string(), after: None },
             },
         }
     }
 }
 
-/// Posts a body and gives back the status code.
+/// What an answer means.
+fn attempt(answer: &str) -> Attempt {
+    let status: u16 = answer.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
+    let after = answer.lines().find_map(|line| line.strip_prefix("Retry-After: "));
+    let after = after.and_then(|seconds| seconds.trim().parse().ok()).map(Duration::from_secs);
+    match status {
+        200..300 => Attempt::Done,
+        0 => Attempt::Again { reason: "the server did not answer".to_owned(), after: None },
+        408 | 429 | 500.. => Attempt::Again { reason: format!("the server answered {status}"), after },
+        _ => Attempt::Refused { reason: format!("the server answered {status}") },
+    }
+}
+
+/// Posts a body and gives back the answer.
 async fn post(address: &str, id: &str, body: &str) -> std::io::Result<String> {
     let mut stream = TcpStream::connect(address).await?;
     let head = format!(
@@ -97,5 +127,5 @@ async fn post(address: &str, id: &str, body: &str) -> std::io::Result<String> {
     stream.write_all(body.as_bytes()).await?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await?;
-    Ok(answer.split(' ').nth(1).unwrap_or("none").to_owned())
+    Ok(answer)
 }

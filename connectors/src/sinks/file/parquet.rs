@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use tidegate_pipeline::error::{Error, Result};
 use tidegate_pipeline::sink::TransactionalSink;
 use tidegate_pipeline::step::StepHeader;
+use tidegate_pipeline::testing::crash;
 use tokio::sync::Mutex;
 
 use super::{Existing, OutputPlace, sync_folder};
@@ -103,6 +104,7 @@ impl TransactionalSink for ParquetParts {
             return Ok(());
         }
         let rows = nullable(rows)?;
+        crash::point("sink.part.write");
         self.writer_for(&rows)?.write(&rows).map_err(|error| unfit(&error))
     }
 
@@ -137,8 +139,11 @@ fn nullable(rows: &RecordBatch) -> Result<RecordBatch> {
 fn publish(folder: &Path, parts: &[u64]) -> std::io::Result<()> {
     for part in parts {
         let written = temporary(folder, *part);
+        crash::point("sink.part.sync");
         File::open(&written)?.sync_all()?;
+        crash::point("sink.part.rename");
         std::fs::rename(&written, part_path(folder, *part))?;
+        crash::point("sink.part.renamed");
     }
     if parts.is_empty() { Ok(()) } else { sync_folder(folder) }
 }
@@ -169,6 +174,7 @@ fn remove_above(folder: &Path, last: u64) -> std::io::Result<()> {
         let unfinished = name.strip_suffix(".parquet.tmp").and_then(number).is_some();
         let above = name.strip_suffix(".parquet").and_then(number).is_some_and(|part| part > last);
         if unfinished || above {
+            crash::point("sink.part.remove");
             std::fs::remove_file(entry.path())?;
         }
     }

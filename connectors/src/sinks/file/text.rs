@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use tidegate_pipeline::error::{Error, Result};
 use tidegate_pipeline::sink::TransactionalSink;
 use tidegate_pipeline::step::StepHeader;
+use tidegate_pipeline::testing::crash;
 use xxhash_rust::xxh3::Xxh3;
 
 use super::{Existing, OutputPlace, sync_folder};
@@ -140,6 +141,7 @@ impl TextFile {
 
     /// Makes the file as long as what was taken in, and goes to its end.
     fn cut(&mut self) -> Result<()> {
+        crash::point("sink.cut");
         let cut = self.file.set_len(self.length).and_then(|()| {
             let mut file = self.file.as_ref();
             file.seek(SeekFrom::Start(self.length))
@@ -180,7 +182,13 @@ impl TextFile {
             return Ok(());
         }
         let mut file = self.file.as_ref();
-        file.write_all(&self.buffer).map_err(|error| self.place.failed("write", &error))?;
+        crash::point("sink.write");
+        let (first, second) = self.buffer.split_at(self.buffer.len() / 2);
+        let halves = file.write_all(first).and_then(|()| {
+            crash::point("sink.half");
+            file.write_all(second)
+        });
+        halves.map_err(|error| self.place.failed("write", &error))?;
         self.hasher.update(&self.buffer);
         self.length += self.buffer.len() as u64;
         self.buffer.clear();
@@ -216,8 +224,10 @@ impl TransactionalSink for TextFile {
         let (file, place) = (Arc::clone(&self.file), self.place.clone());
         let sync = move || -> Result<String> {
             let folder = place.path.parent().unwrap_or(Path::new("."));
+            crash::point("sink.sync");
             let synced = file.sync_data().and_then(|()| if new_name { sync_folder(folder) } else { Ok(()) });
             synced.map_err(|error| place.failed("make durable", &error))?;
+            crash::point("sink.synced");
             Ok(detail)
         };
         Ok(async move { tokio::task::spawn_blocking(sync).await.map_err(Error::internal)? }.boxed())

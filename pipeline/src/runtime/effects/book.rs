@@ -1,0 +1,239 @@
+//! The book of effects: what is intended and what is dead, as a fold of journal records.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Effect, EffectState};
+use crate::journal::JournalPosition;
+use crate::journal::record::{Outcome, OutcomeRecord};
+
+/// How much a book holds.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Bounds {
+    /// Intended effects of one sink.
+    pub(crate) intended: usize,
+    /// Their memory, in bytes.
+    pub(crate) intended_bytes: usize,
+    /// Dead effects of all sinks: beyond it the oldest are forgotten.
+    pub(crate) dead: usize,
+    /// Their memory, in bytes.
+    pub(crate) dead_bytes: usize,
+}
+
+impl Bounds {
+    /// For a reader that looks at everything once.
+    pub(crate) const NONE: Self =
+        Self { intended: usize::MAX, intended_bytes: usize::MAX, dead: usize::MAX, dead_bytes: usize::MAX };
+}
+
+/// How an effect in the book stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Standing {
+    Intended,
+    Dead {
+        /// Where the journal says so: the oldest are forgotten first.
+        at: JournalPosition,
+        attempts: u32,
+        reason: Option<String>,
+    },
+}
+
+impl Standing {
+    pub(crate) fn state(&self) -> EffectState {
+        match self {
+            Self::Intended => EffectState::Intended,
+            Self::Dead { .. } => EffectState::Dead,
+        }
+    }
+}
+
+/// An effect and how it stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Entry {
+    pub(crate) effect: Arc<Effect>,
+    pub(crate) standing: Standing,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Usage {
+    count: usize,
+    bytes: usize,
+}
+
+impl Usage {
+    fn add(&mut self, bytes: usize) {
+        self.count += 1;
+        self.bytes += bytes;
+    }
+
+    fn remove(&mut self, bytes: usize) {
+        self.count = self.count.saturating_sub(1);
+        self.bytes = self.bytes.saturating_sub(bytes);
+    }
+}
+
+/// Room for more intended effects of one sink.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Room {
+    count: usize,
+    bytes: usize,
+}
+
+impl Room {
+    /// Whether there is room for one more effect of this size; then it is taken.
+    pub(crate) fn take(&mut self, bytes: usize) -> bool {
+        let fits = self.count > 0 && self.bytes >= bytes;
+        if fits {
+            self.count -= 1;
+            self.bytes -= bytes;
+        }
+        fits
+    }
+}
+
+/// Every effect that is intended, and the newest of the dead ones.
+#[derive(Debug)]
+pub(crate) struct Book {
+    bounds: Bounds,
+    entries: BTreeMap<Arc<str>, Entry>,
+    /// The dead ones, oldest first.
+    dead: BTreeSet<(JournalPosition, Arc<str>)>,
+    dead_usage: Usage,
+    intended: HashMap<String, Usage>,
+    /// What has changed since the last snapshot: what is in the book, or in an earlier snapshot.
+    changed: BTreeSet<Arc<str>>,
+    /// What the snapshots hold.
+    stored: BTreeSet<Arc<str>>,
+}
+
+impl Book {
+    /// An empty book.
+    pub(crate) fn new(bounds: Bounds) -> Self {
+        Self {
+            bounds,
+            entries: BTreeMap::new(),
+            dead: BTreeSet::new(),
+            dead_usage: Usage::default(),
+            intended: HashMap::new(),
+            changed: BTreeSet::new(),
+            stored: BTreeSet::new(),
+        }
+    }
+
+    /// An effect is intended. One that is in the book stays as it is.
+    pub(crate) fn intend(&mut self, effect: Arc<Effect>) {
+        if !self.entries.contains_key(&effect.id) {
+            self.put(Entry { effect, standing: Standing::Intended });
+        }
+    }
+
+    /// The journal says at `at` how an effect goes on. Gives back the effect where that was its end.
+    pub(crate) fn apply(&mut self, record: &OutcomeRecord, at: JournalPosition) -> Option<Arc<Effect>> {
+        let effect = Arc::clone(&self.entries.get(record.effect.as_str())?.effect);
+        let (attempts, reason) = (record.attempts, record.reason.clone());
+        match record.outcome {
+            Outcome::Dead => self.put(Entry { effect, standing: Standing::Dead { at, attempts, reason } }),
+            Outcome::Retried => self.put(Entry { effect, standing: Standing::Intended }),
+            Outcome::Done | Outcome::Discarded | Outcome::Suppressed => {
+                self.take(&effect.id);
+                return Some(effect);
+            }
+        }
+        None
+    }
+
+    /// Puts an entry in place of what there was of that effect.
+    pub(crate) fn put(&mut self, entry: Entry) {
+        self.take(&entry.effect.id);
+        let (id, bytes) = (Arc::clone(&entry.effect.id), entry.effect.bytes());
+        match &entry.standing {
+            Standing::Intended => self.intended.entry(entry.effect.sink.clone()).or_default().add(bytes),
+            Standing::Dead { at, .. } => {
+                self.dead.insert((*at, Arc::clone(&id)));
+                self.dead_usage.add(bytes);
+            }
+        }
+        self.changed.insert(Arc::clone(&id));
+        self.entries.insert(id, entry);
+        self.forget_the_oldest_dead();
+    }
+
+    /// Takes an effect out of the book.
+    pub(crate) fn take(&mut self, id: &Arc<str>) {
+        // What comes and goes between two snapshots leaves no trace.
+        if self.stored.contains(id) {
+            self.changed.insert(Arc::clone(id));
+        } else {
+            self.changed.remove(id);
+        }
+        let Some(entry) = self.entries.remove(id) else { return };
+        let bytes = entry.effect.bytes();
+        match entry.standing {
+            Standing::Intended => {
+                if let Some(usage) = self.intended.get_mut(&entry.effect.sink) {
+                    usage.remove(bytes);
+                }
+            }
+            Standing::Dead { at, .. } => {
+                self.dead.remove(&(at, Arc::clone(id)));
+                self.dead_usage.remove(bytes);
+            }
+        }
+    }
+
+    fn forget_the_oldest_dead(&mut self) {
+        while (self.dead_usage.count > self.bounds.dead || self.dead_usage.bytes > self.bounds.dead_bytes)
+            && let Some((_, id)) = self.dead.first().cloned()
+        {
+            self.take(&id);
+        }
+    }
+
+    /// An effect and how it stands.
+    pub(crate) fn get(&self, id: &str) -> Option<&Entry> {
+        self.entries.get(id)
+    }
+
+    /// Everything in the book, in order of the ids.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.values()
+    }
+
+    /// How many effects are intended.
+    pub(crate) fn intended(&self) -> usize {
+        self.intended.values().map(|usage| usage.count).sum()
+    }
+
+    /// What the bounds leave for one sink.
+    pub(crate) fn room(&self, sink: &str) -> Room {
+        let usage = self.intended.get(sink).copied().unwrap_or_default();
+        Room {
+            count: self.bounds.intended.saturating_sub(usage.count),
+            bytes: self.bounds.intended_bytes.saturating_sub(usage.bytes),
+        }
+    }
+
+    /// The effects that have changed since the last snapshot, with their entries; `None` for one that is gone.
+    pub(crate) fn take_changes(&mut self) -> Vec<(Arc<str>, Option<Entry>)> {
+        let changed = std::mem::take(&mut self.changed);
+        let mut changes = Vec::with_capacity(changed.len());
+        for id in changed {
+            let entry = self.entries.get(&id).cloned();
+            match entry {
+                Some(_) => self.stored.insert(Arc::clone(&id)),
+                None => self.stored.remove(&id),
+            };
+            changes.push((id, entry));
+        }
+        changes
+    }
+
+    /// Everything in the book, as a snapshot that stands alone.
+    pub(crate) fn take_all(&mut self) -> Vec<(Arc<str>, Option<Entry>)> {
+        self.changed.clear();
+        self.stored = self.entries.keys().cloned().collect();
+        self.entries.iter().map(|(id, entry)| (Arc::clone(id), Some(entry.clone()))).collect()
+    }
+}

@@ -1,0 +1,199 @@
+//! The ledger of a running pipeline: the book, shared by sinks, deliverers, checkpoints and commands, and kept in
+//! step with the journal.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use parking_lot::Mutex;
+use tokio::sync::{Notify, mpsc, watch};
+
+use super::book::{Book, Bounds, Standing};
+use super::change::{ChangedEffects, EffectChange};
+use super::{Effect, OVERFLOW, stored};
+use crate::checkpoint::Section;
+use crate::error::Result;
+use crate::journal::record::{Outcome, OutcomeRecord, Record};
+use crate::journal::{Journal, JournalPosition};
+use crate::operator::SnapshotMode;
+use crate::testing::crash;
+
+/// See the module.
+#[derive(Clone)]
+pub(crate) struct Ledger(Arc<Shared>);
+
+struct Shared {
+    book: Mutex<Book>,
+    settled: Notify,
+    /// Counts effects that are gone on somebody's word: deliverers then look at what they hold.
+    discards: watch::Sender<u64>,
+    /// The way to the deliverer of each sink, for as long as the sink runs.
+    deliverers: Mutex<HashMap<String, mpsc::WeakUnboundedSender<Arc<Effect>>>>,
+}
+
+impl Ledger {
+    /// A ledger without effects.
+    pub(crate) fn new(bounds: Bounds) -> Self {
+        Self(Arc::new(Shared {
+            book: Mutex::new(Book::new(bounds)),
+            settled: Notify::new(),
+            discards: watch::channel(0).0,
+            deliverers: Mutex::default(),
+        }))
+    }
+
+    /// Goes on from what checkpoints hold.
+    pub(crate) fn restore(&self, sections: Vec<Section>) -> Result<()> {
+        stored::restore(&mut self.0.book.lock(), sections)
+    }
+
+    /// What a checkpoint writes.
+    pub(crate) fn snapshot(&self, mode: SnapshotMode) -> Result<Vec<(String, RecordBatch)>> {
+        stored::snapshot(&mut self.0.book.lock(), mode)
+    }
+
+    /// Effects whose outbox record is durable are intended.
+    pub(crate) fn intend(&self, effects: &[Arc<Effect>]) {
+        let mut book = self.0.book.lock();
+        effects.iter().for_each(|effect| book.intend(Arc::clone(effect)));
+    }
+
+    /// The journal's tail says how an effect went on.
+    pub(crate) fn replay(&self, record: &OutcomeRecord, at: JournalPosition) {
+        self.0.book.lock().apply(record, at);
+    }
+
+    /// Appends to the journal that those of `effects` for which there is no room are dead. Gives back the
+    /// records, to be applied once they are durable, and the journal's position behind them.
+    pub(crate) fn refuse_overflow(
+        &self,
+        journal: &Journal,
+        sink: &str,
+        effects: &[Arc<Effect>],
+    ) -> Result<Vec<(OutcomeRecord, JournalPosition)>> {
+        let mut room = self.0.book.lock().room(sink);
+        let refused = effects.iter().filter(|effect| !room.take(effect.bytes()));
+        let refuse = |effect: &Arc<Effect>| {
+            let reason = Some(OVERFLOW.to_owned());
+            let record = outcome(effect, Outcome::Dead, 0, reason);
+            let at = journal.append(&Record::Outcome(record.clone()))?;
+            Ok((record, at))
+        };
+        refused.map(refuse).collect()
+    }
+
+    /// Journals how the delivery of an effect ended. The book changes with the journal under one lock, so that
+    /// no checkpoint holds less than the journal before its step. An effect that was discarded meanwhile stays
+    /// so, unless it has been delivered all the same.
+    pub(crate) fn end(
+        &self,
+        journal: &Journal,
+        effect: &Effect,
+        ended: Outcome,
+        attempts: u32,
+        reason: Option<String>,
+    ) -> Result<()> {
+        let mut book = self.0.book.lock();
+        if ended == Outcome::Done || is_intended(&book, &effect.id) {
+            let record = outcome(effect, ended, attempts, reason);
+            let at = journal.append(&Record::Outcome(record.clone()))?;
+            self.apply(&mut book, &record, at);
+        }
+        Ok(())
+    }
+
+    fn apply(&self, book: &mut Book, record: &OutcomeRecord, at: JournalPosition) {
+        book.apply(record, at);
+        if book.intended() == 0 {
+            self.0.settled.notify_waiters();
+        }
+    }
+
+    /// Changes effects on somebody's word; durable when this returns.
+    pub(crate) async fn change(
+        &self,
+        journal: &Journal,
+        change: EffectChange,
+        ids: &[String],
+    ) -> Result<ChangedEffects> {
+        let mut answer = ChangedEffects::default();
+        let mut changed = Vec::new();
+        for id in ids {
+            let mut book = self.0.book.lock();
+            match change.applies_to(book.get(id)) {
+                Ok(effect) => {
+                    let record = outcome(&effect, change.outcome(), 0, Some(change.reason().to_owned()));
+                    let at = journal.append(&Record::Outcome(record.clone()))?;
+                    self.apply(&mut book, &record, at);
+                    answer.changed.push(id.clone());
+                    changed.push(effect);
+                }
+                Err(reason) => answer.refuse(id, reason),
+            }
+        }
+        journal.sync(journal.end()).await?;
+        crash::point("effect.changed");
+        match change {
+            EffectChange::Retry => self.deliver(changed),
+            EffectChange::Discard => self.0.discards.send_modify(|count| *count += 1),
+        }
+        Ok(answer)
+    }
+
+    /// Hands effects to the deliverers of their sinks. What has no deliverer is taken up by the next start.
+    fn deliver(&self, effects: Vec<Arc<Effect>>) {
+        let deliverers = self.0.deliverers.lock();
+        for effect in effects {
+            let deliverer = deliverers.get(&effect.sink).and_then(mpsc::WeakUnboundedSender::upgrade);
+            let _ = deliverer.map(|deliverer| deliverer.send(effect));
+        }
+    }
+
+    /// Whether an effect is still to be delivered.
+    pub(crate) fn is_intended(&self, id: &str) -> bool {
+        is_intended(&self.0.book.lock(), id)
+    }
+
+    /// What is intended of one sink, in the order of intent.
+    pub(crate) fn intended_of(&self, sink: &str) -> Vec<Arc<Effect>> {
+        let book = self.0.book.lock();
+        let own = book.entries().filter(|entry| entry.standing == Standing::Intended && entry.effect.sink == sink);
+        let mut effects: Vec<Arc<Effect>> = own.map(|entry| Arc::clone(&entry.effect)).collect();
+        effects.sort_by_key(|effect| effect.order());
+        effects
+    }
+
+    /// How many effects are intended.
+    pub(crate) fn intended(&self) -> usize {
+        self.0.book.lock().intended()
+    }
+
+    /// Waits until no effect is intended.
+    pub(crate) async fn settled(&self) {
+        loop {
+            let settled = self.0.settled.notified();
+            if self.intended() == 0 {
+                return;
+            }
+            settled.await;
+        }
+    }
+
+    /// Registers the way to a sink's deliverer.
+    pub(crate) fn delivers(&self, sink: &str, deliverer: &mpsc::UnboundedSender<Arc<Effect>>) {
+        self.0.deliverers.lock().insert(sink.to_owned(), deliverer.downgrade());
+    }
+
+    /// Tells when effects were discarded on somebody's word.
+    pub(crate) fn watch_discards(&self) -> watch::Receiver<u64> {
+        self.0.discards.subscribe()
+    }
+}
+
+fn is_intended(book: &Book, id: &str) -> bool {
+    book.get(id).is_some_and(|entry| entry.standing == Standing::Intended)
+}
+
+pub(super) fn outcome(effect: &Effect, outcome: Outcome, attempts: u32, reason: Option<String>) -> OutcomeRecord {
+    OutcomeRecord { sink: effect.sink.clone(), effect: effect.id.to_string(), outcome, attempts, reason }
+}

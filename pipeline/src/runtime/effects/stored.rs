@@ -1,0 +1,67 @@
+//! Effects in checkpoints: rows of an id and an entry, or none where the effect is gone. First everything, then
+//! what has changed, as the state of a node.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, AsArray, BinaryArray, RecordBatch, StringArray};
+
+use super::book::{Book, Entry};
+use crate::checkpoint::{Content, Section};
+use crate::error::{Error, Result};
+use crate::operator::SnapshotMode;
+
+/// The name of the section, with the version of its format: two columns, the id and the entry as postcard.
+const SECTION: &str = "effects.v1";
+/// Rows of one batch: what one section holds stays small.
+const BATCH: usize = 4096;
+
+/// What a checkpoint writes: batches by the name of their section.
+pub(super) fn snapshot(book: &mut Book, mode: SnapshotMode) -> Result<Vec<(String, RecordBatch)>> {
+    let changes: Vec<(Arc<str>, Option<Entry>)> = match mode {
+        SnapshotMode::Changes => book.take_changes(),
+        SnapshotMode::Full => book.take_all(),
+    };
+    changes.chunks(BATCH).map(|chunk| Ok((SECTION.to_owned(), batch(chunk)?))).collect()
+}
+
+fn batch(changes: &[(Arc<str>, Option<Entry>)]) -> Result<RecordBatch> {
+    let encode = |(_, entry): &(Arc<str>, Option<Entry>)| entry.as_ref().map(postcard::to_stdvec).transpose();
+    let entries = changes.iter().map(encode).collect::<Result<Vec<_>, _>>().map_err(Error::internal)?;
+    let ids = StringArray::from_iter_values(changes.iter().map(|(id, _)| id));
+    Ok(RecordBatch::try_from_iter([
+        ("id", Arc::new(ids) as _),
+        ("entry", Arc::new(entries.into_iter().collect::<BinaryArray>()) as _),
+    ])?)
+}
+
+/// Puts into a book what the sections of checkpoints hold, oldest first.
+///
+/// # Errors
+/// When a section is in a form that this program does not know.
+pub(super) fn restore(book: &mut Book, sections: Vec<Section>) -> Result<()> {
+    for section in sections {
+        let Content::Batch(batch) = section.content else { continue };
+        if section.name != SECTION {
+            let message =
+                format!("the checkpoint holds effects as `{}`, which this program does not know", section.name);
+            return Err(Error::user(message).with_remedy("a newer program is needed: run the one that wrote it"));
+        }
+        let (Some(ids), Some(entries)) = (
+            batch.column(0).as_string_opt::<i32>(),
+            batch.column_by_name("entry").and_then(|column| column.as_binary_opt::<i32>()),
+        ) else {
+            return Err(Error::internal("the effects of a checkpoint are not in the form of their version"));
+        };
+        for row in 0..batch.num_rows() {
+            if entries.is_null(row) {
+                book.take(&ids.value(row).into());
+            } else {
+                let entry = postcard::from_bytes(entries.value(row));
+                book.put(entry.map_err(|error| Error::internal(format!("an effect cannot be decoded: {error}")))?);
+            }
+        }
+    }
+    // What was read is what the checkpoints hold.
+    drop(book.take_all());
+    Ok(())
+}

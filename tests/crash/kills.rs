@@ -1,0 +1,70 @@
+//! SIGKILL at random moments, again and again: `TIDEGATE_KILLS=200` kills as often, `TIDEGATE_SEED` chooses the
+//! moments.
+
+use std::time::{Duration, Instant};
+
+use crate::numbers::{Numbers, from_environment};
+use crate::subjects::{Home, Subject};
+
+/// How many kills there are over all subjects, unless the environment says otherwise.
+const KILLS: u64 = 30;
+/// How often one run is killed at most before it may go to its end.
+const KILLS_OF_ONE_RUN: u64 = 6;
+
+/// What happened to the runs of a subject.
+#[derive(Debug, Default)]
+struct Tally {
+    runs: u64,
+    kills: u64,
+    requests: usize,
+}
+
+fn killed_at_random(subject: Subject) {
+    let (kills, seed) = (from_environment("TIDEGATE_KILLS", KILLS).div_ceil(3), from_environment("TIDEGATE_SEED", 17));
+    let undisturbed = subject.home();
+    let begun = Instant::now();
+    undisturbed.run_to_the_end("undisturbed");
+    let took = begun.elapsed();
+    let expected = undisturbed.result();
+    assert!(expected.0.iter().all(|(_, bytes)| !bytes.is_empty()), "every output has rows");
+    let (mut numbers, mut tally) = (Numbers(seed), Tally::default());
+    while tally.kills < kills {
+        let home = subject.home();
+        tally.runs += 1;
+        for _ in 0..KILLS_OF_ONE_RUN.min(kills - tally.kills) {
+            let after = took.mul_f64(0.05 + numbers.below(700) as f64 / 1000.0);
+            tally.kills += u64::from(run_and_kill(&home, after));
+        }
+        let when = format!("seed {seed}, {subject:?}, run {}, {} kills", tally.runs, tally.kills);
+        home.run_to_the_end(&when);
+        home.assert_ends_like(&expected, &when);
+        tally.requests += home.requests();
+        assert!(tally.runs <= 3 * kills, "runs end before they can be killed: {tally:?}, {took:?}");
+    }
+    println!("{subject:?}: {tally:?}, undisturbed {took:?} and {} effects", expected.1.len());
+}
+
+/// Starts the subject and kills it after a while. Says whether it was still running.
+fn run_and_kill(home: &Home, after: Duration) -> bool {
+    let mut child = home.command().spawn().expect("it starts");
+    std::thread::sleep(after);
+    let running = child.try_wait().expect("the child can be waited for").is_none();
+    child.kill().expect("the child can be killed");
+    child.wait().expect("the child ends");
+    running
+}
+
+#[test]
+fn killed_at_random_moments_events_come_out_byte_identical() {
+    killed_at_random(Subject::Events);
+}
+
+#[test]
+fn killed_at_random_moments_inventory_and_findings_come_out_byte_identical() {
+    killed_at_random(Subject::Inventory);
+}
+
+#[test]
+fn killed_at_random_moments_no_effect_is_lost_and_none_is_sent_under_a_second_id() {
+    killed_at_random(Subject::Effects);
+}
