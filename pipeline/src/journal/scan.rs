@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 
 use crate::disk::failed;
 use crate::error::{Error, Result};
-use crate::step::{Shard, StepNumber};
+use crate::step::{Shard, StepNumber, StepTime};
 
 use super::JournalPosition;
 use super::frame::{FILE_HEAD, FRAME_HEAD, FileHead, FrameHead, MAX_PAYLOAD, checksum};
+use super::record::{STEP, step_header};
 
 /// The extension of journal files.
 const EXTENSION: &str = "journal";
@@ -212,6 +213,20 @@ fn head_error(path: &Path, error: Error) -> Error {
         Some(_) => error,
         None => error.never_retry().with_remedy(super::DAMAGE_REMEDY),
     }
+}
+
+/// The time of the first step in the file at `path`; `None` when there is none that is whole.
+///
+/// # Errors
+/// When the file cannot be read.
+pub(super) fn first_time(path: &Path) -> Result<Option<StepTime>> {
+    let Opened::Scanner(mut scanner) = Scanner::open(path, None)? else { return Ok(None) };
+    while let Scanned::Frame(frame) = scanner.next()? {
+        if frame.head.kind == STEP {
+            return step_header(frame.head.version, &frame.payload).map(|header| Some(header.time));
+        }
+    }
+    Ok(None)
 }
 
 /// The latest durable mark that frames after `from` in the file at `path` name, found without knowing where

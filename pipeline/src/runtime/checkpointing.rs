@@ -20,8 +20,9 @@ use crate::checkpoint::{
     SectionReference, SourceState,
 };
 use crate::error::{Error, Result};
-use crate::journal::{Journal, JournalPosition};
+use crate::journal::{Journal, JournalPosition, Reach};
 use crate::sink::Mark;
+use crate::spec::pipeline::JournalSettings;
 use crate::step::{ContentHash, Incarnation, StepNumber, StepTime};
 
 /// The name under which the effects that are neither done nor dead stand in a state segment.
@@ -86,6 +87,7 @@ pub(crate) struct Coordinator {
     pub(crate) definition: ContentHash,
     pub(crate) incarnation: Incarnation,
     pub(crate) retention: Retention,
+    pub(crate) journal_settings: JournalSettings,
     pub(crate) pending_effects: PendingEffects,
     /// How many parts node tasks send at a barrier.
     pub(crate) expected_parts: usize,
@@ -185,7 +187,14 @@ impl Coordinator {
         let commits = self.collect(request.source_parts).await?;
         self.journal.sync(request.journaled).await?;
         let marks = try_join_all(
-            commits.into_iter().map(|(name, commit)| async move { Ok::<_, Error>((name, commit.await?)) }),
+            // A sink that failed to make its output durable may have forgotten what it owes: it is not asked again,
+            // and the next start brings it back to its mark.
+            commits.into_iter().map(|(name, commit)| async move {
+                match commit.await {
+                    Ok(mark) => Ok((name, mark)),
+                    Err(error) => Err(error.never_retry().at_node(name)),
+                }
+            }),
         );
         let marks: BTreeMap<String, Mark> = marks.await?.into_iter().collect();
 
@@ -246,6 +255,7 @@ impl Coordinator {
         started: Instant,
     ) -> Result<CheckpointSummary> {
         let (store, journal, retention) = (Arc::clone(&self.store), self.journal.clone(), self.retention);
+        let settings = self.journal_settings.clone();
         let segment = blocking({
             let store = Arc::clone(&store);
             move || if sections.is_empty() { Ok(None) } else { store.write_state(&sections).map(Some) }
@@ -271,7 +281,7 @@ impl Coordinator {
             store.put_marks(&manifest.marks)?;
             manifest.took_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
             store.commit(manifest)?;
-            tidy(&store, &journal, retention);
+            tidy(&store, &journal, retention, &settings);
             store.list().pop().ok_or_else(|| Error::internal("a committed checkpoint is not listed"))
         })
         .await?;
@@ -281,12 +291,24 @@ impl Coordinator {
 }
 
 /// Drops what no retained checkpoint needs. A failure is told and tried again at the next checkpoint.
-fn tidy(store: &CheckpointStore, journal: &Journal, retention: Retention) {
-    // The checkpoint's own step stays: recovery reads from there.
-    let discarded = |step: StepNumber| journal.discard_before(step).map(drop);
-    let result = store.retain(retention).and_then(|removed| removed.reach.map_or(Ok(()), discarded));
+fn tidy(store: &CheckpointStore, journal: &Journal, retention: Retention, settings: &JournalSettings) {
+    let discard = |oldest: StepNumber| {
+        let Some(newest) = store.list().pop() else { return Ok(()) };
+        journal.discard_beyond(&reach(&newest, oldest, settings)).map(drop)
+    };
+    let result = store.retain(retention).and_then(|removed| removed.reach.map_or(Ok(()), discard));
     if let Err(error) = result {
         tracing::warn!(%error, "Old checkpoints could not be removed.");
+    }
+}
+
+/// How far back the journal shall reach. A checkpoint's own step stays: recovery reads from there.
+fn reach(newest: &CheckpointSummary, oldest: StepNumber, settings: &JournalSettings) -> Reach {
+    Reach {
+        needed: newest.step,
+        wanted: oldest,
+        since: settings.keep.map(|keep| StepTime(newest.time.0.saturating_sub(keep.milliseconds()))),
+        bytes: settings.bytes.map(|bytes| bytes.0),
     }
 }
 

@@ -25,6 +25,7 @@ mod lookups;
 mod node;
 mod open;
 mod outbox;
+mod quarantined;
 mod replay;
 mod run;
 mod sequencer;
@@ -32,6 +33,7 @@ mod sink_node;
 mod source_slot;
 mod source_task;
 mod status;
+mod trail;
 
 use std::path::PathBuf;
 
@@ -40,6 +42,7 @@ pub use open::{Pipeline, SetAside};
 pub use outbox::DeliveryPolicy;
 pub use run::RunOutcome;
 pub use status::{NodeState, NodeStatus, PipelineStatus};
+pub use trail::{Suspect, suspects};
 
 /// How a pipeline is run.
 #[derive(Debug, Clone)]

@@ -100,8 +100,6 @@ impl Pipeline {
     pub async fn open(graph: Arc<Graph>, options: RunOptions) -> Result<Self> {
         let directory = options.directory.clone();
         let (owner, store, journal, recovery) = blocking(move || {
-            std::fs::create_dir_all(&directory)
-                .map_err(|error| Error::external(format!("{} cannot be made: {error}", directory.display())))?;
             let owner = OwnerLock::acquire(&directory)?;
             let sled = SledStore::open(&directory)?;
             let store = CheckpointStore::open(&directory, Box::new(sled))?;

@@ -22,9 +22,10 @@ use super::source_task::SourceTask;
 use crate::checkpoint::{Retention, SourceState};
 use crate::error::{Error, Result};
 use crate::graph::{NodeIndex, Planned};
+use crate::journal::Quarantine;
 use crate::journal::record::EngineEvent;
 use crate::source::{Delivery, Source};
-use crate::spec::pipeline::{CheckpointInterval, Keep};
+use crate::spec::pipeline::{CheckpointInterval, JournalInline, Keep};
 use crate::step::StepNumber;
 
 /// How a run ended.
@@ -56,6 +57,9 @@ impl Pipeline {
         if self.is_done()? {
             return Ok(RunOutcome::AlreadyFinished);
         }
+        if let Some(bytes) = self.graph.spec.journal.bytes {
+            self.journal.keep_within(bytes.0);
+        }
         let (parts_sender, parts) = mpsc::unbounded_channel();
         let times = StepTimes::default();
         let capacity = self.options.edges.unwrap_or(EdgeCapacity {
@@ -64,8 +68,9 @@ impl Pipeline {
         });
         let bodies = std::mem::take(&mut self.bodies);
         let from = self.checkpointed();
-        let assembly = assemble(&self.graph, bodies, &self.status.nodes, &parts_sender, &times, from, capacity);
+        let mut assembly = assemble(&self.graph, bodies, &self.status.nodes, &parts_sender, &times, from, capacity);
         drop(parts_sender);
+        let trail = Arc::new(assembly.watch(&self.options.directory, &Quarantine::read(&self.options.directory)?));
         let (requests_sender, requests) = mpsc::channel(1);
         let (results_sender, results) = mpsc::channel(1);
         let coordinator = Coordinator {
@@ -74,6 +79,7 @@ impl Pipeline {
             definition: self.definition.clone(),
             incarnation: self.incarnation,
             retention: retention(self.graph.spec.checkpoint.keep),
+            journal_settings: self.graph.spec.journal.clone(),
             pending_effects: self.pending.clone(),
             expected_parts: assembly.parts,
             parts,
@@ -87,6 +93,7 @@ impl Pipeline {
         let sequencer = Sequencer {
             slots: self.slots(&assembly),
             journal: self.journal.clone(),
+            trail: Arc::clone(&trail),
             store: Arc::clone(&self.store),
             clock: self.clock.clone(),
             times,
@@ -105,6 +112,8 @@ impl Pipeline {
                 },
                 lag: self.graph.spec.journal.lag.bytes(),
                 once: self.options.once,
+                inline_all: self.graph.spec.journal.inline == JournalInline::All,
+                journal_bytes: self.graph.spec.journal.bytes.map(|bytes| bytes.0),
             },
             progress: Progress {
                 step: from,
@@ -123,7 +132,11 @@ impl Pipeline {
         }
         tasks.others.spawn(Feeder { sources: assembly.source_edges, inbox, backlog }.run());
         tasks.others.spawn(coordinator.run());
-        self.drive(sequencer, sources, tasks, lookup_sender).await
+        let outcome = self.drive(sequencer, sources, tasks, lookup_sender).await;
+        if outcome.is_ok() {
+            trail.end();
+        }
+        outcome
     }
 
     /// A bounded pipeline that has finished is done, unless effects are left to deliver.

@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use tidegate_pipeline::error::{Error, Result};
 use tidegate_pipeline::sink::TransactionalSink;
 use tidegate_pipeline::step::StepHeader;
+use tidegate_pipeline::testing::fault;
 use tokio::sync::Mutex;
 
 use super::{Existing, OutputPlace, sync_folder};
@@ -137,6 +138,7 @@ fn nullable(rows: &RecordBatch) -> Result<RecordBatch> {
 fn publish(folder: &Path, parts: &[u64]) -> std::io::Result<()> {
     for part in parts {
         let written = temporary(folder, *part);
+        fault::pass("output.sync")?;
         File::open(&written)?.sync_all()?;
         std::fs::rename(&written, part_path(folder, *part))?;
     }

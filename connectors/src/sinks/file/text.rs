@@ -1,7 +1,7 @@
 //! A text file whose mark is its length and running hash.
 
 use std::fs::{File, OpenOptions};
-use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use tidegate_pipeline::error::{Error, Result};
 use tidegate_pipeline::sink::TransactionalSink;
 use tidegate_pipeline::step::StepHeader;
+use tidegate_pipeline::testing::fault;
 use xxhash_rust::xxh3::Xxh3;
 
 use super::{Existing, OutputPlace, sync_folder};
@@ -180,7 +181,8 @@ impl TextFile {
             return Ok(());
         }
         let mut file = self.file.as_ref();
-        file.write_all(&self.buffer).map_err(|error| self.place.failed("write", &error))?;
+        fault::write_all("output.write", &mut file, &self.buffer)
+            .map_err(|error| self.place.failed("write", &error))?;
         self.hasher.update(&self.buffer);
         self.length += self.buffer.len() as u64;
         self.buffer.clear();
@@ -216,7 +218,8 @@ impl TransactionalSink for TextFile {
         let (file, place) = (Arc::clone(&self.file), self.place.clone());
         let sync = move || -> Result<String> {
             let folder = place.path.parent().unwrap_or(Path::new("."));
-            let synced = file.sync_data().and_then(|()| if new_name { sync_folder(folder) } else { Ok(()) });
+            let synced = fault::pass("output.sync").and_then(|()| file.sync_data());
+            let synced = synced.and_then(|()| if new_name { sync_folder(folder) } else { Ok(()) });
             synced.map_err(|error| place.failed("make durable", &error))?;
             Ok(detail)
         };
