@@ -48,6 +48,9 @@ pub(crate) enum Command {
     /// Look at checkpoints
     #[command(subcommand)]
     Checkpoint(CheckpointCommand),
+    /// Look at the journal, or keep a node from a step that ends every start
+    #[command(subcommand)]
+    Journal(JournalCommand),
     /// List the kinds of sources, operators and sinks, or show one with its options
     #[command(subcommand)]
     Component(ComponentCommand),
@@ -212,6 +215,44 @@ pub(crate) enum CheckpointCommand {
         /// How it is printed
         #[arg(long, default_value = "text")]
         format: Format,
+    },
+}
+
+/// `journal`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum JournalCommand {
+    /// List the steps that a pipeline's journal holds, oldest first
+    List {
+        #[command(flatten)]
+        pipeline: PipelineArguments,
+        /// Begin with this step
+        #[arg(long, value_name = "STEP", default_value_t = 0)]
+        from: u64,
+        /// At most so many steps
+        #[arg(long, value_name = "STEPS", default_value_t = 1000)]
+        limit: usize,
+        /// How they are printed
+        #[arg(long, default_value = "text")]
+        format: Format,
+    },
+    /// Show one step: its head, and the rows that are kept with it
+    Show {
+        #[command(flatten)]
+        pipeline: PipelineArguments,
+        /// Its number
+        step: u64,
+        /// How it is printed
+        #[arg(long, default_value = "text")]
+        format: Format,
+    },
+    /// Keep a node from executing a step: the rows that it would take go to its port `errors` instead
+    Quarantine {
+        #[command(flatten)]
+        pipeline: PipelineArguments,
+        /// The step
+        step: u64,
+        /// The node
+        node: String,
     },
 }
 

@@ -6,6 +6,7 @@ mod completions;
 mod component;
 mod graph;
 mod init;
+mod journal;
 mod query;
 mod run;
 mod schema;
@@ -29,6 +30,7 @@ pub(crate) async fn execute(arguments: Arguments) -> ExitCode {
         Command::Graph(arguments) => graph::graph(&arguments, queries),
         Command::Test(arguments) => test::test(arguments, queries).await,
         Command::Checkpoint(command) => checkpoint::checkpoint(command, queries),
+        Command::Journal(command) => journal::journal(command, queries),
         Command::Component(command) => component::component(command, queries),
         Command::Source(command) => source::source(command, queries).await,
         Command::Init(arguments) => init::init(&arguments),

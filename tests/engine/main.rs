@@ -11,11 +11,14 @@
 mod checkpoints;
 mod crash_points;
 mod determinism;
+mod disk_faults;
 mod effects;
 mod failures;
 mod given;
 mod hindered;
+mod journaling;
 mod probe;
 mod providers;
+mod quarantine;
 mod sources;
 mod stage;
