@@ -131,8 +131,13 @@ fn copy_what_is_left(before: &Path, after: &Path, cut: u64, crash: &Crash) {
     }
 }
 
+/// `PROPTEST_CASES` tries more.
+fn cases() -> u32 {
+    std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(48)
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(), ..ProptestConfig::default() })]
 
     #[test]
     fn recovery_finds_a_beginning_of_what_was_written_and_in_it_all_that_was_durable(
