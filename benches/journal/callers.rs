@@ -61,13 +61,13 @@ async fn by_the_journal(folder: &Path, callers: usize, each: Duration) -> Outcom
     Ok((count / seconds, count / (journal.syncs() - before) as f64))
 }
 
-/// Acknowledged per second by a pipeline.
-async fn by_a_pipeline(folder: &Path, callers: usize, each: Duration) -> Outcome<f64> {
+/// Acknowledged per second by a pipeline, and how many of them in each step.
+async fn by_a_pipeline(folder: &Path, callers: usize, each: Duration) -> Outcome<(f64, f64)> {
     let (sender, waiting) = mpsc::channel(callers);
     let mut catalog = catalog();
     catalog.sources.push(Box::new(CallersKind(Arc::new(Mutex::new(waiting)))));
     let pipeline = open(PIPELINE, &catalog, folder).await?;
-    let cancel = pipeline.cancellation();
+    let (cancel, status) = (pipeline.cancellation(), pipeline.status());
     let calling = async {
         let rate = call(sender, callers, each).await;
         cancel.cancel();
@@ -75,7 +75,8 @@ async fn by_a_pipeline(folder: &Path, callers: usize, each: Duration) -> Outcome
     };
     let (ended, rate) = tokio::join!(pipeline.run(), calling);
     ended?;
-    rate
+    let rows = status.node("in").map_or(0, |node| node.rows_out.load(Ordering::Relaxed));
+    Ok((rate?, rows as f64 / status.step.load(Ordering::Relaxed) as f64))
 }
 
 /// Lets callers bring their events; how many were acknowledged per second.
@@ -104,14 +105,17 @@ async fn call(sender: Sender, callers: usize, each: Duration) -> Outcome<f64> {
 /// Measures and prints.
 pub(crate) fn report(folder: &Path, each: Duration) -> Outcome<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    let (mut bare, mut journal, mut shared, mut pipeline, mut alone) = (vec![], vec![], vec![], vec![], vec![]);
+    let (mut bare, mut journal, mut shared, mut alone) = (vec![], vec![], vec![], vec![]);
+    let (mut pipeline, mut joined) = (vec![], vec![]);
     for round in 0..ROUNDS {
         let place = |name: &str| folder.join(format!("{name}-{round}"));
         bare.push(disk::bare_fdatasync(folder, each)?);
         let (rate, together) = runtime.block_on(by_the_journal(&place("journal"), CALLERS, each))?;
         journal.push(rate);
         shared.push(together);
-        pipeline.push(runtime.block_on(by_a_pipeline(&place("pipeline"), CALLERS, each))?);
+        let (rate, together) = runtime.block_on(by_a_pipeline(&place("pipeline"), CALLERS, each))?;
+        pipeline.push(rate);
+        joined.push(together);
         alone.push(runtime.block_on(by_the_journal(&place("alone"), 1, each))?.0);
     }
     let (bare, journal, pipeline, alone) = (median(bare), median(journal), median(pipeline), median(alone));
@@ -122,6 +126,7 @@ pub(crate) fn report(folder: &Path, each: Duration) -> Outcome<()> {
     println!("| {CALLERS} callers, the journal alone | {journal:.0} | {:.2} | 0.70 |", journal / most);
     println!("| {CALLERS} callers, through a pipeline | {pipeline:.0} | {:.2} | 0.70 |", pipeline / most);
     println!("| 1 caller, the journal alone | {alone:.0} | {:.2} (to 1 ÷ fdatasync) | |", alone * bare);
-    println!("callers served by one synchronisation: {:.1}", median(shared));
+    println!("callers served by one synchronisation of the journal alone: {:.1}", median(shared));
+    println!("callers served by one step of a pipeline: {:.1}", median(joined));
     Ok(())
 }

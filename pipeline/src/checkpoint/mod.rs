@@ -328,9 +328,9 @@ impl CheckpointStore {
         self.store.apply(&batch)?;
         crash::point("manifest.applied");
         self.store.flush()?;
-        // It is there now, whatever becomes of the file that names it: its number is taken.
-        self.known.lock().commit(summary.clone(), names, &dated);
-        head::write(&self.directory, &summary)
+        head::write(&self.directory, &summary)?;
+        self.known.lock().commit(summary, names, &dated);
+        Ok(())
     }
 
     /// Removes the checkpoints that `keep` does not keep, and the segments that nobody needs any more. What

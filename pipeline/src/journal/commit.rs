@@ -3,7 +3,7 @@
 //! Callers whom one synchronisation has released mostly come back with their next record a moment later. If the thread
 //! went on with the first of them, every other synchronisation would serve one caller and all the rest would wait for
 //! the next: half of the disk's time for nothing. So it waits for as many callers as it has just served, but never
-//! longer than half of what a synchronisation takes. One who waits alone is served at once.
+//! longer than three quarters of what a synchronisation takes (then it would gain nothing). One who waits alone is served at once.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -165,7 +165,7 @@ impl Committer {
 fn run(shared: &Shared, mut slots: Slots) {
     let mut takes = Duration::ZERO;
     loop {
-        let go_on = shared.wait(takes / 2);
+        let go_on = shared.wait(takes * 3 / 4);
         if shared.writer.lock().end() > shared.mark() {
             let started = Instant::now();
             if let Err(error) = shared.synchronise(&mut slots) {

@@ -301,4 +301,5 @@ fn whole<T: serde::de::DeserializeOwned>(payload: &[u8]) -> Result<T> {
 
 fn undecodable(error: &dyn std::fmt::Display) -> Error {
     Error::internal(format!("a journal record with a good checksum cannot be decoded: {error}"))
+        .with_remedy("if a newer program has written it: run that one")
 }

@@ -15,6 +15,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
+use tokio::task::yield_now;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
@@ -186,7 +187,11 @@ impl Sequencer {
                 (delivery, (slot, message)) = next_message(&mut seek, &mut inline, takes_seek, takes_inline) => {
                     let queues = if delivery == Delivery::Seek { &mut seek } else { &mut inline };
                     match message {
-                        Some(message) => if self.take(slot, message, queues)? { return Ok(true) },
+                        Some(message) => {
+                            // Callers that were answered together come back together: one step for all of them.
+                            if message.is_waited_for() { yield_now().await; }
+                            if self.take(slot, message, queues)? { return Ok(true) }
+                        }
                         None if cancel.is_cancelled() => return Ok(true),
                         None => return Err(self.gone(slot)),
                     }
