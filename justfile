@@ -29,3 +29,7 @@ docs:
 # The workload that is compared with peers; prints ratios.
 bench *arguments:
     cargo bench --bench workload -- {{arguments}}
+
+# What the journal costs beside the bare disk; prints ratios.
+bench-journal *arguments:
+    cargo bench --bench journal -- {{arguments}}

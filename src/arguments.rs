@@ -53,6 +53,9 @@ pub(crate) enum Command {
     /// Look at what sinks send outside; retry or discard it
     #[command(subcommand)]
     Effects(EffectsCommand),
+    /// Look at the journal, or keep a node from a step that ends every start
+    #[command(subcommand)]
+    Journal(JournalCommand),
     /// List the kinds of sources, operators and sinks, or show one with its options
     #[command(subcommand)]
     Component(ComponentCommand),
@@ -336,6 +339,44 @@ pub(crate) enum EffectStateName {
     Discarded,
     /// Dropped by a rule
     Suppressed,
+}
+
+/// `journal`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum JournalCommand {
+    /// List the steps that a pipeline's journal holds, oldest first
+    List {
+        #[command(flatten)]
+        pipeline: PipelineArguments,
+        /// Begin with this step
+        #[arg(long, value_name = "STEP", default_value_t = 0)]
+        from: u64,
+        /// At most so many steps
+        #[arg(long, value_name = "STEPS", default_value_t = 1000)]
+        limit: usize,
+        /// How they are printed
+        #[arg(long, default_value = "text")]
+        format: Format,
+    },
+    /// Show one step: its head, and the rows that are kept with it
+    Show {
+        #[command(flatten)]
+        pipeline: PipelineArguments,
+        /// Its number
+        step: u64,
+        /// How it is printed
+        #[arg(long, default_value = "text")]
+        format: Format,
+    },
+    /// Keep a node from executing a step: the rows that it would take go to its port `errors` instead
+    Quarantine {
+        #[command(flatten)]
+        pipeline: PipelineArguments,
+        /// The step
+        step: u64,
+        /// The node
+        node: String,
+    },
 }
 
 /// `component`.

@@ -7,6 +7,7 @@ mod component;
 mod effects;
 mod graph;
 mod init;
+mod journal;
 mod query;
 mod replay;
 mod run;
@@ -33,6 +34,7 @@ pub(crate) async fn execute(arguments: Arguments) -> ExitCode {
         Command::Test(arguments) => test::test(arguments, queries).await,
         Command::Checkpoint(command) => checkpoint::checkpoint(command, queries),
         Command::Effects(command) => effects::effects(command, queries),
+        Command::Journal(command) => journal::journal(command, queries),
         Command::Component(command) => component::component(command, queries),
         Command::Source(command) => source::source(command, queries).await,
         Command::Init(arguments) => init::init(&arguments),

@@ -78,3 +78,42 @@ fn stopped_in_order_it_goes_on_where_it_was() {
     assert!(!numbers.is_empty());
     assert!(numbers.windows(2).all(|pair| pair[1] == pair[0] + 1), "nothing is lost or repeated: {numbers:?}");
 }
+
+const EVEN: &str = "version: 1\nname: p\nsources: {a: {range: {limit: 3}}}\noperators: {even: {from: a, filter: i % 2 = 0}}\nsinks: {s: {from: even, file: {path: out.jsonl}}}\n";
+
+#[test]
+fn steps_of_the_journal_are_listed_and_shown() {
+    let folder = Folder::with(&[("p.yaml", NUMBERS)]);
+    folder.run(&["journal", "list", "p.yaml"]).code(0).printed(&["no steps"]);
+    folder.run(&["journal", "show", "p.yaml", "1"]).code(3).said(&["holds no step 1"]);
+    folder.run(&["run", "p.yaml"]).code(0);
+    let list = folder.run(&["journal", "list", "p.yaml", "--format", "json"]).code(0).json();
+    let kinds: Vec<&str> = list.as_array().into_iter().flatten().filter_map(|row| row["kind"].as_str()).collect();
+    assert!(kinds[0].starts_with("definition"), "{kinds:?}");
+    assert_eq!(kinds[1..], ["reference", "end of a", "end of all input"]);
+    assert_eq!((list[1]["step"].as_u64(), list[1]["source"].as_str()), (Some(2), Some("a")));
+    folder.run(&["journal", "list", "p", "--from", "2", "--limit", "1"]).code(0).said(&["--from 3"]);
+    folder.run(&["journal", "show", "p.yaml", "2"]).code(0).printed(&["step: 2", "kind: reference", "xxh3"]);
+    folder.run(&["journal", "show", "p.yaml", "99"]).code(3).said(&["holds no step 99"]);
+
+    let inline = NUMBERS.replace("name: p", "name: q\njournal: {inline: all}").replace("out.jsonl", "q.jsonl");
+    folder.write("q.yaml", inline);
+    folder.run(&["run", "q.yaml"]).code(0);
+    folder.run(&["journal", "show", "q.yaml", "2"]).code(0).printed(&["kind: inline", "rows: 3", "rows of port 0"]);
+    let shown = folder.run(&["journal", "show", "q.yaml", "2", "--format", "json"]).code(0).json();
+    assert_eq!(shown["ports"][0]["rows"][2]["i"], 2, "{shown}");
+}
+
+#[test]
+fn a_step_can_be_quarantined_for_a_node_while_nobody_runs_the_pipeline() {
+    let folder = Folder::with(&[("p.yaml", EVEN)]);
+    folder.run(&["journal", "quarantine", "p.yaml", "2", "even"]).code(3).said(&["holds no step 2"]);
+    folder.run(&["run", "p.yaml"]).code(0);
+    folder.run(&["journal", "quarantine", "p.yaml", "2", "evn"]).code(3).said(&["did you mean `even`"]);
+    folder.run(&["journal", "quarantine", "p.yaml", "2", "a"]).code(3).said(&["no operator or sink `a`"]);
+    folder.run(&["journal", "quarantine", "p.yaml", "999", "even"]).code(3).said(&["holds no step 999"]);
+    folder.run(&["journal", "quarantine", "p.yaml", "2", "even"]).code(0).printed(&["is quarantined from now on"]);
+    folder.run(&["journal", "quarantine", "p.yaml", "2", "even"]).code(0).printed(&["was quarantined already"]);
+    let list = folder.run(&["journal", "list", "p.yaml", "--format", "json"]).code(0).json();
+    assert_eq!(list[1]["quarantined"][0], "even", "{list}");
+}

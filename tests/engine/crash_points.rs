@@ -27,7 +27,7 @@ const WORKERS: usize = 4;
 /// Enough for several chunks of input, so that several checkpoints are made.
 const EVENTS: usize = 1_500;
 
-fn write(folder: &Path) {
+pub(crate) fn write(folder: &Path) {
     use std::fmt::Write as _;
     let filler = "x".repeat(1_500);
     let mut events = String::new();
@@ -49,23 +49,23 @@ fn write(folder: &Path) {
     std::fs::write(folder.join("small.yaml"), PIPELINE).unwrap();
 }
 
-fn tidegate(folder: &Path, crash_at: Option<&str>) -> Output {
+pub(crate) fn tidegate(folder: &Path, environment: &[(&str, &str)]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tidegate"));
     command.current_dir(folder).env_remove("TIDEGATE_DIR").env_remove(VARIABLE).stdin(Stdio::null());
-    command.envs(crash_at.map(|point| (VARIABLE, point))).args(["run", "small.yaml"]).output().unwrap()
+    command.envs(environment.iter().copied()).args(["run", "small.yaml"]).output().unwrap()
 }
 
-fn outputs(folder: &Path) -> [Vec<u8>; 2] {
+pub(crate) fn outputs(folder: &Path) -> [Vec<u8>; 2] {
     ["out.jsonl", "wrong.jsonl"].map(|name| std::fs::read(folder.join(name)).unwrap_or_default())
 }
 
 /// Panics with the first line that differs.
-fn assert_same(found: &[Vec<u8>; 2], expected: &[Vec<u8>; 2], after: &str) {
+pub(crate) fn assert_same(found: &[Vec<u8>; 2], expected: &[Vec<u8>; 2], after: &str) {
     if let Some((found, expected)) = found.iter().zip(expected).find(|(found, expected)| found != expected) {
         let (found, expected) = (String::from_utf8_lossy(found), String::from_utf8_lossy(expected));
         let differing = found.lines().zip(expected.lines()).find(|(found, expected)| found != expected);
         let lines = (found.lines().count(), expected.lines().count());
-        panic!("after a crash at {after} the output differs; found and expected: {lines:?} lines, {differing:?}");
+        panic!("after {after} the output differs; found and expected: {lines:?} lines, {differing:?}");
     }
 }
 
@@ -73,7 +73,7 @@ fn assert_same(found: &[Vec<u8>; 2], expected: &[Vec<u8>; 2], after: &str) {
 fn killed_at_each_crash_point_the_program_ends_with_the_same_output() {
     let undisturbed = tempfile::tempdir().unwrap();
     write(undisturbed.path());
-    assert!(tidegate(undisturbed.path(), None).status.success());
+    assert!(tidegate(undisturbed.path(), &[]).status.success());
     let expected = outputs(undisturbed.path());
     assert!(expected.iter().all(|bytes| !bytes.is_empty()));
     let next = AtomicUsize::new(0);
@@ -100,11 +100,11 @@ fn killed_at_each_crash_point_the_program_ends_with_the_same_output() {
 fn dies_and_ends(point: &str, expected: &[Vec<u8>; 2]) -> bool {
     let folder = tempfile::tempdir().unwrap();
     write(folder.path());
-    let crashed = !tidegate(folder.path(), Some(point)).status.success();
+    let crashed = !tidegate(folder.path(), &[(VARIABLE, point)]).status.success();
     if crashed {
-        let ended = tidegate(folder.path(), None);
+        let ended = tidegate(folder.path(), &[]);
         assert!(ended.status.success(), "{point}: {}", String::from_utf8_lossy(&ended.stderr));
     }
-    assert_same(&outputs(folder.path()), expected, point);
+    assert_same(&outputs(folder.path()), expected, &format!("a crash at {point}"));
     crashed
 }

@@ -11,12 +11,15 @@
 mod checkpoints;
 mod crash_points;
 mod determinism;
+mod disk_faults;
 mod effects;
 mod failures;
 mod given;
 mod hindered;
+mod journaling;
 mod probe;
 mod providers;
+mod quarantine;
 mod simulation;
 mod sources;
 mod stage;

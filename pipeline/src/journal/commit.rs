@@ -1,14 +1,20 @@
 //! Group commit: one thread synchronises the journal for everybody who waits.
+//!
+//! Callers whom one synchronisation has released mostly come back with their next record a moment later. If the thread
+//! went on with the first of them, every other synchronisation would serve one caller and all the rest would wait for
+//! the next: half of the disk's time for nothing. So it waits for as many callers as it has just served, but never
+//! longer than three quarters of what a synchronisation takes (then it would gain nothing). One who waits alone is served at once.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 use tokio::sync::watch;
 
-use crate::disk::{failed, sync_directory};
+use crate::disk::{Disk, failed};
 use crate::error::{Error, Result};
 use crate::testing::crash;
 
@@ -23,15 +29,23 @@ pub(super) struct Durable {
     pub(super) failure: Option<Error>,
 }
 
+/// The longest that is waited for callers to come back, on however slow a disk.
+const LONGEST_GATHERING: Duration = Duration::from_millis(5);
+
 #[derive(Debug, Default)]
 struct Wanted {
     through: JournalPosition,
+    /// How many callers have come since the last synchronisation began.
+    callers: usize,
+    /// How many the last one has served.
+    expected: usize,
     stop: bool,
 }
 
 /// What appenders, waiters and the thread share.
 #[derive(Debug)]
 pub(super) struct Shared {
+    pub(super) disk: Disk,
     pub(super) directory: PathBuf,
     pub(super) writer: Mutex<Writer>,
     pub(super) durable: watch::Sender<Durable>,
@@ -44,9 +58,10 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    pub(super) fn new(directory: PathBuf, writer: Writer) -> Self {
+    pub(super) fn new(disk: Disk, directory: PathBuf, writer: Writer) -> Self {
         let (durable, _) = watch::channel(Durable { position: JournalPosition::START, failure: None });
         Self {
+            disk,
             directory,
             writer: Mutex::new(writer),
             durable,
@@ -65,11 +80,14 @@ impl Shared {
         self.syncs.load(Ordering::Relaxed)
     }
 
-    /// Asks the thread for durability; does not wait.
-    pub(super) fn want(&self, through: JournalPosition) {
+    /// Asks the thread for durability, for so many callers; does not wait.
+    pub(super) fn want(&self, through: JournalPosition, callers: usize) {
         let mut wanted = self.wanted.lock();
-        if wanted.through < through {
-            wanted.through = through;
+        let first = wanted.callers == 0;
+        wanted.through = wanted.through.max(through);
+        wanted.callers += callers.max(1);
+        // Waking the thread for each of many would cost more than it is worth.
+        if first || wanted.callers >= wanted.expected {
             self.wake.notify_one();
         }
     }
@@ -79,12 +97,20 @@ impl Shared {
         self.wake.notify_one();
     }
 
-    /// Waits until somebody wants more than is durable; `false` when it is time to stop.
-    fn wait(&self) -> bool {
+    /// Waits until somebody wants more than is durable, and a little for others; `false` when it is time to stop.
+    fn wait(&self, patience: Duration) -> bool {
         let mut wanted = self.wanted.lock();
         while !wanted.stop && wanted.through <= self.mark() {
+            wanted.callers = 0;
             self.wake.wait(&mut wanted);
         }
+        let deadline = Instant::now() + patience.min(LONGEST_GATHERING);
+        while !wanted.stop && wanted.callers < wanted.expected {
+            if self.wake.wait_until(&mut wanted, deadline).timed_out() {
+                break;
+            }
+        }
+        wanted.expected = std::mem::take(&mut wanted.callers);
         !wanted.stop
     }
 
@@ -93,10 +119,11 @@ impl Shared {
         let unsynced = self.writer.lock().take_unsynced()?;
         crash::point("journal.sync");
         for file in &unsynced.files {
-            file.sync_data().map_err(|error| failed("synchronise the journal in", &self.directory, &error))?;
+            let synced = self.disk.sync_data("journal.sync", file);
+            synced.map_err(|error| failed("synchronise the journal in", &self.directory, &error))?;
         }
         if unsynced.directory {
-            sync_directory(&self.directory)?;
+            self.disk.sync_directory(&self.directory)?;
         }
         self.syncs.fetch_add(1, Ordering::Relaxed);
         crash::point("journal.synced");
@@ -136,13 +163,17 @@ impl Committer {
 }
 
 fn run(shared: &Shared, mut slots: Slots) {
+    let mut takes = Duration::ZERO;
     loop {
-        let go_on = shared.wait();
-        if shared.writer.lock().end() > shared.mark()
-            && let Err(error) = shared.synchronise(&mut slots)
-        {
-            shared.fail(&error);
-            return;
+        let go_on = shared.wait(takes * 3 / 4);
+        if shared.writer.lock().end() > shared.mark() {
+            let started = Instant::now();
+            if let Err(error) = shared.synchronise(&mut slots) {
+                shared.fail(&error);
+                return;
+            }
+            // A disk that was busy for once shall not make everybody wait.
+            takes = (takes * 3 + started.elapsed()) / 4;
         }
         if !go_on {
             return;

@@ -9,7 +9,7 @@
 //! file before): so frames form a chain, and yet each can be recognised on its own after a broken one.
 //! `durable` is a position below which everything was on the disk when the frame was written.
 
-use crate::error::{Error, Result};
+use crate::error::Error;
 use crate::step::{Incarnation, Shard, StepNumber};
 
 use super::JournalPosition;
@@ -24,6 +24,18 @@ pub(super) const MAX_PAYLOAD: usize = 256 * 1024 * 1024;
 const MAGIC: &[u8; 8] = b"TIDEJRNL";
 /// The format of files that this program writes.
 const FORMAT: u32 = 1;
+
+/// The last format that a later program may come to; a number beyond it is what a crash has left.
+const FARTHEST_FORMAT: u32 = 1_000;
+
+/// Why there is no head where one should be.
+#[derive(Debug)]
+pub(super) enum Unusable {
+    /// Something else stands there.
+    Broken(String),
+    /// A newer program has written it.
+    Newer(Error),
+}
 
 /// The head of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,18 +75,22 @@ impl FileHead {
     ///
     /// # Errors
     /// Why the bytes are no head of a journal file; for a later format, that a newer program is needed.
-    pub(super) fn decode(bytes: &[u8; FILE_HEAD]) -> Result<(Self, u32)> {
+    pub(super) fn decode(bytes: &[u8; FILE_HEAD]) -> Result<(Self, u32), Unusable> {
+        if bytes.iter().all(|byte| *byte == 0) {
+            return Err(Unusable::Broken("its head is all zeros".into()));
+        }
         if &bytes[0..8] != MAGIC {
-            return Err(Error::external("it does not begin like a journal file"));
+            return Err(Unusable::Broken("it does not begin like a journal file".into()));
         }
         let format = u32_at(bytes, 8);
-        if format != FORMAT {
-            return Err(Error::user(format!("it has format {format}, this program reads format {FORMAT}"))
-                .with_remedy("a newer program is needed: run the one that wrote this journal"));
+        if (FORMAT + 1..=FARTHEST_FORMAT).contains(&format) {
+            let error = Error::user(format!("it has format {format}, this program reads format {FORMAT}"));
+            let remedy = "a newer program is needed: run the one that wrote this journal";
+            return Err(Unusable::Newer(error.with_remedy(remedy)));
         }
         let crc = u32_at(bytes, FILE_HEAD - 4);
-        if crc32fast::hash(&bytes[..FILE_HEAD - 4]) != crc {
-            return Err(Error::external("the checksum of its head is wrong"));
+        if crc32fast::hash(&bytes[..FILE_HEAD - 4]) != crc || format != FORMAT {
+            return Err(Unusable::Broken("the checksum of its head is wrong".into()));
         }
         let head = Self {
             incarnation: Incarnation(u32_at(bytes, 12)),

@@ -79,7 +79,8 @@ impl JournalReader {
                 None => error,
             };
             if let Some(from) = self.from {
-                let reached = frame.head.kind == STEP && step_header(&frame.payload).map_err(place)?.number >= from;
+                let reached = frame.head.kind == STEP
+                    && step_header(frame.head.version, &frame.payload).map_err(place)?.number >= from;
                 if !reached {
                     continue;
                 }

@@ -1,7 +1,10 @@
 //! What the journal records.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
+use super::frame::MAX_PAYLOAD;
 use crate::error::{Error, Result};
 use crate::rows::Rejected;
 use crate::sink::EffectPayload;
@@ -167,27 +170,66 @@ pub enum Outcome {
 pub(super) const STEP: u8 = 1;
 const OUTBOX: u8 = 2;
 const OUTCOME: u8 = 3;
-/// The version byte that this program writes, for every kind.
-const VERSION: u8 = 1;
+/// The version byte of a frame that holds a record as postcard writes it.
+pub(super) const PLAIN: u8 = 1;
+/// The version byte of a frame that holds the length of that (u32, little endian) and itself compressed with zstd.
+pub(super) const COMPRESSED: u8 = 2;
+/// Longer records are compressed, if that makes them a quarter shorter: below it neither the disk's time nor its
+/// space is worth the processor's (`cargo bench --bench journal -- compression`).
+const COMPRESS_ABOVE: usize = 4 * 1024;
+/// The fastest level that still finds the repetitions that events are full of.
+const LEVEL: i32 = 1;
+
+/// A record as a frame holds it.
+#[derive(Debug)]
+pub(super) struct Encoded {
+    /// The kind byte.
+    pub(super) kind: u8,
+    /// The version byte.
+    pub(super) version: u8,
+    /// The payload.
+    pub(super) payload: Vec<u8>,
+}
 
 impl Record {
-    /// The kind and version bytes of the frame that holds this record.
-    pub(super) fn kind_and_version(&self) -> (u8, u8) {
+    fn kind(&self) -> u8 {
         match self {
-            Self::Step(_) => (STEP, VERSION),
-            Self::Outbox(_) => (OUTBOX, VERSION),
-            Self::Outcome(_) => (OUTCOME, VERSION),
+            Self::Step(_) => STEP,
+            Self::Outbox(_) => OUTBOX,
+            Self::Outcome(_) => OUTCOME,
         }
     }
 
-    /// The payload of the frame that holds this record.
-    pub(super) fn encode(&self) -> Result<Vec<u8>> {
+    /// Whether most of it are batches, which are compressed already where that pays.
+    fn is_mostly_batches(&self, length: usize) -> bool {
+        let Self::Step(StepRecord { body: StepBody::Inline { parts, .. }, .. }) = self else { return false };
+        parts.iter().map(|part| part.ipc.len()).sum::<usize>() > length / 2
+    }
+
+    /// The frame that holds this record.
+    ///
+    /// # Errors
+    /// When the record exceeds [`MAX_PAYLOAD`].
+    pub(super) fn encode(&self) -> Result<Encoded> {
         let encoded = match self {
             Self::Step(step) => postcard::to_stdvec(step),
             Self::Outbox(outbox) => postcard::to_stdvec(outbox),
             Self::Outcome(outcome) => postcard::to_stdvec(outcome),
         };
-        encoded.map_err(|error| Error::internal(format!("a journal record cannot be encoded: {error}")))
+        let plain = encoded.map_err(|error| Error::internal(format!("a journal record cannot be encoded: {error}")))?;
+        if plain.len() > MAX_PAYLOAD {
+            let length = plain.len();
+            return Err(Error::user(format!("a journal record would have {length} bytes, the most is {MAX_PAYLOAD}"))
+                .with_remedy("let the source hand over smaller batches"));
+        }
+        let kind = self.kind();
+        if plain.len() > COMPRESS_ABOVE && !self.is_mostly_batches(plain.len()) {
+            let payload = compress(&plain)?;
+            if payload.len() < plain.len() - plain.len() / 4 {
+                return Ok(Encoded { kind, version: COMPRESSED, payload });
+            }
+        }
+        Ok(Encoded { kind, version: PLAIN, payload: plain })
     }
 
     /// The record that a frame's payload holds.
@@ -196,10 +238,11 @@ impl Record {
     /// When this program does not know the kind or version, or the payload is not of that kind.
     pub(super) fn decode(kind: u8, version: u8, payload: &[u8]) -> Result<Self> {
         known(kind, version)?;
+        let plain = plain(version, payload)?;
         match kind {
-            STEP => whole(payload).map(Self::Step),
-            OUTBOX => whole(payload).map(Self::Outbox),
-            _ => whole(payload).map(Self::Outcome),
+            STEP => whole(&plain).map(Self::Step),
+            OUTBOX => whole(&plain).map(Self::Outbox),
+            _ => whole(&plain).map(Self::Outcome),
         }
     }
 }
@@ -215,7 +258,7 @@ pub(super) fn known(kind: u8, version: u8) -> Result<()> {
         OUTCOME => "outcome",
         _ => "unknown",
     };
-    if name != "unknown" && version == VERSION {
+    if name != "unknown" && (PLAIN..=COMPRESSED).contains(&version) {
         return Ok(());
     }
     Err(Error::user(format!(
@@ -226,8 +269,35 @@ pub(super) fn known(kind: u8, version: u8) -> Result<()> {
 }
 
 /// The head of the step that a payload of kind [`STEP`] holds, without decoding its rows.
-pub(super) fn step_header(payload: &[u8]) -> Result<StepHeader> {
-    postcard::take_from_bytes(payload).map(|(header, _)| header).map_err(|error| undecodable(&error))
+pub(super) fn step_header(version: u8, payload: &[u8]) -> Result<StepHeader> {
+    let plain = plain(version, payload)?;
+    postcard::take_from_bytes(&plain).map(|(header, _)| header).map_err(|error| undecodable(&error))
+}
+
+fn compress(plain: &[u8]) -> Result<Vec<u8>> {
+    let length = u32::try_from(plain.len()).map_err(Error::internal)?;
+    let compressed = zstd::bulk::compress(plain, LEVEL)
+        .map_err(|error| Error::internal(format!("a journal record cannot be compressed: {error}")))?;
+    Ok([&length.to_le_bytes()[..], &compressed].concat())
+}
+
+/// A record as postcard writes it.
+fn plain(version: u8, payload: &[u8]) -> Result<Cow<'_, [u8]>> {
+    if version == PLAIN {
+        return Ok(Cow::Borrowed(payload));
+    }
+    let Some((length, compressed)) = payload.split_first_chunk::<4>() else {
+        return Err(undecodable(&"it is shorter than its head"));
+    };
+    let length = u32::from_le_bytes(*length) as usize;
+    if length > MAX_PAYLOAD {
+        return Err(undecodable(&format!("it claims {length} bytes")));
+    }
+    match zstd::bulk::decompress(compressed, length) {
+        Ok(plain) if plain.len() == length => Ok(Cow::Owned(plain)),
+        Ok(plain) => Err(undecodable(&format!("it has {} bytes instead of {length}", plain.len()))),
+        Err(error) => Err(undecodable(&error)),
+    }
 }
 
 fn whole<T: serde::de::DeserializeOwned>(payload: &[u8]) -> Result<T> {
@@ -240,4 +310,5 @@ fn whole<T: serde::de::DeserializeOwned>(payload: &[u8]) -> Result<T> {
 
 fn undecodable(error: &dyn std::fmt::Display) -> Error {
     Error::internal(format!("a journal record with a good checksum cannot be decoded: {error}"))
+        .with_remedy("if a newer program has written it: run that one")
 }

@@ -3,7 +3,7 @@
 use std::fs::{self, OpenOptions};
 use std::path::{Path, PathBuf};
 
-use crate::disk::{failed, sync_directory};
+use crate::disk::{Disk, failed};
 use crate::error::{Error, Result};
 use crate::step::{Incarnation, Shard, StepHeader, StepNumber, StepTime};
 
@@ -17,6 +17,8 @@ use super::{DAMAGE_REMEDY, JournalPosition, JournalRecovery, slots};
 pub(super) struct PlacedFile {
     /// The step that it is named by.
     pub(super) first_step: StepNumber,
+    /// The time of the first step in it, once it is known.
+    pub(super) first_time: Option<StepTime>,
     /// Where it is.
     pub(super) path: PathBuf,
     /// The position of its first byte.
@@ -34,6 +36,8 @@ pub(super) struct Recovered {
     pub(super) previous: u32,
     /// Where the journal ends.
     pub(super) end: JournalPosition,
+    /// Everything below was on the disk when the journal was last written to.
+    pub(super) durable: JournalPosition,
     /// What the opener is told.
     pub(super) report: JournalRecovery,
 }
@@ -65,7 +69,7 @@ struct Survey {
 ///
 /// # Errors
 /// When anything at or below the durable mark is damaged, or a newer program is needed.
-pub(super) fn recover(directory: &Path, incarnation: Incarnation, shard: Shard) -> Result<Recovered> {
+pub(super) fn recover(disk: &Disk, directory: &Path, incarnation: Incarnation, shard: Shard) -> Result<Recovered> {
     let marked = slots::read(directory)?;
     let files = list(directory)?;
     let mut survey = survey(&files, marked, incarnation, shard)?;
@@ -73,7 +77,7 @@ pub(super) fn recover(directory: &Path, incarnation: Incarnation, shard: Shard) 
     let torn = match survey.broken.take() {
         Some(broken) => {
             judge(&broken, &files, &survey, shard)?;
-            cut(directory, &files, &mut survey, &broken)?
+            cut(disk, directory, &files, &mut survey, &broken)?
         }
         None => None,
     };
@@ -87,7 +91,8 @@ pub(super) fn recover(directory: &Path, incarnation: Incarnation, shard: Shard) 
     let (last_step, last_time) =
         survey.last.map_or((StepNumber::ZERO, StepTime::default()), |step| (step.number, step.time));
     let report = JournalRecovery { last_step, last_time, torn };
-    Ok(Recovered { files: survey.placed, previous: survey.previous, end: survey.end, report })
+    let (end, durable) = (survey.end, survey.mark);
+    Ok(Recovered { files: survey.placed, previous: survey.previous, end, durable, report })
 }
 
 /// Reads the heads of all files, and the frames of those from the one that holds the mark on; of earlier
@@ -160,7 +165,7 @@ fn find_last_step(earlier: Vec<Scanner>, survey: &mut Survey, incarnation: Incar
 }
 
 fn placed(file: &JournalFile, start: JournalPosition, length: u64) -> PlacedFile {
-    PlacedFile { first_step: file.first_step, path: file.path.clone(), start, length }
+    PlacedFile { first_step: file.first_step, first_time: None, path: file.path.clone(), start, length }
 }
 
 /// Takes all good frames of a file.
@@ -193,7 +198,7 @@ fn take_frames(
                 }
                 survey.mark = survey.mark.max(frame.head.durable);
                 if frame.head.kind == STEP {
-                    survey.last = Some(step_header(&frame.payload).map_err(place)?);
+                    survey.last = Some(step_header(frame.head.version, &frame.payload).map_err(place)?);
                 }
             }
         }
@@ -216,7 +221,13 @@ fn judge(broken: &Break, files: &[JournalFile], survey: &Survey, shard: Shard) -
 }
 
 /// Removes everything from the break on; says so, unless it was only a file that had just been created.
-fn cut(directory: &Path, files: &[JournalFile], survey: &mut Survey, broken: &Break) -> Result<Option<String>> {
+fn cut(
+    disk: &Disk,
+    directory: &Path,
+    files: &[JournalFile],
+    survey: &mut Survey,
+    broken: &Break,
+) -> Result<Option<String>> {
     let mut bytes = 0;
     for (index, file) in files.iter().enumerate().skip(broken.file).rev() {
         let length = fs::metadata(&file.path).map_err(|error| failed("examine", &file.path, &error))?.len();
@@ -224,7 +235,8 @@ fn cut(directory: &Path, files: &[JournalFile], survey: &mut Survey, broken: &Br
         let empty = index > broken.file || broken.good <= FILE_HEAD as u64;
         if empty {
             bytes += length;
-            fs::remove_file(&file.path).map_err(|error| failed("remove", &file.path, &error))?;
+            let removed = disk.pass("journal.remove").and_then(|()| fs::remove_file(&file.path));
+            removed.map_err(|error| failed("remove", &file.path, &error))?;
         } else {
             bytes += length.saturating_sub(broken.good);
             OpenOptions::new()
@@ -234,7 +246,7 @@ fn cut(directory: &Path, files: &[JournalFile], survey: &mut Survey, broken: &Br
                 .map_err(|error| failed("cut", &file.path, &error))?;
         }
     }
-    sync_directory(directory)?;
+    disk.sync_directory(directory)?;
     if broken.good <= FILE_HEAD as u64 {
         drop_placed(broken.file, survey)?;
     }
@@ -257,7 +269,9 @@ fn drop_placed(index: usize, survey: &mut Survey) -> Result<()> {
         match scanner.next()? {
             Scanned::End => break None,
             Scanned::Bad(why) => break Some(why),
-            Scanned::Frame(frame) if frame.head.kind == STEP => step = Some(step_header(&frame.payload)?),
+            Scanned::Frame(frame) if frame.head.kind == STEP => {
+                step = Some(step_header(frame.head.version, &frame.payload)?)
+            }
             Scanned::Frame(_) => {}
         }
     };

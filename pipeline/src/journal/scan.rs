@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 
 use crate::disk::failed;
 use crate::error::{Error, Result};
-use crate::step::{Shard, StepNumber};
+use crate::step::{Shard, StepNumber, StepTime};
 
 use super::JournalPosition;
-use super::frame::{FILE_HEAD, FRAME_HEAD, FileHead, FrameHead, MAX_PAYLOAD, checksum};
+use super::frame::{FILE_HEAD, FRAME_HEAD, FileHead, FrameHead, MAX_PAYLOAD, Unusable, checksum};
+use super::record::{STEP, step_header};
 
 /// The extension of journal files.
 const EXTENSION: &str = "journal";
@@ -73,7 +74,8 @@ pub(super) enum Scanned {
 pub(super) enum Opened {
     /// A head, and the frames after it.
     Scanner(Box<Scanner>),
-    /// No head: the file is shorter, or all zeros where the head should be. A crash leaves files like this.
+    /// No head: the file is shorter, or something else stands where the head should be. A crash leaves files like
+    /// this; whether it has, or the file is damaged, the durable mark decides.
     Torn(String),
 }
 
@@ -95,7 +97,7 @@ impl Scanner {
     /// Opens a file and reads its head.
     ///
     /// # Errors
-    /// When the file cannot be read, is of another shard or a later format, or has a damaged head.
+    /// When the file cannot be read, or is of another shard or a later format.
     pub(super) fn open(path: &Path, shard: Option<Shard>) -> Result<Opened> {
         let error = |error| failed("read", path, &error);
         let file = File::open(path).map_err(error)?;
@@ -103,14 +105,17 @@ impl Scanner {
         let mut input = BufReader::with_capacity(READ_AHEAD, file);
         let mut bytes = [0; FILE_HEAD];
         match input.read_exact(&mut bytes) {
-            Ok(()) if bytes.iter().all(|byte| *byte == 0) => return Ok(Opened::Torn("its head is all zeros".into())),
             Ok(()) => {}
             Err(error) if error.kind() == ErrorKind::UnexpectedEof => {
                 return Ok(Opened::Torn(format!("it has {length} bytes, less than a head")));
             }
             Err(cause) => return Err(error(cause)),
         }
-        let (head, previous) = FileHead::decode(&bytes).map_err(|error| head_error(path, error))?;
+        let (head, previous) = match FileHead::decode(&bytes) {
+            Ok(decoded) => decoded,
+            Err(Unusable::Broken(why)) => return Ok(Opened::Torn(why)),
+            Err(Unusable::Newer(error)) => return Err(head_error(path, error)),
+        };
         if let Some(shard) = shard.filter(|shard| *shard != head.shard) {
             return Err(Error::user(format!(
                 "{} belongs to shard {}, not to shard {}",
@@ -205,13 +210,23 @@ impl Scanner {
     }
 }
 
-fn head_error(path: &Path, error: Error) -> Error {
-    let mut error = error;
+fn head_error(path: &Path, mut error: Error) -> Error {
     error.message = format!("the journal file {} cannot be used: {}", path.display(), error.message);
-    match error.remedy {
-        Some(_) => error,
-        None => error.never_retry().with_remedy(super::DAMAGE_REMEDY),
+    error
+}
+
+/// The time of the first step in the file at `path`; `None` when there is none that is whole.
+///
+/// # Errors
+/// When the file cannot be read.
+pub(super) fn first_time(path: &Path) -> Result<Option<StepTime>> {
+    let Opened::Scanner(mut scanner) = Scanner::open(path, None)? else { return Ok(None) };
+    while let Scanned::Frame(frame) = scanner.next()? {
+        if frame.head.kind == STEP {
+            return step_header(frame.head.version, &frame.payload).map(|header| Some(header.time));
+        }
     }
+    Ok(None)
 }
 
 /// The latest durable mark that frames after `from` in the file at `path` name, found without knowing where

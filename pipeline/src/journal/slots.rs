@@ -4,10 +4,10 @@
 //! late at worst, never ahead. A slot that a crash has torn leaves the other.
 
 use std::fs::{File, OpenOptions};
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
-use crate::disk::failed;
+use crate::disk::{Disk, failed};
 use crate::error::Result;
 
 use super::JournalPosition;
@@ -23,6 +23,7 @@ const SECTOR: u64 = 512;
 /// The file, open for writing.
 #[derive(Debug)]
 pub(super) struct Slots {
+    disk: Disk,
     file: File,
     path: PathBuf,
     sequence: u64,
@@ -30,7 +31,7 @@ pub(super) struct Slots {
 
 impl Slots {
     /// Opens the file, creating it where it is missing.
-    pub(super) fn open(directory: &Path) -> Result<Self> {
+    pub(super) fn open(disk: Disk, directory: &Path) -> Result<Self> {
         let path = directory.join(NAME);
         let sequence = newest(directory)?.map_or(0, |slot| slot.sequence);
         let file = OpenOptions::new()
@@ -39,7 +40,7 @@ impl Slots {
             .truncate(false)
             .open(&path)
             .map_err(|error| failed("open", &path, &error))?;
-        Ok(Self { file, path, sequence })
+        Ok(Self { disk, file, path, sequence })
     }
 
     /// Writes the mark into the slot whose turn it is.
@@ -49,7 +50,7 @@ impl Slots {
         let offset = (self.sequence % 2) * SECTOR;
         self.file
             .seek(SeekFrom::Start(offset))
-            .and_then(|_| self.file.write_all(&bytes))
+            .and_then(|_| self.disk.write_all("journal.mark", &mut self.file, &bytes))
             .map_err(|error| failed("write", &self.path, &error))
     }
 }
@@ -102,12 +103,12 @@ mod tests {
     fn the_newest_mark_is_read_back_and_a_torn_slot_leaves_the_one_before() {
         let directory = tempfile::tempdir().unwrap();
         assert_eq!(read(directory.path()).unwrap(), JournalPosition::START);
-        let mut slots = Slots::open(directory.path()).unwrap();
+        let mut slots = Slots::open(Disk::default(), directory.path()).unwrap();
         for position in [10, 20, 30] {
             slots.write(JournalPosition(position)).unwrap();
         }
         drop(slots);
-        let mut slots = Slots::open(directory.path()).unwrap();
+        let mut slots = Slots::open(Disk::default(), directory.path()).unwrap();
         slots.write(JournalPosition(40)).unwrap();
         assert_eq!(read(directory.path()).unwrap(), JournalPosition(40));
         let path = directory.path().join(NAME);

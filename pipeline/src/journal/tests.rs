@@ -1,5 +1,9 @@
 //! What the journal promises.
 
+mod crashes;
+mod faults;
+mod golden;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -166,7 +170,7 @@ async fn a_journal_shorter_than_its_mark_or_without_its_files_is_damage() {
 /// Opens and reads a journal that something has happened to: an error, or a beginning of what was written.
 fn assert_detected_or_harmless(directory: &Path, written: &[Record], durable: usize, what: &str) {
     // As `Journal::open` does, but for making what is left durable.
-    let Ok(recovered) = recover::recover(&directory.join(FOLDER), INCARNATION, SHARD) else {
+    let Ok(recovered) = recover::recover(&Disk::default(), &directory.join(FOLDER), INCARNATION, SHARD) else {
         return;
     };
     let Ok(read) = records(read_directory(directory, StepNumber::ZERO)) else {
@@ -354,7 +358,7 @@ async fn a_step_that_does_not_follow_is_refused() {
 
 #[tokio::test]
 async fn an_unknown_kind_or_version_asks_for_a_newer_program() {
-    for (kind, version) in [(7, 1), (1, 2)] {
+    for (kind, version) in [(7, 1), (1, 3)] {
         let directory = tempfile::tempdir().unwrap();
         let (journal, _) = open(directory.path()).unwrap();
         append_and_sync(&journal, &step(1, 10)).await;
@@ -387,6 +391,79 @@ async fn another_shard_or_an_earlier_incarnation_is_refused_and_a_later_one_goes
     let mut reader = journal.read(StepNumber::ZERO).unwrap();
     let incarnations: Vec<_> = std::iter::from_fn(|| reader.next().map(|_| reader.incarnation().0)).collect();
     assert_eq!(incarnations, [1, 1, 2]);
+}
+
+#[tokio::test]
+async fn a_long_record_that_repeats_itself_is_compressed_and_one_of_noise_is_not() {
+    let effects = |body: Vec<u8>| {
+        let payload = EffectPayload { key: None, body };
+        let effects = vec![OutboxEffect { step: StepNumber(1), row: 0, payload }];
+        Record::Outbox(OutboxRecord { sink: "page".into(), input: 0, through: StepNumber(1), effects })
+    };
+    let mut number = 1_u64;
+    let mut noise = || {
+        number = number.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        (number >> 56) as u8
+    };
+    let written = vec![
+        effects(b"{\"text\":\"page somebody\"}".repeat(1_000)),
+        effects((0..20_000).map(|_| noise()).collect()),
+        effects(vec![b'x'; 1_000]),
+    ];
+    let versions: Vec<u8> = written.iter().map(|record| record.encode().unwrap().version).collect();
+    assert_eq!(versions, [record::COMPRESSED, record::PLAIN, record::PLAIN]);
+    assert!(written[0].encode().unwrap().payload.len() < 1_000);
+    let directory = tempfile::tempdir().unwrap();
+    let (journal, _) = open(directory.path()).unwrap();
+    for record in &written {
+        journal.append(record).unwrap();
+    }
+    assert_eq!(records(journal.read(StepNumber::ZERO)).unwrap(), written);
+}
+
+#[tokio::test]
+async fn callers_who_come_back_after_a_synchronisation_share_the_next_one() {
+    let directory = tempfile::tempdir().unwrap();
+    let (journal, _) = open(directory.path()).unwrap();
+    let number = std::sync::atomic::AtomicU64::new(0);
+    let (callers, rounds) = (32, 20);
+    let before = journal.syncs();
+    let append = parking_lot::Mutex::new(());
+    let caller = || async {
+        for _ in 0..rounds {
+            let position = {
+                let _turn = append.lock();
+                let next = number.fetch_add(1, std::sync::atomic::Ordering::SeqCst) + 1;
+                journal.append(&step(next, 100)).unwrap()
+            };
+            journal.sync(position).await.unwrap();
+        }
+    };
+    futures::future::join_all((0..callers).map(|_| caller())).await;
+    let syncs = journal.syncs() - before;
+    assert!(syncs <= 2 * rounds, "{syncs} synchronisations for {rounds} rounds");
+    assert_eq!(records(journal.read(StepNumber::ZERO)).unwrap().len(), callers * rounds as usize);
+}
+
+#[tokio::test]
+async fn the_journal_reaches_back_as_far_as_it_is_wanted_to_also_in_its_next_life() {
+    let directory = tempfile::tempdir().unwrap();
+    let (journal, _) = open_rotating(directory.path()).unwrap();
+    for number in 1..=9 {
+        append_and_sync(&journal, &step(number, 600)).await;
+    }
+    drop(journal);
+    // Files begin with the steps 1, 3, 5, 7 and 9; step n has the time 1,000 + n.
+    let (journal, _) = open_rotating(directory.path()).unwrap();
+    let newest = Reach { needed: StepNumber(9), wanted: StepNumber(8), since: None, bytes: None };
+    journal.discard_beyond(&Reach { since: Some(StepTime(1_004)), ..newest }).unwrap();
+    let there = || [1, 3, 5, 7, 9].map(|step| file_of(directory.path(), step).exists());
+    assert_eq!(there(), [false, true, true, true, true], "step 4 is young enough");
+    journal.discard_beyond(&Reach { since: Some(StepTime(0)), bytes: Some(4_500), ..newest }).unwrap();
+    assert_eq!(there(), [false, false, true, true, true], "it was too long");
+    journal.discard_beyond(&newest).unwrap();
+    assert_eq!(there(), [false, false, false, true, true]);
+    assert!(journal.bytes() < 2_500);
 }
 
 fn text() -> impl Strategy<Value = String> {
@@ -445,12 +522,26 @@ fn record() -> impl Strategy<Value = Record> {
 proptest! {
     #[test]
     fn records_come_back_as_they_were(record in record()) {
-        let (kind, version) = record.kind_and_version();
-        prop_assert_eq!(Record::decode(kind, version, &record.encode().unwrap()).unwrap(), record);
+        let encoded = record.encode().unwrap();
+        prop_assert_eq!(Record::decode(encoded.kind, encoded.version, &encoded.payload).unwrap(), record);
+    }
+
+    #[test]
+    fn a_flipped_byte_of_a_payload_is_an_error_or_another_record_and_never_a_panic(
+        record in record(),
+        at in any::<prop::sample::Index>(),
+        flip in 1_u8..,
+    ) {
+        let mut encoded = record.encode().unwrap();
+        let at = at.index(encoded.payload.len());
+        encoded.payload[at] ^= flip;
+        let _ = Record::decode(encoded.kind, encoded.version, &encoded.payload);
+        let _ = Record::decode(encoded.kind, encoded.version, &encoded.payload[..at]);
     }
 
     #[test]
     fn bytes_that_are_no_record_never_panic(kind in 0_u8..5, bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         let _ = Record::decode(kind, 1, &bytes);
+        let _ = Record::decode(kind, 2, &bytes);
     }
 }

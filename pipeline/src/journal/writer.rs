@@ -5,15 +5,16 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::disk::failed;
+use crate::disk::{Disk, failed};
 use crate::error::{Error, Result};
-use crate::step::{Incarnation, Shard, StepNumber};
+use crate::step::{Incarnation, Shard, StepNumber, StepTime};
 use crate::testing::crash;
 
-use super::frame::{FILE_HEAD, FRAME_HEAD, FileHead, FrameHead, MAX_PAYLOAD};
+use super::JournalPosition;
+use super::frame::{FILE_HEAD, FRAME_HEAD, FileHead, FrameHead};
+use super::record::{Encoded, Record};
 use super::recover::{PlacedFile, Recovered};
 use super::scan::path_of;
-use super::{JournalPosition, Record};
 
 /// How much is gathered before it is written out.
 const BUFFER: usize = 256 * 1024;
@@ -42,6 +43,7 @@ pub(super) struct Unsynced {
 /// Appends records to the last file, through a buffer.
 #[derive(Debug)]
 pub(super) struct Writer {
+    disk: Disk,
     directory: PathBuf,
     incarnation: Incarnation,
     shard: Shard,
@@ -63,6 +65,7 @@ pub(super) struct Writer {
 
 impl Writer {
     pub(super) fn new(
+        disk: Disk,
         directory: PathBuf,
         incarnation: Incarnation,
         shard: Shard,
@@ -77,6 +80,7 @@ impl Writer {
             None => None,
         };
         Ok(Self {
+            disk,
             directory,
             incarnation,
             shard,
@@ -103,6 +107,18 @@ impl Writer {
         &self.files
     }
 
+    /// Files that are begun from now on are no longer than that.
+    pub(super) fn rotate_at(&mut self, rotation: Rotation) {
+        self.rotation = rotation;
+    }
+
+    /// Notes the time of the first step of a file.
+    pub(super) fn note_time(&mut self, file: StepNumber, time: StepTime) {
+        if let Some(placed) = self.files.iter_mut().find(|placed| placed.first_step == file) {
+            placed.first_time = Some(time);
+        }
+    }
+
     /// Forgets the oldest files.
     pub(super) fn forget(&mut self, count: usize) {
         self.files.drain(..count);
@@ -118,55 +134,47 @@ impl Writer {
         self.failure.get_or_insert_with(|| error.clone().never_retry());
     }
 
-    /// Appends a record whose payload is already encoded.
+    /// Appends a record that is already encoded.
     pub(super) fn append(
         &mut self,
         record: &Record,
-        payload: &[u8],
+        encoded: &Encoded,
         durable: JournalPosition,
     ) -> Result<JournalPosition> {
         self.failure()?;
-        if payload.len() > MAX_PAYLOAD {
-            return Err(Error::user(format!(
-                "a journal record would have {} bytes, the most is {MAX_PAYLOAD}",
-                payload.len()
-            ))
-            .with_remedy("let the source hand over smaller batches"));
-        }
         let step = match record {
-            Record::Step(step) => Some(step.header.number),
+            Record::Step(step) => Some((step.header.number, step.header.time)),
             _ => None,
         };
-        if step.is_some_and(|step| step <= self.last_step) {
-            let step = step.unwrap_or_default();
+        if let Some((step, _)) = step.filter(|(step, _)| *step <= self.last_step) {
             return Err(Error::internal(format!("step {step} was to be journaled after step {}", self.last_step)));
         }
-        let written = self.write(record, payload, step, durable);
+        let written = self.write(encoded, step, durable);
         if let Err(error) = &written {
             self.fail(error);
         }
         written?;
-        self.last_step = step.unwrap_or(self.last_step);
+        self.last_step = step.map_or(self.last_step, |(step, _)| step);
         Ok(self.end)
     }
 
     fn write(
         &mut self,
-        record: &Record,
-        payload: &[u8],
-        step: Option<StepNumber>,
+        encoded: &Encoded,
+        step: Option<(StepNumber, StepTime)>,
         durable: JournalPosition,
     ) -> Result<()> {
         crash::point("journal.append");
         // Files begin with a step, so that each tells which steps it can serve.
         let full = step.is_some() && self.files.last().is_some_and(|file| file.length >= self.rotation.0);
         if self.files.is_empty() || full {
-            self.begin_file(step.unwrap_or(self.last_step.next()), durable)?;
+            let first_step = step.map_or(self.last_step.next(), |(step, _)| step);
+            self.begin_file(first_step, step.map(|(_, time)| time), durable)?;
         }
-        let (kind, version) = record.kind_and_version();
+        let Encoded { kind, version, payload } = encoded;
         let length = u32::try_from(payload.len()).map_err(Error::internal)?;
         let (shard, incarnation, previous) = (self.shard, self.incarnation, self.previous);
-        let head = FrameHead { length, kind, version, shard, incarnation, previous, durable };
+        let head = FrameHead { length, kind: *kind, version: *version, shard, incarnation, previous, durable };
         let (head, crc) = head.encode(payload);
         self.put(&head)?;
         self.put(payload)?;
@@ -175,18 +183,26 @@ impl Writer {
         Ok(())
     }
 
-    fn begin_file(&mut self, first_step: StepNumber, durable: JournalPosition) -> Result<()> {
+    fn begin_file(
+        &mut self,
+        first_step: StepNumber,
+        first_time: Option<StepTime>,
+        durable: JournalPosition,
+    ) -> Result<()> {
         self.write_out()?;
         crash::point("journal.rotate");
         let path = path_of(&self.directory, first_step);
-        let open = OpenOptions::new().create_new(true).append(true).open(&path);
-        let file = Arc::new(open.map_err(|error| failed("create", &path, &error))?);
+        let opened = self
+            .disk
+            .pass("journal.create")
+            .and_then(|()| OpenOptions::new().create_new(true).append(true).open(&path));
+        let file = Arc::new(opened.map_err(|error| failed("create", &path, &error))?);
         crash::point("journal.created");
         self.full.extend(self.active.replace(file));
         self.directory_changed = true;
         let (incarnation, shard, previous, start) = (self.incarnation, self.shard, self.previous, self.end);
         let head = FileHead { incarnation, shard, previous, start, first_step, durable }.encode();
-        self.files.push(PlacedFile { first_step, path, start, length: 0 });
+        self.files.push(PlacedFile { first_step, first_time, path, start, length: 0 });
         self.put(&head)?;
         // The chain goes on from the head: its checksum covers the one of the last frame.
         self.previous =
@@ -233,7 +249,7 @@ impl Writer {
         };
         crash::point("journal.write");
         let (first, second) = bytes.split_at(bytes.len() / 2);
-        let halves = file.write_all(first).and_then(|()| {
+        let halves = self.disk.write_all("journal.write", &mut file, first).and_then(|()| {
             crash::point("journal.write.half");
             file.write_all(second)
         });

@@ -12,7 +12,7 @@ use super::effects::{Bounds, Ledger};
 use super::open::{Storage, short};
 use super::reconfigure::{Fate, Reconfiguration};
 use super::{Pipeline, RunOptions};
-use crate::checkpoint::{CheckpointStore, Content, LookupState, Manifest, NodeState, Section, at_head, read_segment};
+use crate::checkpoint::{CheckpointStore, LookupState, Manifest, NodeState, Section, at_head, read_segment};
 use crate::error::{Error, Result};
 use crate::graph::{Definition, Graph};
 use crate::journal::read_directory;

@@ -1,6 +1,7 @@
 //! Graph → tasks: which nodes share a task, and the edges between tasks.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
+use std::path::Path;
 use std::sync::Arc;
 
 use tokio::sync::{Notify, mpsc};
@@ -12,7 +13,9 @@ use super::deadlines::Deadlines;
 use super::edge::{EdgeCapacity, edge};
 use super::node::{NodeTask, TaskInput};
 use super::status::NodeStatus;
+use super::trail::TrailFile;
 use crate::graph::{Graph, Node, NodeIndex, Planned};
+use crate::journal::Quarantine;
 use crate::spec::pipeline::Section;
 use crate::step::StepNumber;
 
@@ -136,6 +139,22 @@ fn chain_node(node: &Node, body: NodeBody, status: Arc<NodeStatus>, outgoing: Ve
         errors_port: node.errors_port(),
         outgoing,
         next_reads: None,
+        quarantined: BTreeSet::new(),
+        trail: None,
+    }
+}
+
+impl Assembly {
+    /// Tells each node which steps it must not execute, and lets it leave a trail where one is wanted. The file that holds it.
+    pub(crate) fn watch(&mut self, directory: &Path, quarantine: &Quarantine) -> TrailFile {
+        let mut nodes: Vec<&mut ChainNode> = self.tasks.iter_mut().flat_map(|task| &mut task.chain.nodes).collect();
+        let names: Vec<Arc<str>> = nodes.iter().map(|node| Arc::clone(&node.name)).collect();
+        let trail = TrailFile::begin(directory, &names.iter().map(|name| &**name).collect::<Vec<_>>());
+        for (index, node) in nodes.iter_mut().enumerate() {
+            node.quarantined = quarantine.of(&node.name);
+            node.trail = trail.of(index);
+        }
+        trail
     }
 }
 

@@ -1,5 +1,6 @@
 //! A chain: nodes in a straight line that share one task, and what leaves it.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -11,9 +12,11 @@ use super::checkpointing::{Barrier, Part, PartSender};
 use super::crashed::guarded;
 use super::edge::{EdgeSender, Item, Payload};
 use super::event::Event;
+use super::quarantined;
 use super::sink_node::SinkNode;
 use super::status::{NodeState, NodeStatus};
-use crate::error::{Error, Result};
+use super::trail::Trail;
+use crate::error::{Domain, Error, Result};
 use crate::operator::{InputIndex, Operator, Output, SnapshotMode, StateWriter};
 use crate::rows::{PortIndex, Rejected, adapt_and_keep, errors_schema};
 use crate::spec::pipeline::OnError;
@@ -57,6 +60,10 @@ pub(crate) struct ChainNode {
     pub(crate) next_reads: Option<Vec<PortIndex>>,
     /// Which inputs of this node are side inputs: their rows are left out, only tables count.
     pub(crate) side_inputs: Vec<bool>,
+    /// Steps that it must not execute.
+    pub(crate) quarantined: BTreeSet<StepNumber>,
+    /// Where it writes what it executes, for a while after an end without order.
+    pub(crate) trail: Option<Trail>,
 }
 
 /// Nodes in a straight line.
@@ -91,11 +98,13 @@ impl Chain {
         let mut inputs = inputs;
         for node in &mut self.nodes {
             let started = Instant::now();
+            node.trail.iter().for_each(|trail| trail.enter(header.number));
             let worked = guarded(node.work(header, inputs, event)).await;
+            node.trail.iter().for_each(Trail::leave);
             node.status.busy.fetch_add(started.elapsed().as_nanos() as u64, Ordering::Relaxed);
             let emitted = worked.map_err(|error| {
                 node.status.set_state(NodeState::Failed);
-                error.at_node(&node.name).at_place(&node.place)
+                in_step(error, header, &node.name).at_node(&node.name).at_place(&node.place)
             })?;
             node.send(header, &emitted, event).await?;
             inputs = node.for_next(emitted);
@@ -125,6 +134,19 @@ impl Chain {
     }
 }
 
+/// An error that nobody outside can mend is that of the step: says which one, and how to leave it out.
+fn in_step(error: Error, header: &StepHeader, node: &str) -> Error {
+    if error.domain != Domain::Internal || error.remedy.is_some() {
+        return error;
+    }
+    let step = header.number;
+    let mut error = error.with_remedy(format!(
+        "if every start ends so: `tidegate journal quarantine PIPELINE {step} {node}` sends the rows of that step to the node's port `errors`"
+    ));
+    error.message = format!("in step {step}: {}", error.message);
+    error
+}
+
 /// What the consumer's own failure will explain better.
 fn downstream_is_gone() -> Error {
     Error::internal("a node downstream has stopped").with_remedy(DOWNSTREAM_STOPPED)
@@ -148,6 +170,9 @@ impl ChainNode {
         inputs: Vec<StepInput>,
         event: Option<&Arc<Event>>,
     ) -> Result<Vec<(PortIndex, RecordBatch)>> {
+        if self.quarantined.contains(&header.number) {
+            return self.refuse(header, &inputs);
+        }
         let concerned = !inputs.is_empty();
         if concerned {
             self.status.steps.fetch_add(1, Ordering::Relaxed);
@@ -180,6 +205,17 @@ impl ChainNode {
             Body::Sink(sink) => sink.end_of_step(header, event).await?,
         }
         self.settle(header, out)
+    }
+
+    /// Nothing of a quarantined step reaches the node: its rows go to the port `errors`, whatever `on_error` says.
+    fn refuse(&self, header: &StepHeader, inputs: &[StepInput]) -> Result<Vec<(PortIndex, RecordBatch)>> {
+        let rejected = quarantined::rejected(header, inputs)?;
+        if rejected.is_empty() {
+            return Ok(Vec::new());
+        }
+        tracing::warn!(node = %self.name, step = %header.number, rows = rejected.len(), "A quarantined step is not executed.");
+        self.status.rejected.fetch_add(rejected.len() as u64, Ordering::Relaxed);
+        Ok(vec![(self.errors_port, error_rows(&self.name, header, &rejected)?)])
     }
 
     /// Counts what was emitted and turns rejected rows into rows of the `errors` port.

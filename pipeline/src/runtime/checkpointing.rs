@@ -24,10 +24,11 @@ use crate::checkpoint::{
 };
 use crate::error::{Error, Result};
 use crate::graph::StateMeaning;
-use crate::journal::{Journal, JournalPosition};
+use crate::journal::{Journal, JournalPosition, Reach};
 use crate::operator::SnapshotMode;
 use crate::row_hash::RunningHash;
 use crate::sink::Mark;
+use crate::spec::pipeline::JournalSettings;
 use crate::step::{ContentHash, Incarnation, StepNumber, StepTime};
 
 /// The name of sections with the hashes of what sinks were given, and what stands for their node.
@@ -91,6 +92,7 @@ pub(crate) struct Coordinator {
     pub(crate) definition: ContentHash,
     pub(crate) incarnation: Incarnation,
     pub(crate) retention: Retention,
+    pub(crate) journal_settings: JournalSettings,
     pub(crate) ledger: Ledger,
     /// How many parts node tasks send at a barrier.
     pub(crate) expected_parts: usize,
@@ -147,7 +149,14 @@ impl Coordinator {
         self.take_effects(&request.barrier)?;
         self.journal.sync(request.journaled).await?;
         let marks = try_join_all(
-            commits.into_iter().map(|(name, commit)| async move { Ok::<_, Error>((name, commit.await?)) }),
+            // A sink that failed to make its output durable may have forgotten what it owes: it is not asked again,
+            // and the next start brings it back to its mark.
+            commits.into_iter().map(|(name, commit)| async move {
+                match commit.await {
+                    Ok(mark) => Ok((name, mark)),
+                    Err(error) => Err(error.never_retry().at_node(name)),
+                }
+            }),
         );
         let marks: BTreeMap<String, Mark> = marks.await?.into_iter().collect();
 
@@ -224,6 +233,7 @@ impl Coordinator {
         started: Instant,
     ) -> Result<CheckpointSummary> {
         let (store, journal, retention) = (Arc::clone(&self.store), self.journal.clone(), self.retention);
+        let settings = self.journal_settings.clone();
         let segment = blocking({
             let store = Arc::clone(&store);
             move || {
@@ -256,7 +266,7 @@ impl Coordinator {
             store.put_marks(&manifest.marks)?;
             manifest.took_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
             store.commit(manifest)?;
-            tidy(&store, &journal, retention);
+            tidy(&store, &journal, retention, &settings);
             store.list().pop().ok_or_else(|| Error::internal("a committed checkpoint is not listed"))
         })
         .await?;
@@ -267,12 +277,24 @@ impl Coordinator {
 }
 
 /// Drops what no retained checkpoint needs. A failure is told and tried again at the next checkpoint.
-fn tidy(store: &CheckpointStore, journal: &Journal, retention: Retention) {
-    // The checkpoint's own step stays: recovery reads from there.
-    let discarded = |step: StepNumber| journal.discard_before(step).map(drop);
-    let result = store.retain(retention).and_then(|removed| removed.reach.map_or(Ok(()), discarded));
+fn tidy(store: &CheckpointStore, journal: &Journal, retention: Retention, settings: &JournalSettings) {
+    let discard = |oldest: StepNumber| {
+        let Some(newest) = store.list().pop() else { return Ok(()) };
+        journal.discard_beyond(&reach(&newest, oldest, settings)).map(drop)
+    };
+    let result = store.retain(retention).and_then(|removed| removed.reach.map_or(Ok(()), discard));
     if let Err(error) = result {
         tracing::warn!(%error, "Old checkpoints could not be removed.");
+    }
+}
+
+/// How far back the journal shall reach. A checkpoint's own step stays: recovery reads from there.
+fn reach(newest: &CheckpointSummary, oldest: StepNumber, settings: &JournalSettings) -> Reach {
+    Reach {
+        needed: newest.step,
+        wanted: oldest,
+        since: settings.keep.map(|keep| StepTime(newest.time.0.saturating_sub(keep.milliseconds()))),
+        bytes: settings.bytes.map(|bytes| bytes.0),
     }
 }
 

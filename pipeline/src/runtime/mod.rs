@@ -31,6 +31,7 @@ mod lookups;
 mod node;
 mod open;
 mod outbox;
+mod quarantined;
 mod reconfigure;
 mod recording;
 mod replay;
@@ -42,6 +43,7 @@ mod sink_node;
 mod source_slot;
 mod source_task;
 mod status;
+mod trail;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -60,6 +62,7 @@ pub use recording::{Recording, ReplayFrom};
 pub use rerun::{OpenOutput, ReplayReport};
 pub use run::RunOutcome;
 pub use status::{NodeState, NodeStatus, PipelineStatus};
+pub use trail::{Suspect, suspects};
 
 /// How a pipeline is run.
 #[derive(Debug, Clone)]

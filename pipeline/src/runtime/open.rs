@@ -117,8 +117,6 @@ impl Storage {
     pub(super) async fn open(directory: &Path) -> Result<Self> {
         let directory = directory.to_owned();
         blocking(move || {
-            std::fs::create_dir_all(&directory)
-                .map_err(|error| Error::external(format!("{} cannot be made: {error}", directory.display())))?;
             let owner = OwnerLock::acquire(&directory)?;
             let sled = SledStore::open(&directory)?;
             let store = CheckpointStore::open(&directory, Box::new(sled))?;

@@ -49,6 +49,11 @@ impl RereadSources {
         self.open[slot] = None;
     }
 
+    /// A step of the source was in the journal itself: what is open of it no longer stands where the next one begins.
+    fn passed(&mut self, slot: usize) {
+        self.open[slot] = None;
+    }
+
     /// What is open, by slot: it stands where the journal's tail ended.
     pub(super) fn into_open(self) -> Vec<Option<Box<dyn Source>>> {
         self.open
@@ -94,6 +99,7 @@ impl Sequencer {
                         Ok((PortIndex(part.port as usize), decode_batch(&part.ipc)?))
                     };
                     let rows = parts.iter().map(decode).collect::<Result<Vec<_>>>()?;
+                    sources.passed(self.slot_of(&header)?);
                     self.replay_rows(header, rows, &rejected, position)?;
                 }
                 StepBody::Reference { ranges, position } => {

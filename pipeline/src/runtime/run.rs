@@ -27,9 +27,10 @@ use super::source_task::SourceTask;
 use crate::checkpoint::{Retention, SourceState};
 use crate::error::{Error, Result};
 use crate::graph::{NodeIndex, Planned};
+use crate::journal::Quarantine;
 use crate::journal::record::EngineEvent;
 use crate::source::{Delivery, Source};
-use crate::spec::pipeline::{CheckpointInterval, Keep};
+use crate::spec::pipeline::{CheckpointInterval, JournalInline, Keep};
 use crate::step::{ContentHash, StepNumber};
 
 /// How a run ended.
@@ -61,6 +62,9 @@ impl Pipeline {
         if self.is_done()? {
             return Ok(RunOutcome::AlreadyFinished);
         }
+        if let Some(bytes) = self.graph.spec.journal.bytes {
+            self.journal.keep_within(bytes.0);
+        }
         let (parts_sender, parts) = mpsc::unbounded_channel();
         let times = StepTimes::default();
         let capacity = self.options.edges.unwrap_or(EdgeCapacity {
@@ -69,8 +73,9 @@ impl Pipeline {
         });
         let bodies = std::mem::take(&mut self.bodies);
         let from = self.checkpointed();
-        let assembly = assemble(&self.graph, bodies, &self.status.nodes, &parts_sender, &times, from, capacity);
+        let mut assembly = assemble(&self.graph, bodies, &self.status.nodes, &parts_sender, &times, from, capacity);
         drop(parts_sender);
+        let trail = Arc::new(assembly.watch(&self.options.directory, &Quarantine::read(&self.options.directory)?));
         let (requests_sender, requests) = mpsc::channel(1);
         let (results_sender, results) = mpsc::channel(1);
         let compactor = Compactor::new(Arc::clone(&self.store), &self.graph);
@@ -82,6 +87,7 @@ impl Pipeline {
             definition: self.definition.clone(),
             incarnation: self.incarnation,
             retention: retention(self.graph.spec.checkpoint.keep),
+            journal_settings: self.graph.spec.journal.clone(),
             ledger: self.effects.clone(),
             expected_parts: assembly.parts,
             parts,
@@ -99,6 +105,7 @@ impl Pipeline {
         let sequencer = Sequencer {
             slots: self.slots(&assembly),
             journal: self.journal.clone(),
+            trail: Arc::clone(&trail),
             store: Arc::clone(&self.store),
             clock: self.clock.clone(),
             times,
@@ -118,6 +125,8 @@ impl Pipeline {
                 lag: self.graph.spec.journal.lag.bytes(),
                 once: self.options.once,
                 accept_divergence: self.options.accept_divergence,
+                inline_all: self.graph.spec.journal.inline == JournalInline::All,
+                journal_bytes: self.graph.spec.journal.bytes.map(|bytes| bytes.0),
             },
             progress: Progress {
                 step: from,
@@ -140,7 +149,11 @@ impl Pipeline {
         tasks.others.spawn(coordinator.run());
         let controlled = Controlled { ledger: self.effects.clone(), journal: self.journal.clone() };
         tasks.others.spawn(serve(self.options.directory.clone(), controlled, self.cancel.clone()));
-        self.drive(sequencer, sources, tasks, lookup_sender).await
+        let outcome = self.drive(sequencer, sources, tasks, lookup_sender).await;
+        if outcome.is_ok() {
+            trail.end();
+        }
+        outcome
     }
 
     /// Executes what the journal holds after the newest checkpoint, makes a checkpoint there and ends. Nothing new

@@ -15,6 +15,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
+use tokio::task::yield_now;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
@@ -28,8 +29,9 @@ use super::lookups::LookupChange;
 use super::source_slot::SourceSlot;
 use super::source_task::FromSource;
 use super::status::PipelineStatus;
+use super::trail::TrailFile;
 use crate::checkpoint::{CheckpointStore, LookupState};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Retry};
 use crate::journal::record::EngineEvent;
 use crate::journal::{Journal, JournalPosition};
 use crate::operator::{SnapshotMode, StateWriter};
@@ -39,6 +41,9 @@ use crate::step::{StepNumber, StepTime};
 
 /// Decoded rows of re-readable sources that may wait before the graph, in bytes: enough to keep nodes busy.
 const SEEK_BACKLOG: usize = 8 * 1024 * 1024;
+
+/// How long after a failed checkpoint the next one is made when the journal is full.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// How a run of the sequencer ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,6 +60,7 @@ pub(crate) enum SequencerEnd {
 pub(crate) struct Sequencer {
     pub(crate) slots: Vec<SourceSlot>,
     pub(crate) journal: Journal,
+    pub(crate) trail: Arc<TrailFile>,
     pub(crate) store: Arc<CheckpointStore>,
     pub(crate) clock: Clock,
     pub(crate) times: StepTimes,
@@ -81,6 +87,10 @@ pub(crate) struct SequencerSettings {
     pub(crate) once: bool,
     /// Recorded input that cannot be read again, or reads differently, is left out.
     pub(crate) accept_divergence: bool,
+    /// Keep what can be read again in the journal, too.
+    pub(crate) inline_all: bool,
+    /// How long the journal may be.
+    pub(crate) journal_bytes: Option<u64>,
 }
 
 /// The next message of any source that is taken from now; none takes precedence.
@@ -116,6 +126,10 @@ pub(crate) struct Progress {
     pub(crate) finished: bool,
     /// It is journaled that new nodes have joined.
     pub(crate) joined: bool,
+    /// When the last checkpoint failed, if it did.
+    pub(crate) failed: Option<Instant>,
+    /// That the journal is full has been told.
+    pub(crate) told_full: bool,
 }
 
 impl Sequencer {
@@ -153,14 +167,18 @@ impl Sequencer {
         let mut due = self.settings.every.map(|every| Instant::now() + every);
         while !(seek.is_empty() && inline.is_empty()) {
             let backlog = self.backlog.bytes();
-            let (takes_seek, takes_inline) = (backlog < SEEK_BACKLOG, backlog < self.settings.lag);
+            let full = self.journal_is_full();
+            let (takes_seek, takes_inline) = (!full && backlog < SEEK_BACKLOG, !full && backlog < self.settings.lag);
             let unserved = self.deadlines.earliest().filter(|deadline| self.progress.time < *deadline);
             let deadline = unserved.map(|deadline| self.clock.until(deadline));
             let checkpoint_wanted = !self.progress.in_flight && self.progress.step > self.progress.checkpointed;
+            if full {
+                due = Some(self.progress.failed.map_or_else(Instant::now, |failed| failed + AGAIN));
+            }
             tokio::select! {
                 biased;
                 () = cancel.cancelled() => return Ok(true),
-                Some(result) = self.checkpoint_results.recv() => self.checkpoint_ended(result),
+                Some(result) = self.checkpoint_results.recv() => self.checkpoint_ended(result)?,
                 () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() && checkpoint_wanted => {
                     self.begin_checkpoint(false).await?;
                     due = self.settings.every.map(|every| Instant::now() + every);
@@ -173,7 +191,11 @@ impl Sequencer {
                 (delivery, (slot, message)) = next_message(&mut seek, &mut inline, takes_seek, takes_inline) => {
                     let queues = if delivery == Delivery::Seek { &mut seek } else { &mut inline };
                     match message {
-                        Some(message) => if self.take(slot, message, queues)? { return Ok(true) },
+                        Some(message) => {
+                            // Callers that were answered together come back together: one step for all of them.
+                            if message.is_waited_for() { yield_now().await; }
+                            if self.take(slot, message, queues)? { return Ok(true) }
+                        }
                         None if cancel.is_cancelled() => return Ok(true),
                         None => return Err(self.gone(slot)),
                     }
@@ -183,6 +205,17 @@ impl Sequencer {
             }
         }
         Ok(false)
+    }
+
+    /// Whether nothing may be taken in before a checkpoint has let the journal give up what is older. Tells it once.
+    fn journal_is_full(&mut self) -> bool {
+        let more = |bytes: &u64| self.progress.step > self.progress.checkpointed && self.journal.bytes() >= *bytes;
+        let full = self.settings.journal_bytes.filter(more);
+        if let (Some(bytes), false) = (full, self.progress.told_full) {
+            tracing::warn!(bytes, step = %self.progress.step, "The journal is full (`journal.bytes`): sources wait for the next checkpoint.");
+        }
+        self.progress.told_full = full.is_some();
+        full.is_some()
     }
 
     /// A tick is due when no step at or past the earliest deadline has been made yet.
@@ -290,24 +323,35 @@ impl Sequencer {
     }
 
     /// Takes note of how a checkpoint went. A failed one is told, and tried again when the next is due.
-    fn checkpoint_ended(&mut self, ended: CheckpointResult) {
+    ///
+    /// # Errors
+    /// That of a checkpoint which will fail again in the same way: a journal or a sink that could not make durable
+    /// what it was given does not get a second chance to say that it has.
+    fn checkpoint_ended(&mut self, ended: CheckpointResult) -> Result<()> {
         self.progress.in_flight = false;
         self.progress.full_next = ended.full_next;
         self.status.journal_bytes.store(self.journal.bytes(), Ordering::Relaxed);
         match ended.result {
             Ok(summary) => {
                 self.progress.checkpointed = ended.step;
+                self.progress.failed = None;
+                self.trail.checkpointed();
                 self.status.checkpoints.fetch_add(1, Ordering::Relaxed);
                 *self.status.last_checkpoint.lock() = Some(summary);
                 *self.status.last_checkpoint_error.lock() = None;
             }
             Err(error) => {
+                self.progress.failed = Some(Instant::now());
                 self.status.checkpoints_failed.fetch_add(1, Ordering::Relaxed);
                 tracing::error!(%error, step = %ended.step, "A checkpoint failed; the next one will hold what it would have.");
                 *self.status.last_checkpoint_error.lock() = Some(error.to_string());
+                if error.retry == Retry::Never {
+                    return Err(error);
+                }
             }
         }
         self.times.forget_before(StepNumber(self.status.slowest()));
+        Ok(())
     }
 
     /// Waits for the checkpoint in flight, then makes the last one, if there is anything new.
@@ -328,7 +372,7 @@ impl Sequencer {
         while self.progress.in_flight {
             let gone = || Error::internal("the checkpoint coordinator has stopped");
             let result = self.checkpoint_results.recv().await.ok_or_else(gone)?;
-            self.checkpoint_ended(result);
+            self.checkpoint_ended(result)?;
         }
         Ok(())
     }

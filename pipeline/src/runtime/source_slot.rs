@@ -47,7 +47,7 @@ impl SourceSlot {
         let (journal, acknowledge) = (journal.clone(), self.acknowledge.clone());
         let name = Arc::clone(&self.name);
         tokio::spawn(async move {
-            if let Err(error) = journal.sync(through).await {
+            if let Err(error) = journal.sync_for(through, replies.len()).await {
                 tracing::error!(node = %name, %error, "Input could not be made durable and is not acknowledged.");
                 return;
             }

@@ -30,6 +30,13 @@ pub(crate) enum FromSource {
     Failed(Error),
 }
 
+impl FromSource {
+    /// Whether a caller waits until it is durable.
+    pub(crate) fn is_waited_for(&self) -> bool {
+        matches!(self, Self::Arrival(arrival, _) if arrival.reply.is_some())
+    }
+}
+
 /// Up to where a source's input is durable: in the journal, and in the source.
 pub(crate) type Durable = Option<(JournalPosition, Position)>;
 

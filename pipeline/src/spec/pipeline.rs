@@ -10,7 +10,8 @@ use super::diagnostic::{Located, Place};
 use super::{Options, PortReference};
 
 pub use super::settings::{
-    CheckpointInterval, CheckpointSettings, EdgeLimits, JournalSettings, Keep, Limits, RestartSettings, StopSettings,
+    CheckpointInterval, CheckpointSettings, EdgeLimits, JournalInline, JournalSettings, Keep, Limits, RestartSettings,
+    StopSettings,
 };
 
 /// The version of the format of pipeline files.

@@ -194,11 +194,46 @@ impl Default for EdgeLimits {
 pub struct JournalSettings {
     /// How far nodes may read behind before sources have to wait. Default: 256MiB.
     pub lag: ByteSize,
+    /// Steps of this age are kept, also when no checkpoint needs them. Default: as far back as the oldest of
+    /// `checkpoint.keep.last`.
+    #[serde(deserialize_with = "present")]
+    #[schemars(with = "Duration")]
+    pub keep: Option<Duration>,
+    /// How long the journal may be, at least 1MiB. Older steps are given up for it, except those after the newest
+    /// checkpoint: then sources wait for the next one. Default: no bound.
+    #[serde(deserialize_with = "bound")]
+    #[schemars(with = "ByteSize")]
+    pub bytes: Option<ByteSize>,
+    /// Which input is kept in the journal itself. Default: auto.
+    pub inline: JournalInline,
 }
 
 impl Default for JournalSettings {
     fn default() -> Self {
-        Self { lag: ByteSize::mebibytes(256) }
+        Self { lag: ByteSize::mebibytes(256), keep: None, bytes: None, inline: JournalInline::default() }
+    }
+}
+
+/// `journal.inline:`: which input is kept in the journal itself.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum JournalInline {
+    /// What cannot be read again where it came from.
+    #[default]
+    Auto,
+    /// All of it: it can be replayed when a source no longer has it.
+    All,
+}
+
+fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
+}
+
+fn bound<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<ByteSize>, D::Error> {
+    let least = ByteSize::mebibytes(1);
+    match ByteSize::deserialize(deserializer)? {
+        bytes if bytes < least => Err(de::Error::custom(format!("the journal needs at least {least}"))),
+        bytes => Ok(Some(bytes)),
     }
 }
 

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use tidegate_pipeline::error::{Error, Result};
 use tidegate_pipeline::sink::TransactionalSink;
 use tidegate_pipeline::step::StepHeader;
-use tidegate_pipeline::testing::crash;
+use tidegate_pipeline::testing::{crash, fault};
 use tokio::sync::Mutex;
 
 use super::{Existing, OutputPlace, sync_folder};
@@ -140,6 +140,7 @@ fn publish(folder: &Path, parts: &[u64]) -> std::io::Result<()> {
     for part in parts {
         let written = temporary(folder, *part);
         crash::point("sink.part.sync");
+        fault::pass("output.sync")?;
         File::open(&written)?.sync_all()?;
         crash::point("sink.part.rename");
         std::fs::rename(&written, part_path(folder, *part))?;

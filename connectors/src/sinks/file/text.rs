@@ -1,7 +1,7 @@
 //! A text file whose mark is its length and running hash.
 
 use std::fs::{File, OpenOptions};
-use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use tidegate_pipeline::error::{Error, Result};
 use tidegate_pipeline::sink::TransactionalSink;
 use tidegate_pipeline::step::StepHeader;
-use tidegate_pipeline::testing::crash;
+use tidegate_pipeline::testing::{crash, fault};
 use xxhash_rust::xxh3::Xxh3;
 
 use super::{Existing, OutputPlace, sync_folder};
@@ -184,9 +184,9 @@ impl TextFile {
         let mut file = self.file.as_ref();
         crash::point("sink.write");
         let (first, second) = self.buffer.split_at(self.buffer.len() / 2);
-        let halves = file.write_all(first).and_then(|()| {
+        let halves = fault::write_all("output.write", &mut file, first).and_then(|()| {
             crash::point("sink.half");
-            file.write_all(second)
+            fault::write_all("output.write", &mut file, second)
         });
         halves.map_err(|error| self.place.failed("write", &error))?;
         self.hasher.update(&self.buffer);
@@ -225,7 +225,8 @@ impl TransactionalSink for TextFile {
         let sync = move || -> Result<String> {
             let folder = place.path.parent().unwrap_or(Path::new("."));
             crash::point("sink.sync");
-            let synced = file.sync_data().and_then(|()| if new_name { sync_folder(folder) } else { Ok(()) });
+            let synced = fault::pass("output.sync").and_then(|()| file.sync_data());
+            let synced = synced.and_then(|()| if new_name { sync_folder(folder) } else { Ok(()) });
             synced.map_err(|error| place.failed("make durable", &error))?;
             crash::point("sink.synced");
             Ok(detail)

@@ -40,8 +40,10 @@ impl Sequencer {
         let state = &self.slots[slot];
         let position = joined.position.clone();
         let body = match state.delivery {
-            Delivery::Seek => StepBody::Reference { ranges: joined.ranges.clone(), position },
-            Delivery::Inline => {
+            Delivery::Seek if !self.settings.inline_all => {
+                StepBody::Reference { ranges: joined.ranges.clone(), position }
+            }
+            Delivery::Seek | Delivery::Inline => {
                 let part = |(port, batch): &(PortIndex, RecordBatch)| {
                     Ok(InlinePart { port: port.0 as u32, ipc: encode_batch(batch)? })
                 };
@@ -86,7 +88,7 @@ impl Sequencer {
     fn journal_step(&mut self, header: &StepHeader, body: StepBody) -> Result<()> {
         let record = Record::Step(StepRecord { header: header.clone(), body });
         self.progress.journaled = self.journal.append(&record)?;
-        Ok(())
+        if self.trail.goes_on() { self.journal.hand_over() } else { Ok(()) }
     }
 
     /// Brings a journaled step into the graph: as it is made, and as it is executed again.

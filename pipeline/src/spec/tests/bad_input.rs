@@ -253,7 +253,7 @@ fn settings_with_wrong_values() {
     insta::assert_snapshot!(
         refused(
             "version: 1\ncheckpoint: {every: 10, keep: {last: 0, weekly: 1}}\nlimits: {memory: lots, edge: {rows: -1, bytes: 1 apple}}\n\
-             restart: {atempts: 3, initial: [1s]}\nstop: soon\njournal: {lag: 1.5}\nsources: {a: {range: {}}}\n"
+             restart: {atempts: 3, initial: [1s]}\nstop: soon\njournal: {lag: 1.5, keep: long, bytes: 5KiB, inline: some}\nsources: {a: {range: {}}}\n"
         ),
         @r###"
     bad.yaml:2:21: error: `every`: `10` has no unit; write `10ms`, `10s`, `10m`, `10h` or `10d`
@@ -266,6 +266,9 @@ fn settings_with_wrong_values() {
     bad.yaml:4:32: error: `initial` wants a length of time, as `10s`, not a list
     bad.yaml:5:7: error: `stop` wants a map, not the text `soon`
     bad.yaml:6:16: error: `lag` wants a number of bytes, as `64KiB`, not the number 1.5
+    bad.yaml:6:27: error: `keep`: `long` is no length of time; write a whole number and a unit, as `500ms`, `10s`, `15m`, `2h` or `7d`
+    bad.yaml:6:40: error: `bytes`: the journal needs at least 1MiB
+    bad.yaml:6:54: error: `inline` cannot be `some` (expected: `auto`, `all`)
     "###
     );
 }

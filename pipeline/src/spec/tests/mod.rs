@@ -92,6 +92,7 @@ fn settings_have_defaults() {
     assert_eq!(spec.checkpoint.keep, Keep { last: 5, hourly: 0, daily: 0 });
     assert_eq!((spec.limits.edge.rows, spec.limits.edge.bytes), (65_536, ByteSize::mebibytes(64)));
     assert_eq!(spec.journal.lag, ByteSize::mebibytes(256));
+    assert_eq!((spec.journal.keep, spec.journal.bytes, spec.journal.inline), (None, None, JournalInline::Auto));
     assert_eq!(
         spec.restart,
         RestartSettings { attempts: 3, initial: Duration::seconds(1), max: Duration::seconds(60) }
@@ -103,12 +104,16 @@ fn settings_have_defaults() {
 fn settings_can_be_set() {
     let spec = loaded(
         "version: 1\ncheckpoint: {every: off, keep: 10}\nlimits: {memory: 512MiB}\nrestart: {attempts: 0}\n\
+         journal: {keep: 7d, bytes: 10GiB, inline: all}\n\
          sources: {a: {range: }}\nsinks: {b: {from: a, drop: }}\n",
     );
     assert_eq!(spec.checkpoint.every, CheckpointInterval::Off);
     assert_eq!(spec.checkpoint.keep.last, 10);
     assert_eq!(spec.limits.memory, ByteSize::mebibytes(512));
     assert_eq!(spec.restart.attempts, 0);
+    let week = Duration::seconds(7 * 24 * 3600);
+    let settings = (spec.journal.keep, spec.journal.bytes, spec.journal.inline);
+    assert_eq!(settings, (Some(week), Some(ByteSize::mebibytes(10 * 1024)), JournalInline::All));
 }
 
 #[test]
