@@ -9,7 +9,9 @@ use crate::error::{Error, Result};
 use crate::sink::Mark;
 use crate::step::{ContentHash, Incarnation, Position, SchemaVersion, StepNumber, StepTime};
 
+use super::fence::OwnerEpoch;
 use super::segment::{Content, Section};
+use super::segments::SegmentStore;
 
 /// The format of manifests that this program writes.
 pub const FORMAT: u32 = 1;
@@ -48,6 +50,9 @@ pub struct Manifest {
     pub time: StepTime,
     /// The incarnation that took it.
     pub incarnation: Incarnation,
+    /// The owner that committed it. Filled in by the commit.
+    #[serde(default)]
+    pub owner: OwnerEpoch,
     /// The segment that holds the definition.
     pub definition: ContentHash,
     /// The checkpoint before it.
@@ -172,6 +177,15 @@ impl Manifest {
         let json = serde_json::to_vec(self)
             .map_err(|error| Error::internal(format!("a manifest cannot be encoded: {error}")))?;
         Ok(Section { node: String::new(), name: SECTION.into(), content: Content::Bytes(json) })
+    }
+
+    /// The manifest in a segment that is whole; `None` where it holds something else.
+    ///
+    /// # Errors
+    /// When it cannot be read, or a newer program is needed.
+    pub(super) fn in_segment(segments: &SegmentStore, hash: &ContentHash) -> Result<Option<Self>> {
+        let sections = segments.read_if(hash, |entry| entry.node.is_empty() && entry.name == SECTION)?;
+        if sections.is_empty() { Ok(None) } else { Self::from_sections(&sections).map(Some) }
     }
 
     /// The manifest in the sections of its segment.

@@ -193,8 +193,11 @@ impl ChainNode {
             OnError::Fail => {
                 let (_, first) = &rejected[0];
                 let position = if first.position.is_empty() { String::new() } else { format!(" ({})", first.position) };
-                let message = format!("a row of step {} could not be handled: {}{position}", header.number, first.reason);
-                return Err(Error::external(message).never_retry().with_remedy("`on_error: errors` sends such rows to the port `errors`"));
+                let message =
+                    format!("a row of step {} could not be handled: {}{position}", header.number, first.reason);
+                return Err(Error::external(message)
+                    .never_retry()
+                    .with_remedy("`on_error: errors` sends such rows to the port `errors`"));
             }
             OnError::Drop => {}
             OnError::Errors => rows.push((self.errors_port, error_rows(&self.name, header, &rejected)?)),

@@ -149,7 +149,11 @@ impl SourceSlot {
             OnError::Fail => {
                 let message = format!("{}: {}", rejected[0].position, rejected[0].reason);
                 let remedy = "`on_error: errors` sends such input to the port `errors`";
-                Err(Error::external(message).never_retry().with_remedy(remedy).at_node(&self.name).at_place(&self.place))
+                Err(Error::external(message)
+                    .never_retry()
+                    .with_remedy(remedy)
+                    .at_node(&self.name)
+                    .at_place(&self.place))
             }
         }
     }
