@@ -10,7 +10,7 @@ use super::head;
 use super::keys::{self, CHECKPOINT, HIGHEST, INCARNATION, to_json};
 use super::manifest::{CheckpointSummary, FORMAT, Manifest};
 use super::owned::CheckpointStore;
-use super::segment::Section;
+use super::segment::{Section, encode};
 use super::store::StoreBatch;
 
 impl CheckpointStore {
@@ -25,20 +25,32 @@ impl CheckpointStore {
     }
 
     fn write_segment(&self, sections: &[Section], point: &str) -> Result<ContentHash> {
+        let bytes = encode(sections)?;
+        let hash = ContentHash::of(&bytes);
+        self.write_contents(&hash, &bytes, point)?;
+        Ok(hash)
+    }
+
+    /// Takes over a segment from elsewhere; durable when this returns.
+    pub(super) fn adopt(&self, hash: &ContentHash, bytes: &[u8]) -> Result<()> {
+        self.write_contents(hash, bytes, "segment")
+    }
+
+    fn write_contents(&self, hash: &ContentHash, bytes: &[u8], point: &str) -> Result<()> {
         loop {
-            let hash = self.segments.write_at(sections, point)?;
+            self.segments.write_bytes(hash, bytes, point)?;
             let mut known = self.known.lock();
             // It may have been there, and have been collected since.
-            if !self.segments.contains(&hash) {
+            if !self.segments.contains(hash) {
                 continue;
             }
-            if known.wrote(&hash) {
+            if known.wrote(hash) {
                 let mut batch = self.batch()?;
-                batch.delete(keys::segment(&hash));
+                batch.delete(keys::segment(hash));
                 self.store.apply(&batch)?;
                 self.store.flush()?;
             }
-            return Ok(hash);
+            return Ok(());
         }
     }
 
@@ -65,10 +77,12 @@ impl CheckpointStore {
         crash::point("manifest.apply");
         self.store.apply(&batch)?;
         crash::point("manifest.applied");
-        self.known.lock().commit(summary.clone(), names, &dated);
+        self.known.lock().commit(summary.clone(), names.clone(), &dated);
         *self.incarnation.lock() = incarnation;
         self.store.flush()?;
-        head::write(self.root.as_ref(), &summary)
+        head::write(self.root.as_ref(), &summary)?;
+        self.copy(summary, names);
+        Ok(())
     }
 
     fn may_commit(&self, manifest: &Manifest, names: &BTreeSet<ContentHash>) -> Result<()> {

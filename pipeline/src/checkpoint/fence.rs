@@ -98,6 +98,11 @@ impl Fence {
     }
 }
 
+/// Whether the file that names the owner can be read, if it is there.
+pub(super) fn examine(folder: &dyn Folder) -> Result<()> {
+    read(folder).map(drop)
+}
+
 fn read(folder: &dyn Folder) -> Result<Option<Owner>> {
     folder.read(NAME)?.map(|json| from_json(NAME, &json)).transpose()
 }

@@ -113,6 +113,16 @@ impl Known {
         self.checkpoints.values().filter(|found| found.names.is_none()).map(|found| found.summary.clone()).collect()
     }
 
+    /// Everything that any checkpoint names, manifests included; `None` while a manifest is unread.
+    pub(super) fn named(&self) -> Option<BTreeSet<ContentHash>> {
+        let mut named = BTreeSet::new();
+        for committed in self.checkpoints.values() {
+            named.extend(committed.names.as_ref()?.iter().cloned());
+            named.insert(committed.summary.manifest.clone());
+        }
+        Some(named)
+    }
+
     /// What the manifest of a checkpoint names.
     pub(super) fn names(&mut self, number: CheckpointNumber, names: BTreeSet<ContentHash>) {
         if let Some(committed) = self.checkpoints.get_mut(&number) {

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
@@ -10,7 +11,7 @@ use crate::sink::Mark;
 use crate::step::{ContentHash, Incarnation, Position, SchemaVersion, StepNumber, StepTime};
 
 use super::fence::OwnerEpoch;
-use super::segment::{Content, Section};
+use super::segment::{Content, Section, read_sections};
 use super::segments::SegmentStore;
 
 /// The format of manifests that this program writes.
@@ -177,6 +178,16 @@ impl Manifest {
         let json = serde_json::to_vec(self)
             .map_err(|error| Error::internal(format!("a manifest cannot be encoded: {error}")))?;
         Ok(Section { node: String::new(), name: SECTION.into(), content: Content::Bytes(json) })
+    }
+
+    /// The manifest in the contents of its segment.
+    ///
+    /// # Errors
+    /// When it cannot be read, or a newer program is needed.
+    pub(super) fn from_bytes(bytes: &[u8]) -> Result<Self> {
+        let mut contents = std::io::Cursor::new(bytes.to_vec());
+        let sections = read_sections(&mut contents, Path::new("of the manifest"), bytes.len() as u64, |_| true)?;
+        Self::from_sections(&sections)
     }
 
     /// The manifest in a segment that is whole; `None` where it holds something else.

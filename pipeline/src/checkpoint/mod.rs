@@ -14,14 +14,19 @@
 //!
 //! These have no effects of their own; [`CheckpointStore`] carries them out. All calls block.
 
+mod archive;
 mod collect;
 mod commit;
 pub mod compact;
+pub mod copies;
 #[cfg(test)]
 mod crash_tests;
+#[cfg(test)]
+mod damage_tests;
 mod fence;
 mod folder;
 mod head;
+mod import;
 mod index;
 mod keys;
 mod known;
@@ -44,10 +49,13 @@ pub mod store;
 mod survey;
 #[cfg(test)]
 mod tests;
+mod verify;
 
+pub use archive::{ArchiveHead, export};
 pub use collect::Removed;
 pub use fence::{Fence, OwnerEpoch};
 pub use head::{at_head, list_checkpoints, read_head, read_manifest, read_node_state};
+pub use import::{ImportReport, import};
 pub use manifest::{
     CheckpointNumber, CheckpointSummary, FORMAT, LookupState, Manifest, NodeState, SectionReference, SourceState,
 };
@@ -59,3 +67,4 @@ pub use segment::{Content, Section};
 pub use segments::SegmentStore;
 pub use sled_store::SledStore;
 pub use store::{MemoryStore, Store};
+pub use verify::{CheckpointHealth, Damage, VerifyReport, verify};

@@ -1,9 +1,10 @@
 //! The checkpoints of a pipeline directory, in the hands of its owner.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use serde::Serialize;
@@ -11,12 +12,14 @@ use serde::de::DeserializeOwned;
 
 use crate::error::{Error, Result, Retry};
 use crate::sink::Mark;
-use crate::step::Incarnation;
+use crate::step::{ContentHash, Incarnation};
 use crate::testing::crash;
 
-use super::fence::{Fence, OwnerEpoch};
+use super::copies::{Copier, CopyStatus, Job, Remote};
+use super::fence::{self, Fence, OwnerEpoch};
 use super::folder::{DiskFolder, Folder};
 use super::head;
+use super::import::COPIES;
 use super::index::Index;
 use super::keys::{OWNER, VALUE, from_json, to_json};
 use super::known::Known;
@@ -34,6 +37,7 @@ pub struct CheckpointStore {
     pub(super) fence: Fence,
     pub(super) known: Mutex<Known>,
     pub(super) incarnation: Mutex<Incarnation>,
+    copier: Mutex<Option<Copier>>,
     notes: Mutex<Vec<String>>,
 }
 
@@ -87,6 +91,7 @@ impl CheckpointStore {
             fence,
             incarnation: Mutex::new(index.incarnation.unwrap_or(Incarnation(1))),
             known: Mutex::new(Known::new(index, present)),
+            copier: Mutex::default(),
             notes: Mutex::default(),
         };
         if let Err(error) = named {
@@ -124,6 +129,42 @@ impl CheckpointStore {
         let epoch: OwnerEpoch = self.fence.epoch();
         batch.expect(OWNER, to_json(&epoch)?);
         Ok(batch)
+    }
+
+    /// Lets every checkpoint be copied to a place from now on, the newest one at once, in the background. A copy that
+    /// fails is counted in `status`, and holds up nothing.
+    ///
+    /// # Errors
+    /// When the store fails, or no thread can be started.
+    pub fn copy_to(&self, remote: Box<dyn Remote>, pipeline: &str, status: &Arc<CopyStatus>) -> Result<()> {
+        let token = match self.value(COPIES)? {
+            Some(token) => token,
+            None => {
+                let token = fence::token();
+                self.put_value(COPIES, &token)?;
+                token
+            }
+        };
+        let copier = Copier::start(remote, self.segments.clone(), pipeline.to_owned(), token, Arc::clone(status))?;
+        *self.copier.lock() = Some(copier);
+        if let Some(newest) = self.list().pop() {
+            let names = self.load(newest.number)?.segments();
+            self.copy(newest, names);
+        }
+        Ok(())
+    }
+
+    /// Lets a checkpoint be copied, where copies are made.
+    pub(super) fn copy(&self, summary: CheckpointSummary, names: BTreeSet<ContentHash>) {
+        if let Some(copier) = self.copier.lock().as_ref() {
+            let kept = self.known.lock().named();
+            copier.copy(Job { summary, incarnation: self.incarnation(), names, kept });
+        }
+    }
+
+    /// Waits until the newest checkpoint is copied or has failed to be, at most so long; whether it was.
+    pub fn settle_copies(&self, patience: Duration) -> bool {
+        self.copier.lock().as_ref().is_none_or(|copier| copier.settle(patience))
     }
 
     /// The incarnation of the directory: the newest that any checkpoint was taken in.

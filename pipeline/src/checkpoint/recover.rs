@@ -1,8 +1,10 @@
 //! Coming back to a checkpoint.
 
 use crate::error::{Error, Result};
+use crate::step::StepNumber;
 
 use super::head;
+use super::import::JOURNAL_BEGINS;
 use super::keys::{self, CHECKPOINT, DAMAGED, to_json};
 use super::manifest::{CheckpointNumber, CheckpointSummary, Manifest, NodeState};
 use super::owned::CheckpointStore;
@@ -80,6 +82,24 @@ impl CheckpointStore {
             }
         }
         Ok(())
+    }
+
+    /// Compares the journal, which ends with step `last`, with the checkpoint to go on from: it was durable up to there
+    /// before the checkpoint was. Only an imported pipeline begins without one.
+    ///
+    /// # Errors
+    /// When it ends before the checkpoint: steps after the checkpoint may be lost, too.
+    pub fn check_journal(&self, from: Option<&Manifest>, last: StepNumber) -> Result<()> {
+        let Some(manifest) = from.filter(|manifest| last < manifest.step) else { return Ok(()) };
+        if self.value(JOURNAL_BEGINS)? == Some(manifest.step) {
+            return Ok(());
+        }
+        let (number, step) = (manifest.number, manifest.step);
+        let message =
+            format!("the journal ends with step {last}, before checkpoint {number}, which was taken after step {step}");
+        Err(Error::external(message).never_retry().with_remedy(
+            "the journal is lost or older than the checkpoints: restore all of the directory from one copy (`checkpoint export` and `import` begin without a journal)",
+        ))
     }
 
     /// One checkpoint.

@@ -48,14 +48,9 @@ impl SegmentStore {
     /// # Errors
     /// When a batch cannot be encoded, or the disk fails.
     pub fn write(&self, sections: &[Section]) -> Result<ContentHash> {
-        self.write_at(sections, "segment")
-    }
-
-    /// Writes a segment with crash points of that name.
-    pub(super) fn write_at(&self, sections: &[Section], point: &str) -> Result<ContentHash> {
         let bytes = encode(sections)?;
         let hash = ContentHash::of(&bytes);
-        self.write_bytes(&hash, &bytes, point)?;
+        self.write_bytes(&hash, &bytes, "segment")?;
         Ok(hash)
     }
 
@@ -137,11 +132,7 @@ impl SegmentStore {
     /// # Errors
     /// When the folder cannot be read.
     pub fn list(&self) -> Result<BTreeSet<ContentHash>> {
-        let hash = |name: String| {
-            let stem = name.strip_suffix(ENDING)?;
-            is_hash(stem).then(|| ContentHash(stem.into()))
-        };
-        Ok(self.folder.names()?.into_iter().filter_map(hash).collect())
+        Ok(self.folder.names()?.iter().filter_map(|name| hash(name)).collect())
     }
 
     /// Removes a segment; how many bytes that frees, 0 where it is gone already.
@@ -164,6 +155,17 @@ impl SegmentStore {
         self.open_file(hash).map(|(file, _, length)| (file, length))
     }
 
+    /// The whole contents of a segment, compared with its name.
+    pub(super) fn bytes(&self, hash: &ContentHash) -> Result<Vec<u8>, Unreadable> {
+        let (mut file, path, _) = self.open_file(hash)?;
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes).map_err(|error| Unreadable::Other(failed("read", &path, &error)))?;
+        match ContentHash::of(&bytes) == *hash {
+            true => Ok(bytes),
+            false => Err(damaged(&path, "its contents do not have the hash that it is named by")),
+        }
+    }
+
     fn open_file(&self, hash: &ContentHash) -> Result<(Box<dyn Contents>, PathBuf, u64), Unreadable> {
         let name = name(hash).map_err(Unreadable::Damaged)?;
         let path = self.folder.place(&name);
@@ -183,6 +185,11 @@ pub(super) fn name(hash: &ContentHash) -> Result<String> {
         return Err(Error::external(format!("`{hash}` is no name of a segment")).never_retry());
     }
     Ok(format!("{hash}{ENDING}"))
+}
+
+/// The segment whose file has this name.
+pub(super) fn hash(name: &str) -> Option<ContentHash> {
+    name.strip_suffix(ENDING).filter(|stem| is_hash(stem)).map(|stem| ContentHash(stem.into()))
 }
 
 fn is_hash(text: &str) -> bool {

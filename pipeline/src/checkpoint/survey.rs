@@ -48,12 +48,18 @@ impl Survey {
 
     /// What a manifest names that cannot be had, each with the reason.
     pub(super) fn lacks(&self, manifest: &Manifest) -> Vec<(ContentHash, String)> {
-        let lacking = |hash: &ContentHash| match self.damaged.get(hash) {
-            Some(error) => error.message.clone(),
-            None => "it is missing".to_owned(),
-        };
         let names = manifest.segments().into_iter().filter(|hash| !self.whole.contains_key(hash));
-        names.map(|hash| (hash.clone(), lacking(&hash))).collect()
+        names.map(|hash| (hash.clone(), self.why(&hash))).collect()
+    }
+
+    /// Why a segment cannot be had.
+    pub(super) fn why(&self, hash: &ContentHash) -> String {
+        self.damaged.get(hash).map_or_else(|| "it is missing".to_owned(), |error| error.message.clone())
+    }
+
+    /// Whether a segment is there, whole or not.
+    pub(super) fn has(&self, hash: &ContentHash) -> bool {
+        self.whole.contains_key(hash) || self.damaged.contains_key(hash)
     }
 
     /// The manifest in a segment.

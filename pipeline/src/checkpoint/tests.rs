@@ -31,29 +31,29 @@ impl Store for Shared {
     }
 }
 
-struct Pipeline {
-    directory: TempDir,
+pub(super) struct Pipeline {
+    pub(super) directory: TempDir,
     store: Shared,
-    checkpoints: CheckpointStore,
+    pub(super) checkpoints: CheckpointStore,
 }
 
 impl Pipeline {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let store = Shared::default();
         let checkpoints = CheckpointStore::open(directory.path(), Box::new(store.clone())).unwrap();
         Self { directory, store, checkpoints }
     }
 
-    fn reopen(&mut self) {
+    pub(super) fn reopen(&mut self) {
         self.checkpoints = CheckpointStore::open(self.directory.path(), Box::new(self.store.clone())).unwrap();
     }
 
-    fn state(&self, text: &str) -> ContentHash {
+    pub(super) fn state(&self, text: &str) -> ContentHash {
         self.checkpoints.write_state(&[section(text)]).unwrap()
     }
 
-    fn manifest(&self, states: &[ContentHash]) -> Manifest {
+    pub(super) fn manifest(&self, states: &[ContentHash]) -> Manifest {
         let number = self.checkpoints.next_number();
         let source = SourceState {
             position: Some(Position("[17]".into())),
@@ -66,7 +66,7 @@ impl Pipeline {
             step: StepNumber(number.0 * 10),
             time: StepTime(number.0 as i64 * 1_000),
             incarnation: Incarnation(1),
-            owner: OwnerEpoch::default(),
+            owner: self.checkpoints.fence().epoch(),
             definition: self.state("the definition"),
             parent: None,
             sources: BTreeMap::from([("events".to_owned(), source)]),
@@ -83,17 +83,17 @@ impl Pipeline {
     }
 
     /// Commits a checkpoint whose state is `text`; the segments that it names.
-    fn commit(&self, text: &str) -> Manifest {
+    pub(super) fn commit(&self, text: &str) -> Manifest {
         let manifest = self.manifest(&[self.state(text)]);
         self.checkpoints.commit(manifest.clone()).unwrap();
         manifest
     }
 
-    fn numbers(&self) -> Vec<u64> {
+    pub(super) fn numbers(&self) -> Vec<u64> {
         self.checkpoints.list().iter().map(|summary| summary.number.0).collect()
     }
 
-    fn damage(&self, hash: &ContentHash) {
+    pub(super) fn damage(&self, hash: &ContentHash) {
         let path = self.directory.path().join("segments").join(format!("{hash}.segment"));
         let mut bytes = fs::read(&path).unwrap();
         *bytes.last_mut().unwrap() ^= 1;
@@ -293,16 +293,15 @@ fn a_store_that_has_lost_what_it_knew_is_refused_with_the_command_that_rebuilds_
     let mut batch = StoreBatch::default();
     before.into_iter().for_each(|(key, value)| batch.put(key, value).unwrap());
     old.0.apply(&batch).unwrap();
-    for (store, why) in
-        [(Shared::default(), "although there are segments or a journal"), (old, "checkpoint 2, which the file `head`")]
-    {
+    for store in [Shared::default(), old] {
         let (listed, error) = (store.0.scan("").unwrap(), open(store.clone()));
-        assert!(error.message.contains(why), "{error}");
+        assert!(error.message.contains("checkpoint 2, which the file `head` names"), "{error}");
         assert!(error.to_string().contains("checkpoint verify") && error.to_string().contains("--rebuild"), "{error}");
         assert_eq!(store.0.scan("").unwrap(), listed, "nothing was changed");
     }
-    fs::remove_dir_all(pipeline.directory.path().join("segments")).unwrap();
     fs::remove_file(pipeline.directory.path().join("head")).unwrap();
+    assert!(open(Shared::default()).message.contains("although there are segments or a journal"));
+    fs::remove_dir_all(pipeline.directory.path().join("segments")).unwrap();
     fs::create_dir(pipeline.directory.path().join("journal")).unwrap();
     fs::write(pipeline.directory.path().join("journal/00000000000000000001.journal"), "").unwrap();
     assert!(open(Shared::default()).message.contains("although there are segments or a journal"));

@@ -99,18 +99,19 @@ impl Pipeline {
     /// not what its mark says.
     pub async fn open(graph: Arc<Graph>, options: RunOptions) -> Result<Self> {
         let directory = options.directory.clone();
-        let (owner, store, journal, recovery) = blocking(move || {
+        let (owner, store, manifest, journal, recovery) = blocking(move || {
             std::fs::create_dir_all(&directory)
                 .map_err(|error| Error::external(format!("{} cannot be made: {error}", directory.display())))?;
             let owner = OwnerLock::acquire(&directory)?;
             let sled = SledStore::open(&directory)?;
             let store = CheckpointStore::open(&directory, Box::new(sled))?;
-            let (journal, recovery) = Journal::open(&directory, Incarnation(1), Shard(0))?;
-            Ok((owner, Arc::new(store), journal, recovery))
+            let manifest = store.latest()?;
+            let (journal, recovery) = Journal::open(&directory, store.incarnation(), Shard(0))?;
+            store.check_journal(manifest.as_ref(), recovery.last_step)?;
+            Ok((owner, Arc::new(store), manifest, journal, recovery))
         })
         .await?;
-        let manifest = store.latest()?;
-        let incarnation = manifest.as_ref().map_or(Incarnation(1), |manifest| manifest.incarnation);
+        let incarnation = store.incarnation();
         let definition = definition(&graph, &store).await?;
         check_definition(&graph, &definition, manifest.as_ref(), &journal)?;
         let last_time = manifest.as_ref().map_or(StepTime(0), |manifest| manifest.time).max(recovery.last_time);
@@ -120,6 +121,9 @@ impl Pipeline {
             .iter()
             .map(|node| Arc::new(NodeStatus::new(Arc::clone(&node.name), Arc::clone(&node.kind), node.section)));
         let status = Arc::new(PipelineStatus::new(statuses.collect()));
+        if let Some(place) = &graph.spec.checkpoint.copy_to {
+            store.copy_to(place.remote(), &graph.spec.name.value, &status.copies)?;
+        }
         let checkpointed = manifest.as_ref().map_or(StepNumber::ZERO, |manifest| manifest.step);
         status.step.store(checkpointed.0, Ordering::Relaxed);
         let mut pipeline = Self {

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::assembly::{Assembly, assemble};
 use super::chain::DOWNSTREAM_STOPPED;
-use super::checkpointing::{Chains, Coordinator};
+use super::checkpointing::{Chains, Coordinator, blocking};
 use super::clock::StepTimes;
 use super::edge::EdgeCapacity;
 use super::feeder::{Backlog, Feeder};
@@ -206,6 +206,13 @@ impl Pipeline {
         self.cancel.cancel();
         cut_off(&mut tasks.others).await;
         cut_off(&mut tasks.nodes).await;
+        if outcome.is_ok() && self.graph.spec.checkpoint.copy_to.is_some() {
+            let store = Arc::clone(&self.store);
+            let settled = blocking(move || Ok(store.settle_copies(within))).await?;
+            if !settled {
+                tracing::warn!("The last checkpoint was not copied within `stop.within`; the next start copies it.");
+            }
+        }
         outcome
     }
 
