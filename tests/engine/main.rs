@@ -13,6 +13,7 @@ mod crash_points;
 mod determinism;
 mod effects;
 mod failures;
+mod fence;
 mod given;
 mod hindered;
 mod probe;

@@ -4,6 +4,7 @@ use crate::error::Result;
 use crate::step::StepNumber;
 use crate::testing::crash;
 
+use super::head;
 use super::keys::{self, CHECKPOINT, DAMAGED};
 use super::known::{Decision, Known};
 use super::manifest::CheckpointNumber;
@@ -46,11 +47,15 @@ impl CheckpointStore {
         }
         decision.checkpoints.iter().for_each(|number| known.forget_checkpoint(*number));
         decision.damaged.iter().for_each(|number| known.forget_damaged(*number));
+        let listed = known.summaries();
+        if let (Some(newest), false) = (listed.last(), decision.checkpoints.is_empty()) {
+            head::write(self.root.as_ref(), newest, &listed)?;
+        }
         let mut removed = Removed::default();
         for hash in &decision.segments {
             self.remove(&mut known, hash, &mut removed);
         }
-        removed.reach = keep.oldest_of_last(&known.summaries()).map(|oldest| oldest.step);
+        removed.reach = keep.oldest_of_last(&listed).map(|oldest| oldest.step);
         removed.checkpoints = decision.checkpoints;
         Ok(removed)
     }

@@ -80,7 +80,7 @@ impl CheckpointStore {
         self.known.lock().commit(summary.clone(), names.clone(), &dated);
         *self.incarnation.lock() = incarnation;
         self.store.flush()?;
-        head::write(self.root.as_ref(), &summary)?;
+        head::write(self.root.as_ref(), &summary, &self.list())?;
         self.copy(summary, names);
         Ok(())
     }

@@ -28,12 +28,30 @@ pub(super) struct Head {
     pub(super) number: CheckpointNumber,
     /// The segment that holds its manifest.
     pub(super) manifest: ContentHash,
+    /// All checkpoints that are listed, oldest first: retention may have removed some since the newest was committed.
+    pub(super) kept: Vec<CheckpointNumber>,
+    /// CRC-32 of the others.
+    check: u32,
 }
 
-/// Makes `head` name a checkpoint. Not synchronised as a name: after a power failure an older one may be
-/// back, which the next owner sets right.
-pub(super) fn write(folder: &dyn Folder, newest: &CheckpointSummary) -> Result<()> {
-    let head = Head { number: newest.number, manifest: newest.manifest.clone() };
+impl Head {
+    /// The head that names the newest of the checkpoints `listed`, oldest first.
+    fn of(newest: &CheckpointSummary, listed: &[CheckpointSummary]) -> Result<Self> {
+        let kept = listed.iter().map(|summary| summary.number).collect();
+        let mut head = Self { number: newest.number, manifest: newest.manifest.clone(), kept, check: 0 };
+        head.check = head.checksum()?;
+        Ok(head)
+    }
+
+    fn checksum(&self) -> Result<u32> {
+        Ok(crc32fast::hash(&to_json(&(self.number, &self.manifest, &self.kept))?))
+    }
+}
+
+/// Makes `head` name the newest of the checkpoints `listed`, oldest first. Not synchronised as a name: after a power
+/// failure an older one may be back, which the next owner sets right.
+pub(super) fn write(folder: &dyn Folder, newest: &CheckpointSummary, listed: &[CheckpointSummary]) -> Result<()> {
+    let head = Head::of(newest, listed)?;
     if read(folder).is_ok_and(|present| present.as_ref() == Some(&head)) {
         return Ok(());
     }
@@ -45,11 +63,16 @@ pub(super) fn write(folder: &dyn Folder, newest: &CheckpointSummary) -> Result<(
 /// # Errors
 /// When it cannot be read.
 pub(super) fn read(folder: &dyn Folder) -> Result<Option<Head>> {
-    let unreadable = |error| {
+    let unreadable = |why: &str| {
         let path = folder.place(NAME);
-        Error::external(format!("the file {} is unreadable: {error}", path.display())).never_retry()
+        Error::external(format!("the file {} is unreadable: {why}", path.display())).never_retry()
     };
-    folder.read(NAME)?.map(|json| serde_json::from_slice(&json).map_err(unreadable)).transpose()
+    let Some(json) = folder.read(NAME)? else { return Ok(None) };
+    let head: Head = serde_json::from_slice(&json).map_err(|error| unreadable(&error.to_string()))?;
+    match head.checksum()? == head.check {
+        true => Ok(Some(head)),
+        false => Err(unreadable("its checksum is wrong")),
+    }
 }
 
 /// The newest checkpoint of the pipeline directory `directory` (`.tidegate/NAME`), for readers that do not own
@@ -58,7 +81,7 @@ pub(super) fn read(folder: &dyn Folder) -> Result<Option<Head>> {
 /// # Errors
 /// When it is damaged, or a newer program is needed.
 pub fn read_head(directory: &Path) -> Result<Option<Manifest>> {
-    Ok(read_head_with_hash(directory)?.map(|(manifest, _)| manifest))
+    Ok(newest(directory)?.map(|(manifest, _)| manifest))
 }
 
 /// What `read` makes of the newest checkpoint, for readers that do not own the directory. When what it names is
@@ -85,8 +108,8 @@ fn has_moved(directory: &Path, from: CheckpointNumber) -> bool {
     read(&DiskFolder::of(directory)).is_ok_and(|head| head.is_none_or(|head| head.number != from))
 }
 
-/// The newest checkpoint and the segment that holds its manifest.
-pub(super) fn read_head_with_hash(directory: &Path) -> Result<Option<(Manifest, ContentHash)>> {
+/// The newest checkpoint, and what `head` says of it.
+fn newest(directory: &Path) -> Result<Option<(Manifest, Head)>> {
     let segments = SegmentStore::of(directory);
     let mut missing = None;
     for attempt in 0..ATTEMPTS {
@@ -97,7 +120,7 @@ pub(super) fn read_head_with_hash(directory: &Path) -> Result<Option<(Manifest, 
             return Ok(None);
         };
         match manifest(&segments, &head.manifest) {
-            Ok(manifest) if manifest.number == head.number => return Ok(Some((manifest, head.manifest))),
+            Ok(manifest) if manifest.number == head.number => return Ok(Some((manifest, head))),
             Ok(manifest) => {
                 let (said, found) = (head.number, manifest.number);
                 let message = format!("`head` names checkpoint {said} in a segment that holds checkpoint {found}");
@@ -115,13 +138,14 @@ pub(super) fn read_head_with_hash(directory: &Path) -> Result<Option<(Manifest, 
 /// # Errors
 /// Those of [`read_head`].
 pub fn list_checkpoints(directory: &Path) -> Result<Vec<CheckpointSummary>> {
-    let Some((newest, hash)) = read_head_with_hash(directory)? else {
+    let Some((newest, head)) = newest(directory)? else {
         return Ok(Vec::new());
     };
     let segments = SegmentStore::of(directory);
-    // What retention has removed since the newest was committed is not there any more.
-    let there = newest.retained.iter().rev().filter(|summary| segments.contains(&summary.manifest)).cloned();
-    Ok(std::iter::once(newest.summary(hash)).chain(there).collect())
+    let is_there =
+        |summary: &&CheckpointSummary| head.kept.contains(&summary.number) && segments.contains(&summary.manifest);
+    let others = newest.retained.iter().rev().filter(is_there).cloned();
+    Ok(std::iter::once(newest.summary(head.manifest.clone())).chain(others).collect())
 }
 
 /// The manifest in segment `hash`, for readers that do not own the directory: one of [`Manifest::retained`].

@@ -25,6 +25,8 @@ mod crash_tests;
 mod damage_tests;
 mod fence;
 mod folder;
+#[cfg(test)]
+mod golden_tests;
 mod head;
 mod import;
 mod index;

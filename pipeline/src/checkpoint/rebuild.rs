@@ -132,7 +132,7 @@ pub fn rebuild(directory: &Path) -> Result<RebuildReport> {
     SledStore::rebuild(directory, &values(&rebuilt)?)?;
     // It may name a checkpoint that is not whole: it names the newest that is.
     if let Some(newest) = rebuilt.listed.last() {
-        head::write(&root, newest)?;
+        head::write(&root, newest, &rebuilt.listed)?;
     }
     Ok(RebuildReport {
         checkpoints: rebuilt.listed.iter().map(|summary| summary.number).collect(),

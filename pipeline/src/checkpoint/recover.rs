@@ -26,7 +26,7 @@ impl CheckpointStore {
                     self.put_aside(&summary)?;
                     self.note(format!("checkpoint {} cannot be used and was passed over: {error}", summary.number));
                 }
-                head::write(self.root.as_ref(), &from)?;
+                head::write(self.root.as_ref(), &from, &self.list())?;
                 let mut incarnation = self.incarnation.lock();
                 *incarnation = manifest.incarnation.max(*incarnation);
                 Ok(Some(*manifest))

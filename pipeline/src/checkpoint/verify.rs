@@ -174,8 +174,13 @@ fn listed(index: Option<Index>, survey: &Survey, head: Option<&Head>) -> Vec<Che
         return index.listed;
     }
     if let Some((head, newest)) = head.and_then(|head| survey.manifest(&head.manifest).map(|newest| (head, newest))) {
-        // What retention has removed since the newest was committed is not there any more.
-        let there = newest.retained.iter().filter(|summary| survey.has(&summary.manifest)).cloned();
+        // An owner that runs may remove others while this reads: what is missing of them says nothing.
+        let is_there = |summary: &&CheckpointSummary| {
+            let manifest = survey.manifest(&summary.manifest);
+            let names = manifest.map(super::manifest::Manifest::segments).unwrap_or_default();
+            head.kept.contains(&summary.number) && names.iter().chain([&summary.manifest]).all(|hash| survey.has(hash))
+        };
+        let there = newest.retained.iter().filter(is_there).cloned();
         return there.chain([newest.summary(head.manifest.clone())]).collect();
     }
     let rebuilt = rebuild::decide(survey, head);

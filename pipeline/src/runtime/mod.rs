@@ -21,6 +21,7 @@ mod delivery;
 mod edge;
 mod event;
 mod feeder;
+mod fenced;
 mod lookups;
 mod node;
 mod open;

@@ -14,6 +14,7 @@ use super::chain::Body;
 use super::checkpointing::{PENDING_EFFECTS, PIPELINE_SECTIONS, blocking};
 use super::clock::Clock;
 use super::delivery::Deliverer;
+use super::fenced::fenced;
 use super::lookups::stored_contents;
 use super::outbox::{EffectIdentity, Outbox, PendingEffect, PendingEffects, pending_of};
 use super::sink_node::{SinkNode, edge_mark};
@@ -281,6 +282,7 @@ impl Pipeline {
                             self.bodies.push(NodeBody { node: index, inputs: all, body });
                         }
                         Sink::Dispatching(sink) => {
+                            let sink = fenced(sink, self.store.fence());
                             let outbox = self.outbox(&node.name, Arc::clone(&sink));
                             for input in all {
                                 let mark = marks.get(&edge_mark(&node.name, input as u32));

@@ -13,6 +13,7 @@ use super::checkpointing::{Chains, Coordinator, blocking};
 use super::clock::StepTimes;
 use super::edge::EdgeCapacity;
 use super::feeder::{Backlog, Feeder};
+use super::fenced::taken_over;
 use super::lookups::{LookupWatch, watched_files};
 use super::open::Pipeline;
 use super::replay::RereadSources;
@@ -196,6 +197,7 @@ impl Pipeline {
         let end = tokio::select! {
             end = sequenced => end,
             error = first_failure(&mut tasks.nodes) => Err(error),
+            error = taken_over(self.store.fence()) => Err(error),
             () = &mut deadline => Err(overdue(within)),
         };
         let outcome = match end {
