@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use tidegate_pipeline::checkpoint::Retention;
 
 /// Collect what your infrastructure is and what happens to it, check it with SQL, act on it once.
 #[derive(Debug, Parser)]
@@ -47,7 +48,7 @@ pub(crate) enum Command {
     Graph(GraphArguments),
     /// Test control packs and pipelines: given rows, expected rows
     Test(TestArguments),
-    /// Look at checkpoints
+    /// Look at checkpoints, verify them, move them
     #[command(subcommand)]
     Checkpoint(CheckpointCommand),
     /// Look at what sinks send outside; retry or discard it
@@ -106,6 +107,9 @@ pub(crate) struct RunArguments {
     /// Drop the state of earlier runs and begin anew (outputs are left alone)
     #[arg(long)]
     pub(crate) fresh: bool,
+    /// Begin with an exported checkpoint, or with the newest copy elsewhere (`file:///…`)
+    #[arg(long, value_name = "FILE|URL", conflicts_with = "fresh")]
+    pub(crate) restore_from: Option<String>,
     /// Go on although the clock is over 30 days past the last step
     #[arg(long)]
     pub(crate) accept_clock: bool,
@@ -259,6 +263,65 @@ pub(crate) enum CheckpointCommand {
         #[arg(long, default_value = "text")]
         format: Format,
     },
+    /// Read every byte of a pipeline's directory; say what is damaged and what that means (exit code 2)
+    Verify {
+        #[command(flatten)]
+        pipeline: PipelineArguments,
+        /// Build a store that is lost or damaged anew, from segments and journal
+        #[arg(long)]
+        rebuild: bool,
+        /// How it is printed; with jsonl, a line per damage
+        #[arg(long, default_value = "text")]
+        format: Format,
+    },
+    /// Remove checkpoints of a pipeline that does not run
+    Prune {
+        #[command(flatten)]
+        pipeline: PipelineArguments,
+        /// What is kept instead of what the pipeline's file says: `3`, or `last=3,hourly=24,daily=7`
+        #[arg(long, value_name = "KEEP", value_parser = keep)]
+        keep: Option<Retention>,
+    },
+    /// Write one checkpoint to one file
+    Export {
+        #[command(flatten)]
+        pipeline: PipelineArguments,
+        /// The file to write
+        file: PathBuf,
+        /// Its number; the newest without it
+        #[arg(long, value_name = "NUMBER")]
+        checkpoint: Option<u64>,
+    },
+    /// Make a pipeline's directory from an exported file, or from copies (`file:///…`)
+    Import {
+        #[command(flatten)]
+        pipeline: PipelineArguments,
+        /// The file, or the place of copies
+        #[arg(value_name = "FILE|URL")]
+        from: String,
+        /// Let the sinks know nothing of what they wrote before: for a place where those outputs are not
+        #[arg(long)]
+        without_outputs: bool,
+    },
+}
+
+/// `3`, or `last=3,hourly=24,daily=7`.
+fn keep(text: &str) -> Result<Retention, String> {
+    let number = |text: &str| text.parse::<u32>().map_err(|error| format!("`{text}`: {error}"));
+    let mut keep = Retention::last(1);
+    for part in text.split(',') {
+        match part.split_once('=') {
+            None => keep.last = number(part)?,
+            Some(("last", count)) => keep.last = number(count)?,
+            Some(("hourly", count)) => keep.hourly = number(count)?,
+            Some(("daily", count)) => keep.daily = number(count)?,
+            Some((name, _)) => return Err(format!("`{name}` is none of last, hourly, daily")),
+        }
+    }
+    match keep.last {
+        0 => Err("at least 1 checkpoint must be kept, or nothing could go on".to_owned()),
+        _ => Ok(keep),
+    }
 }
 
 /// `effects`.

@@ -116,6 +116,18 @@ fn metrics(pipeline: &str, status: &PipelineStatus) -> String {
         "Bytes of the journal at the last checkpoint.",
         status.journal_bytes.load(Relaxed) as f64,
     );
+    metric(
+        "tidegate_copies_total",
+        "counter",
+        "Checkpoints copied elsewhere.",
+        status.copies.copied.load(Relaxed) as f64,
+    );
+    metric(
+        "tidegate_copies_failed_total",
+        "counter",
+        "Copies of checkpoints that failed.",
+        status.copies.failed.load(Relaxed) as f64,
+    );
     if let Some(checkpoint) = &*status.last_checkpoint.lock() {
         metric("tidegate_checkpoint_step", "gauge", "The step of the newest checkpoint.", checkpoint.step.0 as f64);
         metric(

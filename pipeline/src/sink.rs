@@ -21,7 +21,7 @@ use crate::spec::diagnostic::Diagnostic;
 use crate::step::{StepHeader, StepNumber};
 
 /// Up to where a sink's output is complete, and what the sink needs to be brought back there.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mark {
     /// The last step whose output is complete.
     pub step: StepNumber,

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::arguments::RunArguments;
 use crate::catalog::{catalog, packs};
+use crate::command::checkpoint::{bring_back, brought};
 use crate::exit::{DONE, Failure};
 use crate::recorded::{self, RecordedPlanner};
 use crate::{live, serve};
@@ -22,6 +23,10 @@ pub(crate) async fn run(arguments: RunArguments, queries: Option<&Path>) -> Resu
     let catalog = Arc::new(catalog(packs(queries)?));
     let graph = Arc::new(recorded::graph(&arguments.pipeline.pipeline, &catalog, &arguments.pipeline.dir)?);
     let directory = arguments.pipeline.dir.join(&*graph.spec.name.value);
+    if let Some(from) = &arguments.restore_from {
+        let report = bring_back(&directory, from, true, graph.spec.checkpoint.copy_to.as_ref())?;
+        eprint!("restored {}", brought(&report));
+    }
     let set_aside = if arguments.fresh { Pipeline::set_aside(&directory)? } else { None };
     let mut options = RunOptions::new(directory);
     options.once = arguments.once;

@@ -3,6 +3,7 @@
 #![allow(clippy::expect_used, clippy::panic, reason = "a test that cannot go on says so by failing")]
 
 mod checking;
+mod checkpoints;
 mod commands;
 mod files;
 mod past;

@@ -14,6 +14,7 @@ mod determinism;
 mod disk_faults;
 mod effects;
 mod failures;
+mod fence;
 mod given;
 mod hindered;
 mod journaling;

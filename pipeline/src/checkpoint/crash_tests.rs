@@ -11,7 +11,8 @@ use std::process::{Command, ExitStatus, Output};
 use super::*;
 use crate::journal::{Journal, Record, StepBody, StepRecord};
 use crate::row_hash::RunningHash;
-use crate::step::{Incarnation, Position, SchemaVersion, StepHeader, StepTime, Unit};
+use crate::sink::Mark;
+use crate::step::{Incarnation, Position, SchemaVersion, StepHeader, StepNumber, StepTime, Unit};
 use crate::testing::crash;
 
 /// Names the directory to the child.
@@ -108,6 +109,7 @@ fn go_on(directory: &Path, journal: &Journal, checkpoints: &CheckpointStore, num
         step: StepNumber(number),
         time: StepTime(number as i64),
         incarnation: Incarnation(1),
+        owner: OwnerEpoch::default(),
         definition: segments[0].clone(),
         parent: None,
         sources: BTreeMap::new(),

@@ -1,19 +1,18 @@
 //! The way in for readers that do not own the directory: file `head` → manifest → segments.
 
-use std::fs;
-use std::io::ErrorKind;
 use std::path::Path;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::disk::{TEMPORARY, failed, replace_file};
 use crate::error::{Error, Result};
 use crate::step::ContentHash;
 
+use super::folder::{DiskFolder, Folder};
+use super::keys::to_json;
 use super::manifest::{CheckpointNumber, CheckpointSummary, Manifest, NodeState};
-use super::segment::{Section, SegmentStore, Unreadable};
-use super::to_json;
+use super::segment::{Section, Unreadable};
+use super::segments::SegmentStore;
 
 /// The file that names the newest checkpoint.
 const NAME: &str = "head";
@@ -22,33 +21,58 @@ const ATTEMPTS: u32 = 20;
 /// How long it waits in between.
 const PAUSE: Duration = Duration::from_millis(10);
 
-#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Head {
-    number: CheckpointNumber,
-    manifest: ContentHash,
+/// What the file says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Head {
+    /// The newest checkpoint.
+    pub(super) number: CheckpointNumber,
+    /// The segment that holds its manifest.
+    pub(super) manifest: ContentHash,
+    /// All checkpoints that are listed, oldest first: retention may have removed some since the newest was committed.
+    pub(super) kept: Vec<CheckpointNumber>,
+    /// CRC-32 of the others.
+    check: u32,
 }
 
-/// Makes `head` name a checkpoint. Not synchronised as a name: after a power failure an older one may be
-/// back, which the next owner sets right.
-pub(super) fn write(directory: &Path, newest: &CheckpointSummary) -> Result<()> {
-    let head = Head { number: newest.number, manifest: newest.manifest.clone() };
-    if read(directory).is_ok_and(|present| present.as_ref() == Some(&head)) {
+impl Head {
+    /// The head that names the newest of the checkpoints `listed`, oldest first.
+    fn of(newest: &CheckpointSummary, listed: &[CheckpointSummary]) -> Result<Self> {
+        let kept = listed.iter().map(|summary| summary.number).collect();
+        let mut head = Self { number: newest.number, manifest: newest.manifest.clone(), kept, check: 0 };
+        head.check = head.checksum()?;
+        Ok(head)
+    }
+
+    fn checksum(&self) -> Result<u32> {
+        Ok(crc32fast::hash(&to_json(&(self.number, &self.manifest, &self.kept))?))
+    }
+}
+
+/// Makes `head` name the newest of the checkpoints `listed`, oldest first. Not synchronised as a name: after a power
+/// failure an older one may be back, which the next owner sets right.
+pub(super) fn write(folder: &dyn Folder, newest: &CheckpointSummary, listed: &[CheckpointSummary]) -> Result<()> {
+    let head = Head::of(newest, listed)?;
+    if read(folder).is_ok_and(|present| present.as_ref() == Some(&head)) {
         return Ok(());
     }
-    let path = directory.join(NAME);
-    replace_file(&path, &path.with_extension(TEMPORARY), &to_json(&head)?, "head")
+    folder.replace(NAME, &to_json(&head)?, "head")
 }
 
-fn read(directory: &Path) -> Result<Option<Head>> {
-    let path = directory.join(NAME);
-    let json = match fs::read(&path) {
-        Ok(json) => json,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(failed("read", &path, &error)),
+/// What the file says; `None` where there is none.
+///
+/// # Errors
+/// When it cannot be read.
+pub(super) fn read(folder: &dyn Folder) -> Result<Option<Head>> {
+    let unreadable = |why: &str| {
+        let path = folder.place(NAME);
+        Error::external(format!("the file {} is unreadable: {why}", path.display())).never_retry()
     };
-    let unreadable =
-        |error| Error::external(format!("the file {} is unreadable: {error}", path.display())).never_retry();
-    serde_json::from_slice(&json).map(Some).map_err(unreadable)
+    let Some(json) = folder.read(NAME)? else { return Ok(None) };
+    let head: Head = serde_json::from_slice(&json).map_err(|error| unreadable(&error.to_string()))?;
+    match head.checksum()? == head.check {
+        true => Ok(Some(head)),
+        false => Err(unreadable("its checksum is wrong")),
+    }
 }
 
 /// The newest checkpoint of the pipeline directory `directory` (`.tidegate/NAME`), for readers that do not own
@@ -57,7 +81,7 @@ fn read(directory: &Path) -> Result<Option<Head>> {
 /// # Errors
 /// When it is damaged, or a newer program is needed.
 pub fn read_head(directory: &Path) -> Result<Option<Manifest>> {
-    Ok(read_head_with_hash(directory)?.map(|(manifest, _)| manifest))
+    Ok(newest(directory)?.map(|(manifest, _)| manifest))
 }
 
 /// What `read` makes of the newest checkpoint, for readers that do not own the directory. When what it names is
@@ -81,22 +105,27 @@ pub fn at_head<T>(directory: &Path, mut read: impl FnMut(&Manifest) -> Result<T>
 }
 
 fn has_moved(directory: &Path, from: CheckpointNumber) -> bool {
-    read(directory).is_ok_and(|head| head.is_none_or(|head| head.number != from))
+    read(&DiskFolder::of(directory)).is_ok_and(|head| head.is_none_or(|head| head.number != from))
 }
 
-/// The newest checkpoint and the segment that holds its manifest.
-pub(super) fn read_head_with_hash(directory: &Path) -> Result<Option<(Manifest, ContentHash)>> {
+/// The newest checkpoint, and what `head` says of it.
+fn newest(directory: &Path) -> Result<Option<(Manifest, Head)>> {
     let segments = SegmentStore::of(directory);
     let mut missing = None;
     for attempt in 0..ATTEMPTS {
         if attempt > 0 {
             std::thread::sleep(PAUSE);
         }
-        let Some(head) = read(directory)? else {
+        let Some(head) = read(&DiskFolder::of(directory))? else {
             return Ok(None);
         };
-        match segments.read_all(&head.manifest) {
-            Ok(sections) => return Ok(Some((Manifest::from_sections(&sections)?, head.manifest))),
+        match manifest(&segments, &head.manifest) {
+            Ok(manifest) if manifest.number == head.number => return Ok(Some((manifest, head))),
+            Ok(manifest) => {
+                let (said, found) = (head.number, manifest.number);
+                let message = format!("`head` names checkpoint {said} in a segment that holds checkpoint {found}");
+                return Err(Error::external(message).never_retry());
+            }
             Err(Unreadable::Missing(error)) => missing = Some(error),
             Err(error) => return Err(error.into()),
         }
@@ -109,13 +138,14 @@ pub(super) fn read_head_with_hash(directory: &Path) -> Result<Option<(Manifest, 
 /// # Errors
 /// Those of [`read_head`].
 pub fn list_checkpoints(directory: &Path) -> Result<Vec<CheckpointSummary>> {
-    let Some((newest, hash)) = read_head_with_hash(directory)? else {
+    let Some((newest, head)) = newest(directory)? else {
         return Ok(Vec::new());
     };
     let segments = SegmentStore::of(directory);
-    // What retention has removed since the newest was committed is not there any more.
-    let there = newest.retained.iter().rev().filter(|summary| segments.contains(&summary.manifest)).cloned();
-    Ok(std::iter::once(newest.summary(hash)).chain(there).collect())
+    let is_there =
+        |summary: &&CheckpointSummary| head.kept.contains(&summary.number) && segments.contains(&summary.manifest);
+    let others = newest.retained.iter().rev().filter(is_there).cloned();
+    Ok(std::iter::once(newest.summary(head.manifest.clone())).chain(others).collect())
 }
 
 /// The manifest in segment `hash`, for readers that do not own the directory: one of [`Manifest::retained`].
@@ -123,7 +153,13 @@ pub fn list_checkpoints(directory: &Path) -> Result<Vec<CheckpointSummary>> {
 /// # Errors
 /// When it has been collected, is damaged, or a newer program is needed.
 pub fn read_manifest(directory: &Path, hash: &ContentHash) -> Result<Manifest> {
-    Manifest::from_sections(&SegmentStore::of(directory).read(hash)?)
+    Ok(manifest(&SegmentStore::of(directory), hash)?)
+}
+
+/// The manifest in a segment, compared with the hash that names it.
+pub(super) fn manifest(segments: &SegmentStore, hash: &ContentHash) -> Result<Manifest, Unreadable> {
+    segments.verified(hash)?;
+    Manifest::from_sections(&segments.read_all(hash)?).map_err(Unreadable::Other)
 }
 
 /// All sections of a segment, for readers that do not own the directory.

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::step::ContentHash;
 
+use super::index::Index;
 use super::manifest::{CheckpointNumber, CheckpointSummary};
 use super::retention::Retention;
 
@@ -25,6 +26,12 @@ pub(super) struct Known {
     checkpoints: BTreeMap<CheckpointNumber, Committed>,
     /// All segments, with the first checkpoint that was committed after they were written, or asked for again.
     segments: BTreeMap<ContentHash, Option<CheckpointNumber>>,
+    /// The highest number that was ever given: also to checkpoints that are gone, damaged, or failed.
+    highest: CheckpointNumber,
+    /// Those that were taken from the list because they were damaged.
+    damaged: BTreeSet<CheckpointNumber>,
+    /// What commits name whose end is not known: the store may list them after the next start.
+    uncertain: BTreeMap<CheckpointNumber, BTreeSet<ContentHash>>,
 }
 
 /// What retention has decided, before anything is deleted.
@@ -34,21 +41,37 @@ pub(super) struct Decision {
     pub(super) checkpoints: Vec<CheckpointNumber>,
     /// The segments to remove.
     pub(super) segments: Vec<ContentHash>,
+    /// Damaged checkpoints that are older than all others: nobody asks for them any more.
+    pub(super) damaged: Vec<CheckpointNumber>,
 }
 
 impl Known {
-    /// `dated` are segments with the first checkpoint that was committed after them.
-    pub(super) fn new(
-        checkpoints: Vec<CheckpointSummary>,
-        present: BTreeSet<ContentHash>,
-        dated: &BTreeMap<ContentHash, CheckpointNumber>,
-    ) -> Self {
+    /// What the store says of the segments that are `present`.
+    pub(super) fn new(index: Index, present: BTreeSet<ContentHash>) -> Self {
+        let dated = index.dated;
         let segments = present.into_iter().map(|hash| {
             let date = dated.get(&hash).copied();
             (hash, date)
         });
         let committed = |summary: CheckpointSummary| (summary.number, Committed { summary, names: None });
-        Self { segments: segments.collect(), checkpoints: checkpoints.into_iter().map(committed).collect() }
+        Self {
+            segments: segments.collect(),
+            checkpoints: index.listed.into_iter().map(committed).collect(),
+            highest: index.highest,
+            damaged: index.damaged,
+            uncertain: BTreeMap::new(),
+        }
+    }
+
+    /// The highest number that was ever given. It is never given again.
+    pub(super) fn highest(&self) -> CheckpointNumber {
+        self.highest
+    }
+
+    /// The store is about to be told of a checkpoint. Until it has answered, the checkpoint may be listed or not.
+    pub(super) fn attempt(&mut self, summary: &CheckpointSummary, names: &BTreeSet<ContentHash>) {
+        self.highest = self.highest.max(summary.number);
+        self.uncertain.insert(summary.number, names.iter().cloned().chain([summary.manifest.clone()]).collect());
     }
 
     /// All checkpoints, oldest first.
@@ -61,8 +84,9 @@ impl Known {
         self.checkpoints.get(&number).map(|committed| &committed.summary)
     }
 
-    /// A checkpoint has been committed.
+    /// The store lists a checkpoint that was attempted.
     pub(super) fn commit(&mut self, summary: CheckpointSummary, names: BTreeSet<ContentHash>, dated: &[ContentHash]) {
+        self.uncertain.remove(&summary.number);
         for hash in dated {
             self.segments.insert(hash.clone(), Some(summary.number));
         }
@@ -89,11 +113,32 @@ impl Known {
         self.checkpoints.values().filter(|found| found.names.is_none()).map(|found| found.summary.clone()).collect()
     }
 
+    /// Everything that any checkpoint names, manifests included; `None` while a manifest is unread.
+    pub(super) fn named(&self) -> Option<BTreeSet<ContentHash>> {
+        let mut named = BTreeSet::new();
+        for committed in self.checkpoints.values() {
+            named.extend(committed.names.as_ref()?.iter().cloned());
+            named.insert(committed.summary.manifest.clone());
+        }
+        Some(named)
+    }
+
     /// What the manifest of a checkpoint names.
     pub(super) fn names(&mut self, number: CheckpointNumber, names: BTreeSet<ContentHash>) {
         if let Some(committed) = self.checkpoints.get_mut(&number) {
             committed.names = Some(names);
         }
+    }
+
+    /// A checkpoint is damaged.
+    pub(super) fn put_aside(&mut self, number: CheckpointNumber) {
+        self.checkpoints.remove(&number);
+        self.damaged.insert(number);
+    }
+
+    /// A damaged checkpoint is remembered no longer.
+    pub(super) fn forget_damaged(&mut self, number: CheckpointNumber) {
+        self.damaged.remove(&number);
     }
 
     /// A checkpoint is gone.
@@ -118,12 +163,14 @@ impl Known {
             .values()
             .filter(|committed| kept.contains(&committed.summary.number))
             .flat_map(|committed| committed.names.iter().flatten().chain([&committed.summary.manifest]))
+            .chain(self.uncertain.values().flatten())
             .collect();
         let settled = |date: &Option<CheckpointNumber>| date.is_some_and(|date| date.0 + SLACK <= reach.number.0);
         let unneeded = self.segments.iter().filter(|(hash, date)| !protected.contains(hash) && settled(date));
         Decision {
             checkpoints: self.checkpoints.keys().filter(|number| !kept.contains(number)).copied().collect(),
             segments: unneeded.map(|(hash, _)| hash.clone()).collect(),
+            damaged: self.damaged.iter().filter(|number| kept.first() > Some(number)).copied().collect(),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
@@ -11,7 +12,9 @@ use crate::row_hash::RunningHash;
 use crate::sink::Mark;
 use crate::step::{ContentHash, Incarnation, Position, SchemaVersion, StepNumber, StepTime};
 
-use super::segment::{Content, Section};
+use super::fence::OwnerEpoch;
+use super::segment::{Content, Section, read_sections};
+use super::segments::SegmentStore;
 
 /// The format of manifests that this program writes.
 pub const FORMAT: u32 = 1;
@@ -50,6 +53,9 @@ pub struct Manifest {
     pub time: StepTime,
     /// The incarnation that took it.
     pub incarnation: Incarnation,
+    /// The owner that committed it. Filled in by the commit.
+    #[serde(default)]
+    pub owner: OwnerEpoch,
     /// The segment that holds the definition.
     pub definition: ContentHash,
     /// The checkpoint before it.
@@ -182,6 +188,25 @@ impl Manifest {
         let json = serde_json::to_vec(self)
             .map_err(|error| Error::internal(format!("a manifest cannot be encoded: {error}")))?;
         Ok(Section { node: String::new(), name: SECTION.into(), content: Content::Bytes(json) })
+    }
+
+    /// The manifest in the contents of its segment.
+    ///
+    /// # Errors
+    /// When it cannot be read, or a newer program is needed.
+    pub(super) fn from_bytes(bytes: &[u8]) -> Result<Self> {
+        let mut contents = std::io::Cursor::new(bytes.to_vec());
+        let sections = read_sections(&mut contents, Path::new("of the manifest"), bytes.len() as u64, |_| true)?;
+        Self::from_sections(&sections)
+    }
+
+    /// The manifest in a segment that is whole; `None` where it holds something else.
+    ///
+    /// # Errors
+    /// When it cannot be read, or a newer program is needed.
+    pub(super) fn in_segment(segments: &SegmentStore, hash: &ContentHash) -> Result<Option<Self>> {
+        let sections = segments.read_if(hash, |entry| entry.node.is_empty() && entry.name == SECTION)?;
+        if sections.is_empty() { Ok(None) } else { Self::from_sections(&sections).map(Some) }
     }
 
     /// The manifest in the sections of its segment.

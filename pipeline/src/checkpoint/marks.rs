@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use crate::error::Result;
 use crate::sink::Mark;
 
+use super::keys::{from_json, to_json};
 use super::store::{MAX_VALUE, Store, StoreBatch};
-use super::{from_json, to_json};
 
 /// Keys of marks: `mark/`, the sink, `/` and the number of the piece in four digits.
 const MARK: &str = "mark/";

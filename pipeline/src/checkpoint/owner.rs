@@ -41,6 +41,17 @@ impl OwnerLock {
     }
 }
 
+/// The process that owns `directory` now, as far as it says; `None` when nobody does. Takes nothing and changes
+/// nothing.
+pub(super) fn owner_of(directory: &Path) -> Option<String> {
+    let mut file = File::open(directory.join(NAME)).ok()?;
+    match file.try_lock_shared() {
+        Err(TryLockError::WouldBlock) => Some(named(&mut file)),
+        // The lock goes with the file.
+        _ => None,
+    }
+}
+
 impl Drop for OwnerLock {
     fn drop(&mut self) {
         if let Err(error) = self.file.unlock() {
@@ -49,14 +60,19 @@ impl Drop for OwnerLock {
     }
 }
 
-fn in_use(directory: &Path, file: &mut File) -> Error {
+/// The process that has locked the file.
+fn named(file: &mut File) -> String {
     let mut owner = String::new();
     // A process that has just taken the lock may not have written its id yet.
     let _ = file.take(32).read_to_string(&mut owner);
-    let owner = match owner.trim() {
+    match owner.trim() {
         "" => "another process".to_owned(),
         id => format!("process {id}"),
-    };
+    }
+}
+
+fn in_use(directory: &Path, file: &mut File) -> Error {
+    let owner = named(file);
     Error::user(format!("pipeline directory {} is in use by {owner}", directory.display()))
         .with_remedy("stop it first, or choose another directory with --dir")
 }

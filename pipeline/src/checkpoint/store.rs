@@ -20,7 +20,7 @@ pub trait Store: Send + Sync {
     /// Makes all changes of a batch, or none. Not durable before [`Store::flush`].
     ///
     /// # Errors
-    /// When a key that the batch wants absent is there, or the disk fails.
+    /// When a key is there that the batch wants absent or otherwise, or the disk fails.
     fn apply(&self, batch: &StoreBatch) -> Result<()>;
 
     /// All keys that begin with `prefix`, in order, with their values.
@@ -40,6 +40,7 @@ pub trait Store: Send + Sync {
 #[derive(Debug, Clone, Default)]
 pub struct StoreBatch {
     absent: Vec<String>,
+    expected: Vec<(String, Vec<u8>)>,
     changes: Vec<(String, Option<Vec<u8>>)>,
 }
 
@@ -47,6 +48,11 @@ impl StoreBatch {
     /// Wants a key to be absent: otherwise nothing is changed.
     pub fn absent(&mut self, key: impl Into<String>) {
         self.absent.push(key.into());
+    }
+
+    /// Wants a key to have this value: otherwise nothing is changed.
+    pub fn expect(&mut self, key: impl Into<String>, value: Vec<u8>) {
+        self.expected.push((key.into(), value));
     }
 
     /// Sets a value.
@@ -70,9 +76,18 @@ impl StoreBatch {
         self.changes.push((key.into(), None));
     }
 
-    /// The keys that must be absent.
-    pub(super) fn wanted_absent(&self) -> &[String] {
-        &self.absent
+    /// Whether the values that there are let the batch be made.
+    ///
+    /// # Errors
+    /// When a key that must be absent is there, or one has another value than it must have.
+    pub(super) fn check(&self, values: &BTreeMap<String, Vec<u8>>) -> Result<()> {
+        if let Some(key) = self.absent.iter().find(|key| values.contains_key(*key)) {
+            return Err(Error::internal(format!("`{key}` is in the store already")));
+        }
+        if let Some((key, _)) = self.expected.iter().find(|(key, value)| values.get(key) != Some(value)) {
+            return Err(Error::internal(format!("`{key}` of the store is not what it was")));
+        }
+        Ok(())
     }
 
     /// The changes, in order: a value, or `None` to remove the key.
@@ -81,9 +96,21 @@ impl StoreBatch {
     }
 }
 
-/// The error of a batch that wanted a key absent which is there.
-pub(super) fn present(key: &str) -> Error {
-    Error::internal(format!("`{key}` is in the store already"))
+/// Makes the changes of a batch to values in memory.
+pub(super) fn change(values: &mut BTreeMap<String, Vec<u8>>, batch: &StoreBatch) {
+    for (key, value) in batch.changes() {
+        match value {
+            Some(value) => values.insert(key.clone(), value.clone()),
+            None => values.remove(key),
+        };
+    }
+}
+
+/// The values whose keys begin with `prefix`, in order.
+pub(super) fn matching(values: &BTreeMap<String, Vec<u8>>, prefix: &str) -> Vec<(String, Vec<u8>)> {
+    let from = values.range(prefix.to_owned()..);
+    let matching = from.take_while(|(key, _)| key.starts_with(prefix));
+    matching.map(|(key, value)| (key.clone(), value.clone())).collect()
 }
 
 /// A store in memory: for tests, and for pipelines that leave nothing behind.
@@ -99,23 +126,13 @@ impl Store for MemoryStore {
 
     fn apply(&self, batch: &StoreBatch) -> Result<()> {
         let mut values = self.values.lock();
-        if let Some(key) = batch.absent.iter().find(|key| values.contains_key(*key)) {
-            return Err(present(key));
-        }
-        for (key, value) in &batch.changes {
-            match value {
-                Some(value) => values.insert(key.clone(), value.clone()),
-                None => values.remove(key),
-            };
-        }
+        batch.check(&values)?;
+        change(&mut values, batch);
         Ok(())
     }
 
     fn scan(&self, prefix: &str) -> Result<Vec<(String, Vec<u8>)>> {
-        let values = self.values.lock();
-        let from = values.range(prefix.to_owned()..);
-        let matching = from.take_while(|(key, _)| key.starts_with(prefix));
-        Ok(matching.map(|(key, value)| (key.clone(), value.clone())).collect())
+        Ok(matching(&self.values.lock(), prefix))
     }
 
     fn flush(&self) -> Result<()> {

@@ -1,13 +1,17 @@
 //! What checkpoints promise.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::sync::Arc;
 
 use tempfile::TempDir;
 
+use super::store::StoreBatch;
 use super::*;
+use crate::error::Result;
 use crate::row_hash::RunningHash;
-use crate::step::{Incarnation, Position, SchemaVersion, StepTime};
+use crate::sink::Mark;
+use crate::step::{ContentHash, Incarnation, Position, SchemaVersion, StepNumber, StepTime};
 
 /// A store in memory that outlives the checkpoints that are opened on it.
 #[derive(Clone, Default)]
@@ -28,29 +32,29 @@ impl Store for Shared {
     }
 }
 
-struct Pipeline {
-    directory: TempDir,
+pub(super) struct Pipeline {
+    pub(super) directory: TempDir,
     store: Shared,
-    checkpoints: CheckpointStore,
+    pub(super) checkpoints: CheckpointStore,
 }
 
 impl Pipeline {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let store = Shared::default();
         let checkpoints = CheckpointStore::open(directory.path(), Box::new(store.clone())).unwrap();
         Self { directory, store, checkpoints }
     }
 
-    fn reopen(&mut self) {
+    pub(super) fn reopen(&mut self) {
         self.checkpoints = CheckpointStore::open(self.directory.path(), Box::new(self.store.clone())).unwrap();
     }
 
-    fn state(&self, text: &str) -> ContentHash {
+    pub(super) fn state(&self, text: &str) -> ContentHash {
         self.checkpoints.write_state(&[section(text)]).unwrap()
     }
 
-    fn manifest(&self, states: &[ContentHash]) -> Manifest {
+    pub(super) fn manifest(&self, states: &[ContentHash]) -> Manifest {
         let number = self.checkpoints.next_number();
         let source = SourceState {
             position: Some(Position("[17]".into())),
@@ -63,6 +67,7 @@ impl Pipeline {
             step: StepNumber(number.0 * 10),
             time: StepTime(number.0 as i64 * 1_000),
             incarnation: Incarnation(1),
+            owner: self.checkpoints.fence().epoch(),
             definition: self.state("the definition"),
             parent: None,
             sources: BTreeMap::from([("events".to_owned(), source)]),
@@ -84,17 +89,17 @@ impl Pipeline {
     }
 
     /// Commits a checkpoint whose state is `text`; the segments that it names.
-    fn commit(&self, text: &str) -> Manifest {
+    pub(super) fn commit(&self, text: &str) -> Manifest {
         let manifest = self.manifest(&[self.state(text)]);
         self.checkpoints.commit(manifest.clone()).unwrap();
         manifest
     }
 
-    fn numbers(&self) -> Vec<u64> {
+    pub(super) fn numbers(&self) -> Vec<u64> {
         self.checkpoints.list().iter().map(|summary| summary.number.0).collect()
     }
 
-    fn damage(&self, hash: &ContentHash) {
+    pub(super) fn damage(&self, hash: &ContentHash) {
         let path = self.directory.path().join("segments").join(format!("{hash}.segment"));
         let mut bytes = fs::read(&path).unwrap();
         *bytes.last_mut().unwrap() ^= 1;
@@ -170,7 +175,7 @@ fn a_damaged_newest_manifest_or_state_falls_back_to_the_one_before_and_says_so()
         assert!(notes.len() == 1 && notes[0].contains("checkpoint 2 cannot be used"), "{notes:?}");
         assert_eq!(read_head(pipeline.directory.path()).unwrap().unwrap().number, CheckpointNumber(1));
         pipeline.commit("two again");
-        assert_eq!(pipeline.numbers(), [1, 2]);
+        assert_eq!(pipeline.numbers(), [1, 3], "the number of a damaged checkpoint is not given again");
     }
 }
 
@@ -284,16 +289,46 @@ fn marks_and_values_are_there_again_and_may_be_long() {
 }
 
 #[test]
-fn a_lost_store_is_rebuilt_from_the_file_head() {
-    let mut pipeline = Pipeline::new();
+fn a_store_that_has_lost_what_it_knew_is_refused_with_the_command_that_rebuilds_it() {
+    let pipeline = Pipeline::new();
     pipeline.commit("one");
-    let second = pipeline.commit("two");
-    pipeline.store = Shared::default();
-    pipeline.reopen();
-    assert_eq!(pipeline.numbers(), [1, 2]);
-    assert_eq!(pipeline.checkpoints.marks().unwrap(), second.marks);
-    assert_eq!(pipeline.checkpoints.latest().unwrap().unwrap().number, CheckpointNumber(2));
-    assert!(pipeline.checkpoints.notes()[0].contains("found through the file `head`"));
+    let before = pipeline.store.0.scan("").unwrap();
+    pipeline.commit("two");
+    let open = |store: Shared| CheckpointStore::open(pipeline.directory.path(), Box::new(store)).unwrap_err();
+    let old = Shared::default();
+    let mut batch = StoreBatch::default();
+    before.into_iter().for_each(|(key, value)| batch.put(key, value).unwrap());
+    old.0.apply(&batch).unwrap();
+    for store in [Shared::default(), old] {
+        let (listed, error) = (store.0.scan("").unwrap(), open(store.clone()));
+        assert!(error.message.contains("checkpoint 2, which the file `head` names"), "{error}");
+        assert!(error.to_string().contains("checkpoint verify") && error.to_string().contains("--rebuild"), "{error}");
+        assert_eq!(store.0.scan("").unwrap(), listed, "nothing was changed");
+    }
+    fs::remove_file(pipeline.directory.path().join("head")).unwrap();
+    assert!(open(Shared::default()).message.contains("although there are segments or a journal"));
+    fs::remove_dir_all(pipeline.directory.path().join("segments")).unwrap();
+    fs::create_dir(pipeline.directory.path().join("journal")).unwrap();
+    fs::write(pipeline.directory.path().join("journal/00000000000000000001.journal"), "").unwrap();
+    assert!(open(Shared::default()).message.contains("although there are segments or a journal"));
+}
+
+#[test]
+fn an_owner_that_was_taken_over_can_neither_commit_nor_remove_nor_mark() {
+    let pipeline = Pipeline::new();
+    pipeline.commit("one");
+    let manifest = pipeline.manifest(&[pipeline.state("two")]);
+    pipeline.checkpoints.still_owner().unwrap();
+    let second = CheckpointStore::open(pipeline.directory.path(), Box::new(pipeline.store.clone())).unwrap();
+    assert!(pipeline.checkpoints.still_owner().is_err());
+    assert!(
+        pipeline.checkpoints.commit(manifest).unwrap_err().message.contains("taken this pipeline's directory over")
+    );
+    assert!(pipeline.checkpoints.retain(Retention::last(1)).is_err());
+    assert!(pipeline.checkpoints.put_marks(&BTreeMap::from([("rest".to_owned(), mark(99))])).is_err());
+    assert_eq!(second.list().len(), 1);
+    second.still_owner().unwrap();
+    assert_eq!(second.latest().unwrap().unwrap().owner, OwnerEpoch(1));
 }
 
 #[test]

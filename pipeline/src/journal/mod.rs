@@ -204,6 +204,12 @@ impl Journal {
         let end = writer.end();
         let file = |file: &recover::PlacedFile| JournalFile { first_step: file.first_step, path: file.path.clone() };
         let files = writer.files().iter().map(file).collect();
+        // Where nothing was ever discarded, a journal that begins late (that of an imported pipeline) lacks nothing.
+        let is_all = writer
+            .files()
+            .first()
+            .is_some_and(|first| first.start == JournalPosition::START && first.first_step > from);
+        let from = if is_all { StepNumber::ZERO } else { from };
         drop(writer);
         JournalReader::open(files, from, end, Some(end))
     }

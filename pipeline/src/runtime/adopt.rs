@@ -116,7 +116,7 @@ impl Change {
             return Ok(None);
         }
         let storage = Storage::open(&options.directory).await?;
-        let manifest = storage.store.latest()?;
+        let manifest = storage.manifest;
         let recorded = match &manifest {
             Some(manifest) => Some(manifest.definition.clone()),
             None => first_definition(storage.journal.read(StepNumber(1))?)?,
@@ -169,7 +169,7 @@ async fn move_over(
 ) -> Result<Reconfiguration> {
     let storage = Storage::open(&options.directory).await?;
     let (graph, accepted, accept_clock) = (Arc::clone(graph), accepted.clone(), options.accept_clock);
-    let before = storage.store.latest()?.unwrap_or_default();
+    let before = storage.manifest.unwrap_or_default();
     let decided = Reconfiguration::decide(&before, &graph);
     decided.accept(&accepted.state_loss, &graph)?;
     let mut after =
@@ -221,7 +221,7 @@ impl Moved<'_> {
     pub(super) fn manifest(&self, definition: ContentHash) -> Result<Manifest> {
         let (before, decided) = (self.before, self.decided);
         let mut after = Manifest {
-            incarnation: before.incarnation,
+            incarnation: self.store.incarnation(),
             definition,
             effects: before.effects.clone(),
             joined: decided.joined.clone(),

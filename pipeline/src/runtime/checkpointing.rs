@@ -172,6 +172,7 @@ impl Coordinator {
             step: request.barrier.step,
             time: request.time,
             incarnation: self.incarnation,
+            owner: crate::checkpoint::OwnerEpoch::default(),
             definition: self.definition.clone(),
             parent,
             sources: request.sources,

@@ -27,6 +27,7 @@ mod edge;
 mod effects;
 mod event;
 mod feeder;
+mod fenced;
 mod lookups;
 mod node;
 mod open;

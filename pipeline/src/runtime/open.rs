@@ -16,6 +16,7 @@ use super::checkpointing::{PIPELINE_SECTIONS, blocking};
 use super::clock::Clock;
 use super::delivery::Deliverer;
 use super::effects::{EffectIdentity, Ledger};
+use super::fenced::fenced;
 use super::lookups::stored_contents;
 use super::outbox::Outbox;
 use super::rerun::{Recorded, ReplaySinks};
@@ -104,6 +105,8 @@ pub struct Pipeline {
 pub(super) struct Storage {
     pub(super) owner: OwnerLock,
     pub(super) store: Arc<CheckpointStore>,
+    /// The newest checkpoint.
+    pub(super) manifest: Option<Manifest>,
     pub(super) journal: Journal,
     /// The time of the journal's last step.
     pub(super) last_time: StepTime,
@@ -120,8 +123,10 @@ impl Storage {
             let owner = OwnerLock::acquire(&directory)?;
             let sled = SledStore::open(&directory)?;
             let store = CheckpointStore::open(&directory, Box::new(sled))?;
-            let (journal, recovery) = Journal::open(&directory, Incarnation(1), Shard(0))?;
-            Ok(Self { owner, store: Arc::new(store), journal, last_time: recovery.last_time })
+            let manifest = store.latest()?;
+            let (journal, recovery) = Journal::open(&directory, store.incarnation(), Shard(0))?;
+            store.check_journal(manifest.as_ref(), recovery.last_step)?;
+            Ok(Self { owner, store: Arc::new(store), manifest, journal, last_time: recovery.last_time })
         })
         .await
     }
@@ -146,9 +151,8 @@ impl Pipeline {
         options: RunOptions,
         sinks: Option<ReplaySinks>,
     ) -> Result<Self> {
-        let Storage { owner, store, journal, last_time: recovered } = storage;
-        let manifest = store.latest()?;
-        let incarnation = manifest.as_ref().map_or(Incarnation(1), |manifest| manifest.incarnation);
+        let Storage { owner, store, manifest, journal, last_time: recovered } = storage;
+        let incarnation = store.incarnation();
         let definition = definition(&graph, &store).await?;
         check_definition(&graph, &definition, manifest.as_ref(), &journal)?;
         let last_time = manifest.as_ref().map_or(StepTime(0), |manifest| manifest.time).max(recovered);
@@ -160,6 +164,9 @@ impl Pipeline {
             .iter()
             .map(|node| Arc::new(NodeStatus::new(Arc::clone(&node.name), Arc::clone(&node.kind), node.section)));
         let status = Arc::new(PipelineStatus::new(statuses.collect()));
+        if let Some(place) = &graph.spec.checkpoint.copy_to {
+            store.copy_to(place.remote(), &graph.spec.name.value, &status.copies)?;
+        }
         let checkpointed = manifest.as_ref().map_or(StepNumber::ZERO, |manifest| manifest.step);
         status.step.store(checkpointed.0, Ordering::Relaxed);
         let mut pipeline = Self {
@@ -331,6 +338,7 @@ impl Pipeline {
                             self.bodies.push(NodeBody { node: index, inputs: all, body });
                         }
                         Sink::Dispatching(sink) => {
+                            let sink = fenced(sink, self.store.fence());
                             let outbox = self.outbox(&node.name, Arc::clone(&sink));
                             for input in all {
                                 let name = edge_mark(&node.name, input as u32);

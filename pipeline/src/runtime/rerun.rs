@@ -145,8 +145,9 @@ impl Pipeline {
         if start.number.0 > 0 {
             store.commit(start)?;
         }
+        let manifest = store.latest()?;
         let (journal, _) = Journal::open(directory.path(), Incarnation(1), Shard(0))?;
-        Ok((Storage { owner, store: Arc::new(store), journal, last_time: StepTime(0) }, decided))
+        Ok((Storage { owner, store: Arc::new(store), manifest, journal, last_time: StepTime(0) }, decided))
     }
 
     /// Reads the first and the last stretch of every source's recorded input, so that what has gone is said before

@@ -11,12 +11,13 @@ use tokio_util::sync::CancellationToken;
 use super::assembly::{Assembly, assemble};
 use super::chain::DOWNSTREAM_STOPPED;
 use super::chains::Chains;
-use super::checkpointing::Coordinator;
+use super::checkpointing::{Coordinator, blocking};
 use super::clock::StepTimes;
 use super::compacting::Compactor;
 use super::control::{Controlled, serve};
 use super::edge::EdgeCapacity;
 use super::feeder::{Backlog, Feeder};
+use super::fenced::taken_over;
 use super::lookups::{LookupWatch, watched_files};
 use super::open::Pipeline;
 use super::replay::RereadSources;
@@ -260,6 +261,7 @@ impl Pipeline {
         let end = tokio::select! {
             end = sequenced => end,
             error = first_failure(&mut tasks.nodes) => Err(error),
+            error = taken_over(self.store.fence()) => Err(error),
             () = &mut deadline => Err(overdue(within)),
         };
         let outcome = match end {
@@ -270,6 +272,13 @@ impl Pipeline {
         self.cancel.cancel();
         cut_off(&mut tasks.others).await;
         cut_off(&mut tasks.nodes).await;
+        if outcome.is_ok() && self.graph.spec.checkpoint.copy_to.is_some() {
+            let store = Arc::clone(&self.store);
+            let settled = blocking(move || Ok(store.settle_copies(within))).await?;
+            if !settled {
+                tracing::warn!("The last checkpoint was not copied within `stop.within`; the next start copies it.");
+            }
+        }
         outcome
     }
 

@@ -7,6 +7,7 @@ use parking_lot::Mutex;
 
 use super::edge::EdgeGauge;
 use crate::checkpoint::CheckpointSummary;
+use crate::checkpoint::copies::CopyStatus;
 use crate::spec::pipeline::Section;
 
 /// How a node is.
@@ -110,6 +111,8 @@ pub struct PipelineStatus {
     pub last_checkpoint: Mutex<Option<CheckpointSummary>>,
     /// Why the last checkpoint failed, if it did.
     pub last_checkpoint_error: Mutex<Option<String>>,
+    /// How copies of checkpoints elsewhere go.
+    pub copies: Arc<CopyStatus>,
 }
 
 impl PipelineStatus {
@@ -123,6 +126,7 @@ impl PipelineStatus {
             journal_bytes: AtomicU64::default(),
             last_checkpoint: Mutex::default(),
             last_checkpoint_error: Mutex::default(),
+            copies: Arc::default(),
         }
     }
 

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde::de::{self, Deserializer, MapAccess, Visitor, value::MapAccessDeserializer};
 
 use super::values::{ByteSize, Duration};
+use crate::checkpoint::copies::CopyLocation;
 
 /// `checkpoint:`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -17,6 +18,8 @@ pub struct CheckpointSettings {
     pub every: CheckpointInterval,
     /// Which checkpoints are kept. A number is so many of the last ones. Default: 5.
     pub keep: Keep,
+    /// Where every checkpoint is copied to in the background: a folder, as `file:///backup/hygiene`.
+    pub copy_to: Option<CopyLocation>,
 }
 
 /// How often a checkpoint is taken.

@@ -6,7 +6,7 @@ use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Int64Type, Schema};
 
 use super::*;
-use crate::checkpoint::{CheckpointStore, FORMAT, MemoryStore, NodeState, Section, SourceState};
+use crate::checkpoint::{CheckpointStore, MemoryStore, NodeState, Section, SourceState};
 use crate::journal::record::{InlinePart, encode_batch};
 use crate::journal::{Journal, JournalPosition};
 use crate::operator::{SnapshotMode, StateWriter};
@@ -110,23 +110,13 @@ impl World {
         let source = SourceState { tables: self.chain.clone(), ..SourceState::default() };
         self.store
             .commit(Manifest {
-                format: FORMAT,
                 number: self.store.next_number(),
                 step: StepNumber(step),
                 time: StepTime(step as i64 * TICK),
                 incarnation: Incarnation(1),
                 definition: segment,
-                parent: None,
                 sources: BTreeMap::from([(SOURCE.to_owned(), source)]),
-                nodes: BTreeMap::new(),
-                marks: BTreeMap::new(),
-                lookups: Vec::new(),
-                pending_effects: None,
-                finished: false,
-                created: 0,
-                took_ms: 0,
-                bytes: 0,
-                retained: Vec::new(),
+                ..Manifest::default()
             })
             .unwrap();
     }

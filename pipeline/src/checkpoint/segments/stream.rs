@@ -4,12 +4,10 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::PathBuf;
-use std::sync::atomic::Ordering;
 
-use super::{
-    Entry, Section, SegmentStore, TEMPORARY, encode_head, encode_section, failed, read_index, read_section,
-    sync_directory,
-};
+use super::super::segment::{Entry, Section, encode_head, encode_section, read_index, read_section};
+use super::{SegmentStore, name};
+use crate::disk::failed;
 use crate::error::{Error, Result};
 use crate::step::ContentHash;
 use crate::testing::crash;
@@ -21,7 +19,8 @@ const CHUNK: usize = 256 * 1024;
 /// The sections of one node in one segment, read when they are asked for.
 #[derive(Debug)]
 pub(crate) struct NodeSections {
-    path: PathBuf,
+    segments: SegmentStore,
+    hash: ContentHash,
     names: Vec<String>,
     places: Vec<(u64, Entry)>,
 }
@@ -40,8 +39,8 @@ impl NodeSections {
         let Some((start, entry)) = self.places.get(index) else {
             return Err(Error::internal("a section that is not there was asked for"));
         };
-        let mut file = File::open(&self.path).map_err(|error| failed("open the segment", &self.path, &error))?;
-        Ok(read_section(&mut file, &self.path, *start, entry.clone())?)
+        let (mut file, path, _) = self.segments.open_file(&self.hash)?;
+        Ok(read_section(file.as_mut(), &path, *start, entry.clone())?)
     }
 }
 
@@ -52,7 +51,7 @@ impl SegmentStore {
     /// When the segment is missing, its index is damaged, or a newer program is needed.
     pub(crate) fn node_sections(&self, hash: &ContentHash, node: &str) -> Result<NodeSections> {
         let (mut file, path, length) = self.open_file(hash)?;
-        let (index, mut offset) = read_index(&mut file, &path, length)?;
+        let (index, mut offset) = read_index(file.as_mut(), &path, length)?;
         let (mut names, mut places) = (Vec::new(), Vec::new());
         for entry in index {
             let start = offset;
@@ -62,7 +61,7 @@ impl SegmentStore {
                 places.push((start, entry));
             }
         }
-        Ok(NodeSections { path, names, places })
+        Ok(NodeSections { segments: self.clone(), hash: hash.clone(), names, places })
     }
 
     /// How many bytes the sections of each node have in a segment.
@@ -72,7 +71,7 @@ impl SegmentStore {
     pub(crate) fn bytes_by_node(&self, hash: &ContentHash) -> Result<BTreeMap<String, u64>> {
         let (mut file, path, length) = self.open_file(hash)?;
         let mut bytes: BTreeMap<String, u64> = BTreeMap::new();
-        for entry in read_index(&mut file, &path, length)?.0 {
+        for entry in read_index(file.as_mut(), &path, length)?.0 {
             *bytes.entry(entry.node).or_default() += entry.length;
         }
         Ok(bytes)
@@ -83,11 +82,7 @@ impl SegmentStore {
     /// # Errors
     /// When the disk fails.
     pub(crate) fn begin(&self) -> Result<SegmentWriter> {
-        let temporary = || {
-            let count = self.written.fetch_add(1, Ordering::Relaxed);
-            self.folder.join(format!("{count}.{TEMPORARY}"))
-        };
-        let (bodies, whole) = (temporary(), temporary());
+        let (bodies, whole) = (self.folder.scratch()?, self.folder.scratch()?);
         let file = File::options().read(true).write(true).create(true).truncate(true).open(&bodies);
         let file = file.map_err(|error| failed("create", &bodies, &error))?;
         Ok(SegmentWriter { store: self.clone(), file, bodies, whole, index: Vec::new() })
@@ -122,11 +117,11 @@ impl SegmentWriter {
     /// When the disk fails.
     pub(crate) fn finish(mut self) -> Result<(ContentHash, u64)> {
         let (hash, length) = self.assemble()?;
-        let path = self.store.path(&hash)?;
+        let path = self.store.folder.place(&name(&hash)?);
         crash::point("merged.rename");
         fs::rename(&self.whole, &path).map_err(|error| failed("rename to", &path, &error))?;
         crash::point("merged.renamed");
-        sync_directory(&self.store.folder)?;
+        self.store.folder.synchronise()?;
         Ok((hash, length))
     }
 
@@ -172,7 +167,7 @@ impl Drop for SegmentWriter {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Content;
+    use super::super::super::segment::Content;
     use super::*;
 
     fn section(node: &str, text: &str) -> Section {

@@ -1,9 +1,16 @@
-//! `tidegate checkpoint`: what a pipeline has saved. Reads beside a running pipeline, without its lock.
+//! `tidegate checkpoint`: what a pipeline has saved. What only reads, reads beside a running pipeline, without its
+//! lock; what changes something takes the ownership.
+
+mod moving;
+mod verify;
 
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
-use tidegate_pipeline::checkpoint::{CheckpointSummary, Manifest, list_checkpoints, read_head, read_manifest};
+use tidegate_pipeline::checkpoint::{
+    CheckpointSummary, Manifest, Retention, list_checkpoints, read_head, read_manifest,
+};
+use tidegate_pipeline::spec::PipelineSpec;
 
 use crate::arguments::{CheckpointCommand, Format, PipelineArguments};
 use crate::catalog::{catalog, packs};
@@ -11,7 +18,9 @@ use crate::exit::{DONE, Failure};
 use crate::load::PipelineFile;
 use crate::output;
 
-/// Lists or shows checkpoints.
+pub(crate) use moving::{bring_back, brought};
+
+/// Lists, shows, verifies, removes or moves checkpoints.
 pub(crate) fn checkpoint(command: CheckpointCommand, queries: Option<&Path>) -> Result<u8, Failure> {
     match command {
         CheckpointCommand::List { pipeline, format } => {
@@ -36,8 +45,51 @@ pub(crate) fn checkpoint(command: CheckpointCommand, queries: Option<&Path>) -> 
                 }
             }
         }
+        CheckpointCommand::Verify { pipeline, rebuild, format } => {
+            return verify::run(&directory(&pipeline, queries)?, rebuild, format);
+        }
+        CheckpointCommand::Prune { pipeline, keep } => {
+            let keep = match keep {
+                Some(keep) => keep,
+                None => retention(&pipeline, queries)?,
+            };
+            return moving::prune(&directory(&pipeline, queries)?, keep);
+        }
+        CheckpointCommand::Export { pipeline, file, checkpoint } => {
+            return moving::write(&directory(&pipeline, queries)?, checkpoint, &file);
+        }
+        CheckpointCommand::Import { pipeline, from, without_outputs } => {
+            let own = match pipeline.pipeline.exists() {
+                true => spec(&pipeline, queries)?.checkpoint.copy_to,
+                false => None,
+            };
+            let report = bring_back(&directory(&pipeline, queries)?, &from, !without_outputs, own.as_ref())?;
+            output::print(&brought(&report))?;
+        }
     }
     Ok(DONE)
+}
+
+/// What the pipeline's file says is kept.
+fn retention(pipeline: &PipelineArguments, queries: Option<&Path>) -> Result<Retention, Failure> {
+    if !pipeline.pipeline.exists() {
+        return Err(Failure::usage("without the pipeline's file, say what is kept: `--keep 5`"));
+    }
+    let keep = spec(pipeline, queries)?.checkpoint.keep;
+    Ok(Retention { last: keep.last, hourly: keep.hourly, daily: keep.daily })
+}
+
+/// The pipeline's file.
+fn spec(arguments: &PipelineArguments, queries: Option<&Path>) -> Result<PipelineSpec, Failure> {
+    let catalog = catalog(packs(queries)?);
+    let file = PipelineFile::read(&arguments.pipeline)?;
+    match file.spec(&catalog) {
+        Ok((spec, _)) => Ok(spec),
+        Err(diagnostics) => {
+            file.show(&diagnostics);
+            Err(Failure::usage(crate::load::invalid(&file.name, &diagnostics)))
+        }
+    }
 }
 
 /// The pipeline's own directory: by its file, or by its name where a folder of that name exists.
@@ -46,15 +98,7 @@ pub(crate) fn directory(arguments: &PipelineArguments, queries: Option<&Path>) -
     if !arguments.pipeline.exists() && by_name.is_dir() {
         return Ok(by_name);
     }
-    let catalog = catalog(packs(queries)?);
-    let file = PipelineFile::read(&arguments.pipeline)?;
-    match file.spec(&catalog) {
-        Ok((spec, _)) => Ok(arguments.dir.join(&*spec.name.value)),
-        Err(diagnostics) => {
-            file.show(&diagnostics);
-            Err(Failure::usage(crate::load::invalid(&file.name, &diagnostics)))
-        }
-    }
+    Ok(arguments.dir.join(&*spec(arguments, queries)?.name.value))
 }
 
 fn find(directory: &Path, number: Option<u64>) -> Result<Manifest, Failure> {

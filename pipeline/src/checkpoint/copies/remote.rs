@@ -1,0 +1,141 @@
+//! A place for copies: whole files by name, and two conditional writes for the fence.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::fs::{self, File, OpenOptions};
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use crate::disk::{TEMPORARY, create_directory, failed, replace_file, sync_directory};
+use crate::error::Result;
+
+/// Files by name (`segments/…`), each written whole. All calls block.
+pub trait Remote: Send + Sync + fmt::Debug {
+    /// The names of all files in a folder; none where there is no such folder.
+    ///
+    /// # Errors
+    /// When the place cannot be reached.
+    fn names(&self, folder: &str) -> Result<BTreeSet<String>>;
+
+    /// The contents of a file; `None` where there is none.
+    ///
+    /// # Errors
+    /// When the place cannot be reached.
+    fn read(&self, name: &str) -> Result<Option<Vec<u8>>>;
+
+    /// Writes a file, whole and durable when this returns.
+    ///
+    /// # Errors
+    /// When the place cannot be reached or is full.
+    fn put(&self, name: &str, bytes: &[u8]) -> Result<()>;
+
+    /// Writes a file if there is none of that name; whether it did.
+    ///
+    /// # Errors
+    /// When the place cannot be reached or is full.
+    fn create(&self, name: &str, bytes: &[u8]) -> Result<bool>;
+
+    /// Replaces a file if its contents are `before`; whether it did.
+    ///
+    /// # Errors
+    /// When the place cannot be reached or is full.
+    fn exchange(&self, name: &str, before: &[u8], bytes: &[u8]) -> Result<bool>;
+
+    /// Removes a file. One that is gone already is no error.
+    ///
+    /// # Errors
+    /// When the place cannot be reached.
+    fn remove(&self, name: &str) -> Result<()>;
+
+    /// Where it is, for messages.
+    fn place(&self) -> String;
+}
+
+/// A folder of a disk, or of a file system that is mounted.
+#[derive(Debug)]
+pub struct FolderRemote(PathBuf);
+
+impl FolderRemote {
+    /// The folder at `path`, which is created when something is written.
+    pub fn new(path: &Path) -> Self {
+        Self(path.to_owned())
+    }
+
+    /// Writes contents that have no name yet, then gives them the name in a way that says whether it was free.
+    fn linked(&self, name: &str, bytes: &[u8]) -> Result<bool> {
+        let path = self.0.join(name);
+        let draft = path.with_extension(format!("{}.{TEMPORARY}", super::super::fence::token()));
+        let unnamed = draft.with_extension("draft");
+        replace_file(&draft, &unnamed, bytes, "copy")?;
+        let linked = fs::hard_link(&draft, &path);
+        fs::remove_file(&draft).map_err(|error| failed("remove", &draft, &error))?;
+        match linked {
+            Ok(()) => sync_directory(&self.0).map(|()| true),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(false),
+            Err(error) => Err(failed("create", &path, &error)),
+        }
+    }
+}
+
+impl Remote for FolderRemote {
+    fn names(&self, folder: &str) -> Result<BTreeSet<String>> {
+        let path = self.0.join(folder);
+        let error = |error| failed("list", &path, &error);
+        let entries = match fs::read_dir(&path) {
+            Ok(entries) => entries,
+            Err(missing) if missing.kind() == ErrorKind::NotFound => return Ok(BTreeSet::new()),
+            Err(other) => return Err(error(other)),
+        };
+        entries.map(|entry| Ok(entry.map_err(error)?.file_name().to_string_lossy().into_owned())).collect()
+    }
+
+    fn read(&self, name: &str) -> Result<Option<Vec<u8>>> {
+        let path = self.0.join(name);
+        match fs::read(&path) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(failed("read", &path, &error)),
+        }
+    }
+
+    fn put(&self, name: &str, bytes: &[u8]) -> Result<()> {
+        let path = self.0.join(name);
+        let folder = path.parent().unwrap_or(&self.0);
+        create_directory(folder)?;
+        replace_file(&path, &path.with_extension(TEMPORARY), bytes, "copy")?;
+        sync_directory(folder)
+    }
+
+    fn create(&self, name: &str, bytes: &[u8]) -> Result<bool> {
+        create_directory(&self.0)?;
+        self.linked(name, bytes)
+    }
+
+    fn exchange(&self, name: &str, before: &[u8], bytes: &[u8]) -> Result<bool> {
+        // Those who exchange wait for each other; nobody else replaces a file that is exchanged.
+        let lock = self.0.join(format!("{name}.lock"));
+        let file: File = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&lock)
+            .map_err(|error| failed("open", &lock, &error))?;
+        file.lock().map_err(|error| failed("lock", &lock, &error))?;
+        if self.read(name)?.as_deref() != Some(before) {
+            return Ok(false);
+        }
+        self.put(name, bytes).map(|()| true)
+    }
+
+    fn remove(&self, name: &str) -> Result<()> {
+        let path = self.0.join(name);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(failed("remove", &path, &error)),
+            _ => Ok(()),
+        }
+    }
+
+    fn place(&self) -> String {
+        format!("file://{}", self.0.display())
+    }
+}
