@@ -92,13 +92,20 @@ impl Shared {
         }
     }
 
+    /// How many callers more would be waited for.
+    #[cfg(test)]
+    pub(super) fn missing(&self) -> usize {
+        let wanted = self.wanted.lock();
+        wanted.expected.saturating_sub(wanted.callers)
+    }
+
     fn stop(&self) {
         self.wanted.lock().stop = true;
         self.wake.notify_one();
     }
 
     /// Waits until somebody wants more than is durable, and a little for others; `false` when it is time to stop.
-    fn wait(&self, patience: Duration) -> bool {
+    pub(super) fn wait(&self, patience: Duration) -> bool {
         let mut wanted = self.wanted.lock();
         while !wanted.stop && wanted.through <= self.mark() {
             wanted.callers = 0;

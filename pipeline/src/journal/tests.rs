@@ -441,8 +441,38 @@ async fn callers_who_come_back_after_a_synchronisation_share_the_next_one() {
     };
     futures::future::join_all((0..callers).map(|_| caller())).await;
     let syncs = journal.syncs() - before;
-    assert!(syncs <= 2 * rounds, "{syncs} synchronisations for {rounds} rounds");
+    assert!(syncs < rounds * callers as u64 / 2, "{syncs} synchronisations for {rounds} rounds of {callers} callers");
     assert_eq!(records(journal.read(StepNumber::ZERO)).unwrap().len(), callers * rounds as usize);
+}
+
+#[test]
+fn as_many_callers_are_waited_for_as_were_served_and_not_for_long() {
+    let directory = tempfile::tempdir().unwrap();
+    let disk = Disk::default();
+    let recovered = recover::recover(&disk, directory.path(), INCARNATION, SHARD).unwrap();
+    let place = directory.path().to_owned();
+    let writer = Writer::new(disk.clone(), place.clone(), INCARNATION, SHARD, Rotation(1_000), recovered).unwrap();
+    let shared = Shared::new(disk, place, writer);
+    let patience = std::time::Duration::from_millis(4);
+    let waited = || {
+        let started = std::time::Instant::now();
+        assert!(shared.wait(patience));
+        started.elapsed()
+    };
+    let want = |callers| shared.want(JournalPosition(1), callers);
+    want(3);
+    waited();
+    // Three were served: two of them have come back, and the third is waited for.
+    want(1);
+    want(1);
+    assert!(waited() >= patience);
+    // Two were served.
+    want(2);
+    assert_eq!(shared.missing(), 0);
+    want(5);
+    waited();
+    want(1);
+    assert_eq!(shared.missing(), 6);
 }
 
 #[tokio::test]
