@@ -1,7 +1,7 @@
 //! The protocol on a model of the disk: every crash, with every effect lost or kept that was not synchronised;
 //! every failing write; a second owner between any two writes.
 //!
-//! `TIDEGATE_MODEL=5` makes the scripts longer than the usual 3 acts.
+//! `TIDEGATE_MODEL=5` makes the scripts longer than the usual 2 acts.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -29,7 +29,7 @@ const ACTS: [Act; 3] = [Act::Commit, Act::RetainOne, Act::Reopen];
 
 /// All scripts of that many acts, after two commits.
 fn scripts() -> Vec<Vec<Act>> {
-    let length = std::env::var("TIDEGATE_MODEL").ok().and_then(|text| text.parse().ok()).unwrap_or(3);
+    let length = std::env::var("TIDEGATE_MODEL").ok().and_then(|text| text.parse().ok()).unwrap_or(2);
     let mut scripts = vec![vec![Act::Commit, Act::Commit]];
     for _ in 0..length {
         scripts = scripts.iter().flat_map(|script| ACTS.map(|act| [&script[..], &[act]].concat())).collect();

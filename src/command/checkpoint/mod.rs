@@ -105,7 +105,8 @@ fn find(directory: &Path, number: Option<u64>) -> Result<Manifest, Failure> {
     let none = || Failure::usage(format!("{} has no checkpoint yet", directory.display()));
     let head = read_head(directory)?.ok_or_else(none)?;
     let Some(number) = number.filter(|number| *number != head.number.0) else { return Ok(head) };
-    let known = head.retained.iter().find(|summary| summary.number.0 == number).ok_or_else(|| {
+    let listed = list_checkpoints(directory)?;
+    let known = listed.iter().find(|summary| summary.number.0 == number).ok_or_else(|| {
         Failure::usage(format!("there is no checkpoint {number}; `tidegate checkpoint list` lists them"))
     })?;
     Ok(read_manifest(directory, &known.manifest)?)

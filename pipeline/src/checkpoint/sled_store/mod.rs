@@ -92,7 +92,7 @@ impl SledStore {
         if values.is_empty() {
             values.insert(FORMAT_KEY.into(), FORMAT.into());
             let written = write_all(&worker, &values);
-            written.map_err(|trouble| failed(directory, &trouble.why))?;
+            written.map_err(|trouble| unwritten(directory, &trouble.why))?;
             crate::disk::sync_directory(&path)?;
         }
         check_format(directory, &values)?;
@@ -154,7 +154,7 @@ impl State {
             Some(worker) => worker,
             None => self.reopened(directory, limits)?,
         };
-        ask(&worker).map_err(|trouble| failed(directory, &trouble.why))?;
+        ask(&worker).map_err(|trouble| unwritten(directory, &trouble.why))?;
         self.worker = Some(worker);
         Ok(())
     }
@@ -169,7 +169,7 @@ impl State {
             .filter(|key| **key != *DIGEST && !self.values.contains_key(&**key))
             .for_each(|key| batch.remove(key.as_bytes()));
         let written = worker.apply(batch).and_then(|()| worker.flush());
-        written.map_err(|trouble| failed(directory, &trouble.why))?;
+        written.map_err(|trouble| unwritten(directory, &trouble.why))?;
         Ok(worker)
     }
 }
@@ -223,7 +223,7 @@ fn replace(directory: &Path, values: &Values, aside: &str) -> Result<()> {
     let new = files::begin(directory)?;
     let (worker, _) =
         Worker::open(&new, Limits::default().patience).map_err(|trouble| failed(directory, &trouble.why))?;
-    write_all(&worker, values).map_err(|trouble| failed(directory, &trouble.why))?;
+    write_all(&worker, values).map_err(|trouble| unwritten(directory, &trouble.why))?;
     drop(worker);
     crate::disk::sync_directory(&new)?;
     files::exchange(directory, aside)
@@ -280,7 +280,15 @@ fn open_or_heal(directory: &Path, limits: Limits) -> Result<(Worker, Entries)> {
 
 fn failed(directory: &Path, why: &str) -> Error {
     let store = directory.join(FOLDER);
-    Error::external(format!("the store {} has failed: {why}", store.display())).with_remedy(rebuild_remedy(directory))
+    Error::external(format!("the store {} cannot be opened: {why}", store.display()))
+        .with_remedy(rebuild_remedy(directory))
+}
+
+/// The error of a write: what was stored before is there, and the next write tries again.
+fn unwritten(directory: &Path, why: &str) -> Error {
+    let store = directory.join(FOLDER);
+    Error::external(format!("the store {} could not be written: {why}", store.display()))
+        .with_remedy("see to the disk; nothing is lost, and the next checkpoint tries again")
 }
 
 fn damaged(directory: &Path, why: &str) -> Error {
