@@ -127,6 +127,7 @@ fn engine(event: &EngineEvent) -> String {
         EngineEvent::Tick => "tick".to_owned(),
         EngineEvent::SourceEnded { source, .. } => format!("end of {source}"),
         EngineEvent::Finished => "end of all input".to_owned(),
+        EngineEvent::Joined { nodes } => format!("new nodes: {}", nodes.join(", ")),
     }
 }
 
