@@ -49,10 +49,15 @@ pub(crate) fn write(folder: &Path) {
     std::fs::write(folder.join("small.yaml"), PIPELINE).unwrap();
 }
 
-pub(crate) fn tidegate(folder: &Path, environment: &[(&str, &str)]) -> Output {
+pub(crate) fn command(folder: &Path, environment: &[(&str, &str)]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tidegate"));
     command.current_dir(folder).env_remove("TIDEGATE_DIR").env_remove(VARIABLE).stdin(Stdio::null());
-    command.envs(environment.iter().copied()).args(["run", "small.yaml"]).output().unwrap()
+    command.envs(environment.iter().copied()).args(["run", "small.yaml"]);
+    command
+}
+
+pub(crate) fn tidegate(folder: &Path, environment: &[(&str, &str)]) -> Output {
+    command(folder, environment).output().unwrap()
 }
 
 pub(crate) fn outputs(folder: &Path) -> [Vec<u8>; 2] {

@@ -2,12 +2,15 @@
 //! undisturbed run writes.
 
 use std::collections::BTreeSet;
+use std::path::Path;
+use std::process::Stdio;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use tidegate_pipeline::testing::fault::{POINTS, VARIABLE};
 
-use crate::crash_points::{assert_same, outputs, tidegate, write};
+use crate::crash_points::{assert_same, command, outputs, tidegate, write};
 
 /// How many programs run at a time.
 const WORKERS: usize = 4;
@@ -76,4 +79,51 @@ fn fails_and_ends(fault: &str, expected: &[Vec<u8>; 2]) -> bool {
     }
     assert_same(&outputs(folder.path()), expected, fault);
     stopped
+}
+
+const ENDLESS: &str = "
+version: 1
+name: small
+checkpoint: {every: 20ms}
+sources: {t: {tick: {delay: 0.01}}}
+sinks: {out: {from: t, file: {path: out.jsonl}}}
+";
+
+/// Neither the journal nor a sink gets a second chance to say that it has made durable what it has not.
+#[test]
+fn a_pipeline_without_an_end_stops_when_something_could_not_be_made_durable_and_goes_on_without_a_gap() {
+    for fault in ["journal.sync:4=eio", "output.sync:3=eio", "journal.write:5=short"] {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("small.yaml"), ENDLESS).unwrap();
+        let mut first = command(folder.path(), &[(VARIABLE, fault)]).stderr(Stdio::piped()).spawn().unwrap();
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while first.try_wait().unwrap().is_none() && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        // Does nothing where it has ended.
+        let _ = first.kill();
+        let first = first.wait_with_output().unwrap();
+        let said = String::from_utf8_lossy(&first.stderr);
+        assert_eq!(first.status.code(), Some(2), "{fault}: {said}");
+        assert!(said.contains("error: ") && said.contains("cannot "), "{fault}: {said}");
+
+        let before = numbers(folder.path()).len();
+        let mut second = command(folder.path(), &[]).stderr(Stdio::null()).spawn().unwrap();
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while numbers(folder.path()).len() < before + 10 && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        second.kill().unwrap();
+        second.wait().unwrap();
+        let numbers = numbers(folder.path());
+        assert!(numbers.len() >= before + 10, "{fault}: it does not go on");
+        assert_eq!(numbers, (1..=numbers.len() as u64).collect::<Vec<_>>(), "{fault}");
+    }
+}
+
+/// The numbers in the whole lines of the output.
+fn numbers(folder: &Path) -> Vec<u64> {
+    let text = std::fs::read_to_string(folder.join("out.jsonl")).unwrap_or_default();
+    let whole = text.split_inclusive('\n').filter(|line| line.ends_with('\n'));
+    whole.filter_map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["i"].as_u64()).collect()
 }

@@ -3,6 +3,8 @@
 mod crashes;
 mod faults;
 mod golden;
+mod records;
+mod together;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -315,17 +317,6 @@ async fn a_file_that_was_begun_by_a_crash_is_removed() {
 }
 
 #[tokio::test]
-async fn those_who_wait_together_share_one_wait_for_the_disk() {
-    let directory = tempfile::tempdir().unwrap();
-    let (journal, _) = open(directory.path()).unwrap();
-    let before = journal.syncs();
-    let positions: Vec<_> = (1..=100).map(|number| journal.append(&step(number, 10)).unwrap()).collect();
-    let waiting = positions.iter().map(|position| journal.sync(*position));
-    assert!(futures::future::join_all(waiting).await.iter().all(Result::is_ok));
-    assert_eq!(journal.syncs() - before, 1);
-}
-
-#[tokio::test]
 async fn waiting_for_what_was_never_written_is_an_error() {
     let directory = tempfile::tempdir().unwrap();
     let (journal, _) = open(directory.path()).unwrap();
@@ -394,88 +385,6 @@ async fn another_shard_or_an_earlier_incarnation_is_refused_and_a_later_one_goes
 }
 
 #[tokio::test]
-async fn a_long_record_that_repeats_itself_is_compressed_and_one_of_noise_is_not() {
-    let effects = |body: Vec<u8>| {
-        let payload = EffectPayload { key: None, body };
-        let effects = vec![OutboxEffect { step: StepNumber(1), row: 0, payload }];
-        Record::Outbox(OutboxRecord { sink: "page".into(), input: 0, through: StepNumber(1), effects })
-    };
-    let mut number = 1_u64;
-    let mut noise = || {
-        number = number.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-        (number >> 56) as u8
-    };
-    let written = vec![
-        effects(b"{\"text\":\"page somebody\"}".repeat(1_000)),
-        effects((0..20_000).map(|_| noise()).collect()),
-        effects(vec![b'x'; 1_000]),
-    ];
-    let versions: Vec<u8> = written.iter().map(|record| record.encode().unwrap().version).collect();
-    assert_eq!(versions, [record::COMPRESSED, record::PLAIN, record::PLAIN]);
-    assert!(written[0].encode().unwrap().payload.len() < 1_000);
-    let directory = tempfile::tempdir().unwrap();
-    let (journal, _) = open(directory.path()).unwrap();
-    for record in &written {
-        journal.append(record).unwrap();
-    }
-    assert_eq!(records(journal.read(StepNumber::ZERO)).unwrap(), written);
-}
-
-#[tokio::test]
-async fn callers_who_come_back_after_a_synchronisation_share_the_next_one() {
-    let directory = tempfile::tempdir().unwrap();
-    let (journal, _) = open(directory.path()).unwrap();
-    let number = std::sync::atomic::AtomicU64::new(0);
-    let (callers, rounds) = (32, 20);
-    let before = journal.syncs();
-    let append = parking_lot::Mutex::new(());
-    let caller = || async {
-        for _ in 0..rounds {
-            let position = {
-                let _turn = append.lock();
-                let next = number.fetch_add(1, std::sync::atomic::Ordering::SeqCst) + 1;
-                journal.append(&step(next, 100)).unwrap()
-            };
-            journal.sync(position).await.unwrap();
-        }
-    };
-    futures::future::join_all((0..callers).map(|_| caller())).await;
-    let syncs = journal.syncs() - before;
-    assert!(syncs < rounds * callers as u64 / 2, "{syncs} synchronisations for {rounds} rounds of {callers} callers");
-    assert_eq!(records(journal.read(StepNumber::ZERO)).unwrap().len(), callers * rounds as usize);
-}
-
-#[test]
-fn as_many_callers_are_waited_for_as_were_served_and_not_for_long() {
-    let directory = tempfile::tempdir().unwrap();
-    let disk = Disk::default();
-    let recovered = recover::recover(&disk, directory.path(), INCARNATION, SHARD).unwrap();
-    let place = directory.path().to_owned();
-    let writer = Writer::new(disk.clone(), place.clone(), INCARNATION, SHARD, Rotation(1_000), recovered).unwrap();
-    let shared = Shared::new(disk, place, writer);
-    let patience = std::time::Duration::from_millis(4);
-    let waited = || {
-        let started = std::time::Instant::now();
-        assert!(shared.wait(patience));
-        started.elapsed()
-    };
-    let want = |callers| shared.want(JournalPosition(1), callers);
-    want(3);
-    waited();
-    // Three were served: two of them have come back, and the third is waited for.
-    want(1);
-    want(1);
-    assert!(waited() >= patience);
-    // Two were served.
-    want(2);
-    assert_eq!(shared.missing(), 0);
-    want(5);
-    waited();
-    want(1);
-    assert_eq!(shared.missing(), 6);
-}
-
-#[tokio::test]
 async fn the_journal_reaches_back_as_far_as_it_is_wanted_to_also_in_its_next_life() {
     let directory = tempfile::tempdir().unwrap();
     let (journal, _) = open_rotating(directory.path()).unwrap();
@@ -494,84 +403,4 @@ async fn the_journal_reaches_back_as_far_as_it_is_wanted_to_also_in_its_next_lif
     journal.discard_beyond(&newest).unwrap();
     assert_eq!(there(), [false, false, false, true, true]);
     assert!(journal.bytes() < 2_500);
-}
-
-fn text() -> impl Strategy<Value = String> {
-    "[a-zé0-9:/]{0,12}"
-}
-
-fn body() -> impl Strategy<Value = StepBody> {
-    let range = (text(), text(), any::<u128>(), any::<u64>()).prop_map(|(from, to, hash, bytes)| Range {
-        from: Position(from.into()),
-        to: Position(to.into()),
-        hash,
-        bytes,
-    });
-    let part =
-        (any::<u32>(), prop::collection::vec(any::<u8>(), 0..50)).prop_map(|(port, ipc)| InlinePart { port, ipc });
-    let rejected = (text(), text(), text()).prop_map(|(at, why, raw)| Rejected::new(at, why, raw.as_bytes()));
-    let event = prop_oneof![
-        Just(EngineEvent::Tick),
-        Just(EngineEvent::Finished),
-        text().prop_map(|text| EngineEvent::Definition { hash: ContentHash(text.into()) }),
-        (text(), prop::collection::vec(any::<u8>(), 0..50)).prop_map(|(source, schema)| EngineEvent::Schema {
-            source,
-            version: SchemaVersion(3),
-            schema
-        }),
-        (text(), prop::option::of(text())).prop_map(|(source, position)| EngineEvent::SourceEnded {
-            source,
-            position: position.map(|text| Position(text.into())),
-            fingerprint: None,
-        }),
-    ];
-    prop_oneof![
-        (prop::collection::vec(range, 0..4), text())
-            .prop_map(|(ranges, at)| StepBody::Reference { ranges, position: Position(at.into()) }),
-        (prop::collection::vec(part, 0..4), prop::collection::vec(rejected, 0..3), text())
-            .prop_map(|(parts, rejected, at)| StepBody::Inline { parts, rejected, position: Position(at.into()) }),
-        event.prop_map(StepBody::Engine),
-    ]
-}
-
-fn record() -> impl Strategy<Value = Record> {
-    let step = (any::<u64>(), any::<i64>(), prop::option::of(any::<i64>()), body()).prop_map(
-        |(number, time, watermark, body)| {
-            Record::Step(StepRecord {
-                header: StepHeader { time: StepTime(time), watermark, ..header(number % 1_000) },
-                body,
-            })
-        },
-    );
-    let outcome = (text(), any::<u32>(), prop::option::of(text())).prop_map(|(effect, attempts, reason)| {
-        Record::Outcome(OutcomeRecord { sink: "page".into(), effect, outcome: Outcome::Dead, attempts, reason })
-    });
-    prop_oneof![step, outcome, any::<u64>().prop_map(outbox)]
-}
-
-proptest! {
-    #[test]
-    fn records_come_back_as_they_were(record in record()) {
-        let encoded = record.encode().unwrap();
-        prop_assert_eq!(Record::decode(encoded.kind, encoded.version, &encoded.payload).unwrap(), record);
-    }
-
-    #[test]
-    fn a_flipped_byte_of_a_payload_is_an_error_or_another_record_and_never_a_panic(
-        record in record(),
-        at in any::<prop::sample::Index>(),
-        flip in 1_u8..,
-    ) {
-        let mut encoded = record.encode().unwrap();
-        let at = at.index(encoded.payload.len());
-        encoded.payload[at] ^= flip;
-        let _ = Record::decode(encoded.kind, encoded.version, &encoded.payload);
-        let _ = Record::decode(encoded.kind, encoded.version, &encoded.payload[..at]);
-    }
-
-    #[test]
-    fn bytes_that_are_no_record_never_panic(kind in 0_u8..5, bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-        let _ = Record::decode(kind, 1, &bytes);
-        let _ = Record::decode(kind, 2, &bytes);
-    }
 }
