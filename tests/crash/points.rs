@@ -93,7 +93,7 @@ fn dies_and_ends(point: &str, expected: &Left) -> bool {
     let run = Task::Run { server: &server.address };
     if point.starts_with("sink.part.remove") {
         // Only what an earlier life has left is removed.
-        assert!(lives(folder.path(), &run, Some("sink.part.sync:2")));
+        assert!(lives(folder.path(), &run, Some("sink.part.sync:1")));
     }
     let mut reached = lives(folder.path(), &run, Some(point));
     lives(folder.path(), &run, None);
