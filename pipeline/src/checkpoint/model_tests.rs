@@ -257,6 +257,7 @@ fn a_second_crash_while_recovering_leaves_everything_promised() {
 #[test]
 fn a_write_that_fails_costs_an_act_and_never_a_checkpoint() {
     for script in scripts() {
+        let mut seen: Vec<(Disk, u64, u64)> = Vec::new();
         for at in 0..writes(&script) {
             for fault in [Fault::Fails(at), Fault::FailsAndIsDone(at)] {
                 let machine = Machine::with(Disk::default(), Some(fault));
@@ -265,7 +266,11 @@ fn a_write_that_fails_costs_an_act_and_never_a_checkpoint() {
                 let committed = history.tried.keys().last().copied();
                 assert_eq!(Some(history.promised), committed, "{fault:?}: checkpoints go on afterwards");
                 for disk in machine.survivors() {
-                    assert_recovers(&disk, &history);
+                    let key = (disk, history.promised, history.mark);
+                    if !seen.contains(&key) {
+                        assert_recovers(&key.0, &history);
+                        seen.push(key);
+                    }
                 }
             }
         }
