@@ -96,7 +96,8 @@ impl Stage {
         self.options.directory.clone()
     }
 
-    fn graph(&self) -> Arc<Graph> {
+    /// The pipeline, planned.
+    pub(crate) fn graph(&self) -> Arc<Graph> {
         let mut sources = tidegate_connectors::sources();
         sources.push(Box::new(GivenKind(self.given.clone())));
         sources.extend(
@@ -190,6 +191,11 @@ impl Stage {
             row["n"].as_i64().expect("a row has a number")
         };
         self.collected(sink).into_iter().map(number).collect()
+    }
+
+    /// Puts attempts back that were taken.
+    pub(crate) fn put_attempts(&self, attempts: Vec<(String, String)>) {
+        self.attempts.lock().extend(attempts);
     }
 
     /// Takes the attempts made so far.
