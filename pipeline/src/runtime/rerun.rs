@@ -124,12 +124,13 @@ impl Pipeline {
         same: bool,
     ) -> Result<(Storage, Option<Reconfiguration>)> {
         let original = SegmentStore::of(&recording.directory);
-        let borrowed = SegmentStore::open(directory.path())?;
-        for hash in recording.start.segments().iter().chain(&recording.lookups).filter(|hash| !hash.0.is_empty()) {
-            borrowed.borrow(&original, hash)?;
-        }
         let owner = OwnerLock::acquire(directory.path())?;
+        // Opened while it is empty: a store that knows nothing of segments that are there counts as lost.
         let store = CheckpointStore::open(directory.path(), Box::new(MemoryStore::default()))?;
+        for hash in recording.start.segments().iter().chain(&recording.lookups).filter(|hash| !hash.0.is_empty()) {
+            store.segments().borrow(&original, hash)?;
+            store.wrote(hash)?;
+        }
         store.write_state(&graph.definition.to_sections())?;
         let (mut start, mut decided) = (recording.start.clone(), None);
         if !same {
