@@ -202,7 +202,7 @@ pub struct PlanContext<'a> {
     pub match_all: bool,
     /// What relative paths are relative to.
     pub working_directory: PathBuf,
-    /// The most memory that the pipeline may use, in bytes (`limits.memory`).
+    /// The most memory that the queries of this node may use, in bytes: its share of `limits.memory`.
     pub memory: u64,
     /// The contents ([`PlannedOperator::contents`]) that it was planned with when its pipeline was recorded; empty
     /// where they are to be read anew.
@@ -266,6 +266,10 @@ pub trait OperatorKind: Send + Sync {
     /// # Errors
     /// Everything that is wrong with the options, each with its place.
     fn plan(&self, options: &Options, context: &mut PlanContext<'_>) -> Result<PlannedOperator, Vec<Diagnostic>>;
+    /// Whether it runs queries over tables, which take their memory from `limits.memory`.
+    fn runs_queries(&self) -> bool {
+        false
+    }
     /// What of the options decides what its state means: with equal answers a changed operator goes on with its
     /// state. `None`: all of them do.
     fn state_of(&self, _options: &Options) -> Option<String> {

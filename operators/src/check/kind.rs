@@ -54,6 +54,10 @@ impl OperatorKind for CheckKind {
         schemars::schema_for!(CheckOptions)
     }
 
+    fn runs_queries(&self) -> bool {
+        true
+    }
+
     /// Findings are held by control and resource: whatever else changes, they are the same findings.
     fn state_of(&self, _options: &Options) -> Option<String> {
         Some("findings".to_owned())

@@ -176,7 +176,7 @@ impl Planner<'_> {
             open: planned_inputs.iter().any(|input| input.open),
             match_all: spec.match_all,
             working_directory: self.working_directory.to_path_buf(),
-            memory: self.spec.limits.memory.0,
+            memory: self.memory_for_each(),
             recorded: self.recorded.contents_of(&spec.name),
             tables_of: &|name| {
                 Some(tables_of(&self.nodes[self.index.get(name)?.0])).filter(|tables| !tables.is_empty())
@@ -234,6 +234,14 @@ impl Planner<'_> {
             was: spec.was.as_ref().map(|was| Arc::clone(&was.value)),
             state,
         });
+    }
+
+    /// What each node that runs queries may use of `limits.memory`: equal shares, so that what one answers does not
+    /// depend on what runs beside it.
+    fn memory_for_each(&self) -> u64 {
+        let runs_queries = |node: &&NodeSpec| self.catalog.operator(&node.kind).is_some_and(|kind| kind.runs_queries());
+        let nodes = self.spec.operators.iter().filter(runs_queries).count() as u64;
+        self.spec.limits.memory.0 / nodes.max(1)
     }
 
     /// What the state of a node means.
