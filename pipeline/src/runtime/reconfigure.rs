@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::checkpoint::Manifest;
 use crate::error::{Error, Result};
-use crate::graph::{Graph, Node, Planned};
+use crate::graph::{Definition, Graph, Node, Planned};
 use crate::spec::pipeline::Section;
 
 /// What becomes of a node when the definition changes.
@@ -52,14 +52,17 @@ pub struct Reconfiguration {
     /// The nodes that take over state: new name → old name.
     #[serde(skip)]
     pub(super) taken_over: BTreeMap<String, String>,
-    /// New nodes that read tables: they begin with what is there.
+    /// Nodes that read tables and are new, or evaluate them by other rules: they begin with what is there.
     #[serde(skip)]
     pub(super) joined: Vec<String>,
 }
 
 impl Reconfiguration {
     /// Decides for a pipeline that stands at `before` and goes on as `graph`.
-    pub(super) fn decide(before: &Manifest, graph: &Graph) -> Self {
+    ///
+    /// # Errors
+    /// When the recorded definition cannot be read.
+    pub(super) fn decide(before: &Manifest, recorded: &Definition, graph: &Graph) -> Result<Self> {
         let mut this = Self::default();
         for node in &graph.nodes {
             let fate = this.fate_of(before, graph, node);
@@ -73,7 +76,19 @@ impl Reconfiguration {
                 this.nodes.push(NodeFate { node: old.clone(), fate });
             }
         }
-        this
+        // What evaluates tables by other rules now has something to say of them as they are.
+        for (new, old) in &this.taken_over {
+            let evaluates = graph.node(new).is_some_and(|(_, node)| match &node.planned {
+                Planned::Operator(operator) => operator.evaluates_tables && reads_tables(graph, node),
+                Planned::Source(_) | Planned::Sink(_) => false,
+            });
+            // One that has joined and was not told yet is still to be told.
+            let untold = before.joined.contains(old);
+            if untold || evaluates && graph.definition.meaning_of(new)? != recorded.meaning_of(old)? {
+                this.joined.push(new.clone());
+            }
+        }
+        Ok(this)
     }
 
     fn fate_of(&mut self, before: &Manifest, graph: &Graph, node: &Node) -> Fate {
