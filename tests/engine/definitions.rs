@@ -260,7 +260,8 @@ fn rows_text(numbers: std::ops::Range<i64>, more: &str) -> String {
 #[test]
 fn effects_that_ended_behind_the_newest_checkpoint_without_a_step_have_ended() {
     let mut stage = Stage::new(EVEN).give("in", tens(1));
-    (stage.answer, stage.options.delivery.attempts) = (Arc::new(|_| again()), 100_000);
+    stage.answer = Arc::new(|_| again());
+    stage.options.delivery.attempts = 100_000;
     let attempts = Arc::clone(&stage.attempts);
     stage.stop_when(|_| left(&attempts, 8)).unwrap();
     let ids: Vec<String> = by_id(&stage.take_attempts()).into_keys().collect();

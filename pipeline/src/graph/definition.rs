@@ -49,6 +49,8 @@ impl Definition {
                 Planned::Source(_) | Planned::Sink(_) => {}
             }
         }
+        // By name: the order in which a file has its nodes means nothing, and is not recorded.
+        parts.sort_by(|(a, _), (b, _)| a.cmp(b));
         Ok(Self { parts })
     }
 

@@ -76,19 +76,30 @@ impl Reconfiguration {
                 this.nodes.push(NodeFate { node: old.clone(), fate });
             }
         }
-        // What evaluates tables by other rules now has something to say of them as they are.
-        for (new, old) in &this.taken_over {
-            let evaluates = graph.node(new).is_some_and(|(_, node)| match &node.planned {
-                Planned::Operator(operator) => operator.evaluates_tables && reads_tables(graph, node),
-                Planned::Source(_) | Planned::Sink(_) => false,
-            });
-            // One that has joined and was not told yet is still to be told.
-            let untold = before.joined.contains(old);
-            if untold || evaluates && graph.definition.meaning_of(new)? != recorded.meaning_of(old)? {
-                this.joined.push(new.clone());
+        for node in graph.nodes.iter().filter(|node| reads_tables(graph, node)) {
+            let name = node.name.to_string();
+            if !this.joined.contains(&name) && this.has_news(before, recorded, graph, node)? {
+                this.joined.push(name);
             }
         }
         Ok(this)
+    }
+
+    /// Whether a node that was there before has to be told all the same what is in the tables that it reads.
+    fn has_news(&self, before: &Manifest, recorded: &Definition, graph: &Graph, node: &Node) -> Result<bool> {
+        let taken_over = self.taken_over.get(&*node.name);
+        let old = taken_over.map_or(&*node.name, String::as_str);
+        // One that has joined and was not told before the definition changed again.
+        if before.joined.iter().any(|joined| joined == old) {
+            return Ok(true);
+        }
+        // What evaluates tables by other rules now has something to say of them as they are.
+        match &node.planned {
+            Planned::Operator(operator) if operator.evaluates_tables && taken_over.is_some() => {
+                Ok(graph.definition.meaning_of(&node.name)? != recorded.meaning_of(old)?)
+            }
+            Planned::Operator(_) | Planned::Source(_) | Planned::Sink(_) => Ok(false),
+        }
     }
 
     fn fate_of(&mut self, before: &Manifest, graph: &Graph, node: &Node) -> Fate {

@@ -124,13 +124,13 @@ impl Pipeline {
         directory: &TempDir,
         same: bool,
     ) -> Result<(Storage, Option<Reconfiguration>)> {
-        let original = SegmentStore::of(&recording.directory);
-        let borrowed = SegmentStore::open(directory.path())?;
-        for hash in recording.start.segments().iter().chain(&recording.lookups).filter(|hash| !hash.0.is_empty()) {
-            borrowed.borrow(&original, hash)?;
-        }
         let owner = OwnerLock::acquire(directory.path())?;
         let store = CheckpointStore::open(directory.path(), Box::new(MemoryStore::default()))?;
+        // Only now: a store that knows nothing beside segments would be one that has lost what it knew.
+        let original = SegmentStore::of(&recording.directory);
+        for hash in recording.start.segments().iter().chain(&recording.lookups).filter(|hash| !hash.0.is_empty()) {
+            store.segments().borrow(&original, hash)?;
+        }
         store.write_state(&graph.definition.to_sections())?;
         let (mut start, mut decided) = (recording.start.clone(), None);
         if !same {
