@@ -232,6 +232,9 @@ pub struct PlannedOperator {
     pub side_inputs: Vec<Located<PortReference>>,
     /// Contents (packs, templates) that belong to the definition: a change is a change of the pipeline.
     pub contents: Vec<(String, Arc<[u8]>)>,
+    /// Whether it evaluates the tables of its inputs by rules of its own: when those change, it is given the tables
+    /// as they are.
+    pub evaluates_tables: bool,
     /// How what it writes at checkpoints is merged; without it, it writes everything from time to time.
     pub state: Option<StateLayout>,
     /// Makes it.
@@ -246,6 +249,7 @@ impl PlannedOperator {
             lookups: Vec::new(),
             side_inputs: Vec::new(),
             contents: Vec::new(),
+            evaluates_tables: false,
             state: None,
             build: Box::new(build),
         }

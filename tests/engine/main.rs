@@ -10,6 +10,7 @@
 
 mod checkpoints;
 mod crash_points;
+mod definitions;
 mod determinism;
 mod disk_faults;
 mod effects;
@@ -21,6 +22,7 @@ mod journaling;
 mod probe;
 mod providers;
 mod quarantine;
+mod replays;
 mod simulation;
 mod sources;
 mod stage;

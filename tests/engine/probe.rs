@@ -1,8 +1,10 @@
 //! An operator that lets rows pass and does what a test says at each number.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
-use arrow::array::{AsArray, RecordBatch};
+use arrow::array::{AsArray, BooleanArray, RecordBatch};
+use arrow::compute::filter_record_batch;
 use arrow::datatypes::Int64Type;
 use async_trait::async_trait;
 use tidegate_pipeline::error::Result;
@@ -18,6 +20,8 @@ use tokio::sync::watch;
 pub(crate) struct ProbeKind {
     pub(crate) at: Arc<dyn Fn(i64) -> Result<()> + Send + Sync>,
     pub(crate) open: watch::Receiver<bool>,
+    /// A number whose rows do not pass: a switch that changes what the operator does.
+    pub(crate) dropped: Arc<AtomicI64>,
 }
 
 impl OperatorKind for ProbeKind {
@@ -48,7 +52,9 @@ impl Operator for Probe {
         let _ = self.0.open.wait_for(|open| *open).await;
         let numbers = rows.column_by_name("n").expect("given rows have numbers").as_primitive::<Int64Type>();
         numbers.values().iter().try_for_each(|number| (self.0.at)(*number))?;
-        out.emit(PortIndex(0), rows.clone());
+        let dropped = self.0.dropped.load(Ordering::SeqCst);
+        let kept: BooleanArray = numbers.values().iter().map(|number| Some(*number != dropped)).collect();
+        out.emit(PortIndex(0), filter_record_batch(rows, &kept)?);
         Ok(())
     }
 }

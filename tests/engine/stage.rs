@@ -3,21 +3,24 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use tidegate_operators::check::CheckKind;
 use tidegate_operators::check::pack::PackLibrary;
 use tidegate_pipeline::catalog::Catalog;
-use tidegate_pipeline::error::Result;
-use tidegate_pipeline::graph::{Graph, plan};
+use tidegate_pipeline::error::{Error, Result};
+use tidegate_pipeline::graph::{Definition, Graph, plan_as_recorded};
 use tidegate_pipeline::provider::{Provider, planned_provider_source};
-use tidegate_pipeline::runtime::{Pipeline, PipelineStatus, RunOptions, RunOutcome};
+use tidegate_pipeline::runtime::{
+    Acceptance, OpenOutput, Pipeline, PipelineStatus, Reconfiguration, Recording, Replanner, ReplayReport, RunOptions,
+    RunOutcome, recorded_definition,
+};
 use tidegate_pipeline::sink::Attempt;
 use tidegate_pipeline::source::{PlannedSource, SourceKind, SourcePlanContext};
 use tidegate_pipeline::spec::diagnostic::Diagnostic;
-use tidegate_pipeline::spec::{Options, Variables, load};
+use tidegate_pipeline::spec::{Options, PipelineSpec, Variables, load};
 use tidegate_pipeline::testing::collect::{CollectKind, Collected};
 use tidegate_pipeline::testing::dispatch::{Destination, DispatchKind};
 use tidegate_pipeline::testing::provider::ScriptedProvider;
@@ -49,6 +52,12 @@ pub(crate) struct Stage {
     pub(crate) attempts: Attempts,
     pub(crate) collected: Collected,
     pub(crate) options: RunOptions,
+    /// What is agreed to when the definition has changed.
+    pub(crate) accepted: Acceptance,
+    /// What became of the nodes when the definition last changed.
+    pub(crate) change: Mutex<Option<Reconfiguration>>,
+    /// Recorded definitions cannot be planned.
+    pub(crate) forgetful: bool,
     pub(crate) threads: usize,
 }
 
@@ -67,17 +76,20 @@ impl Stage {
         options.delivery.initial = Duration::from_millis(5);
         options.delivery.longest = Duration::from_millis(20);
         Self {
-            text: format!("version: 1\nname: stage\n{}", text.replace("FOLDER", &folder.path().display().to_string())),
+            text: whole(text, folder.path()),
             folder,
             given: BTreeMap::new(),
             provider: None,
-            probe: ProbeKind { at: Arc::new(|_| Ok(())), open },
+            probe: ProbeKind { at: Arc::new(|_| Ok(())), open, dropped: Arc::new(AtomicI64::new(i64::MIN)) },
             gate,
             hindered: HinderedKind::default(),
             answer: Arc::new(|_| Attempt::Done),
             attempts: Attempts::default(),
             collected: Collected::default(),
             options,
+            accepted: Acceptance::default(),
+            change: Mutex::default(),
+            forgetful: false,
             threads: 2,
         }
     }
@@ -96,8 +108,58 @@ impl Stage {
         self.options.directory.clone()
     }
 
-    /// The pipeline, planned.
+    /// From now on the pipeline stands in `text`.
+    pub(crate) fn edit(&mut self, text: &str) {
+        self.text = whole(text, self.folder.path());
+    }
+
+    /// The pipeline as it stands; what was sampled is as it was when the same text was last run.
     pub(crate) fn graph(&self) -> Arc<Graph> {
+        let planned = self.plan(&Definition::default());
+        let recorded = recorded_definition(&self.directory()).ok().flatten();
+        match recorded.filter(|recorded| recorded.spec().ok() == planned.definition.spec().ok()) {
+            Some(recorded) => self.plan(&recorded.samples()),
+            None => planned,
+        }
+    }
+
+    fn plan(&self, recorded: &Definition) -> Arc<Graph> {
+        let catalog = self.catalog();
+        let loaded = load(&self.text, "stage.yaml", &Variables::none(), &catalog.known_kinds());
+        let loaded = loaded.unwrap_or_else(|wrong| panic!("{wrong:?}"));
+        let planned = plan_as_recorded(Arc::new(loaded.spec), "stage.yaml", &catalog, self.folder(), recorded);
+        Arc::new(planned.unwrap_or_else(|wrong| panic!("{wrong:?}")).0)
+    }
+
+    fn replanner(&self, graph: &Graph) -> Arc<dyn Replanner> {
+        let (catalog, settings) = (self.catalog(), Arc::clone(&graph.spec));
+        Arc::new(StageReplanner { catalog, settings, folder: self.folder().to_owned(), forgetful: self.forgetful })
+    }
+
+    /// Executes a recording again through the pipeline as it stands.
+    pub(crate) fn replay(&self, recording: &Recording, output: Option<OpenOutput>) -> Result<ReplayReport> {
+        self.replay_through(&self.graph(), recording, output)
+    }
+
+    /// Executes a recording again through its own definition.
+    pub(crate) fn replay_as_it_was(&self, recording: &Recording) -> Result<ReplayReport> {
+        let graph = self.replanner(&self.graph()).replan(recording.definition())?;
+        self.replay_through(&Arc::new(graph), recording, None)
+    }
+
+    fn replay_through(
+        &self,
+        graph: &Arc<Graph>,
+        recording: &Recording,
+        output: Option<OpenOutput>,
+    ) -> Result<ReplayReport> {
+        let mut builder = tokio::runtime::Builder::new_multi_thread();
+        let runtime = builder.worker_threads(self.threads).enable_all().build().expect("a runtime");
+        let replay = Pipeline::replay(Arc::clone(graph), recording, output);
+        runtime.block_on(async { tokio::time::timeout(LONGEST_LIFE, replay).await }).expect("the replay hangs")
+    }
+
+    fn catalog(&self) -> Catalog {
         let mut sources = tidegate_connectors::sources();
         sources.push(Box::new(GivenKind(self.given.clone())));
         sources.extend(
@@ -112,11 +174,7 @@ impl Stage {
         sinks.push(Box::new(CollectKind(self.collected.clone())));
         sinks.push(Box::new(self.hindered.clone()));
         sinks.push(Box::new(DispatchKind(Destination::Memory(Arc::clone(&self.attempts), Arc::clone(&self.answer)))));
-        let catalog = Catalog { sources, operators, sinks };
-        let loaded = load(&self.text, "stage.yaml", &Variables::none(), &catalog.known_kinds());
-        let loaded = loaded.unwrap_or_else(|wrong| panic!("{wrong:?}"));
-        let planned = plan(Arc::new(loaded.spec), "stage.yaml", &catalog, self.folder());
-        Arc::new(planned.unwrap_or_else(|wrong| panic!("{wrong:?}")).0)
+        Catalog { sources, operators, sinks }
     }
 
     /// Runs to the pipeline's own end.
@@ -150,8 +208,16 @@ impl Stage {
         let graph = self.graph();
         let mut builder = tokio::runtime::Builder::new_multi_thread();
         let runtime = builder.worker_threads(self.threads).enable_all().build().expect("a runtime");
+        let mut options = self.options.clone();
+        options.accept_divergence |= self.accepted.divergence;
+        options.replanner = Some(self.replanner(&graph));
         let life = async {
-            let pipeline = match Pipeline::open(graph, self.options.clone()).await {
+            match Pipeline::adopt(&graph, &options, &self.accepted).await {
+                Ok(None) => {}
+                Ok(change) => *self.change.lock() = change,
+                Err(error) => return Some(Err(error)),
+            }
+            let pipeline = match Pipeline::open(graph, options).await {
                 Ok(pipeline) => pipeline,
                 Err(error) => return Some(Err(error)),
             };
@@ -201,6 +267,45 @@ impl Stage {
     /// Takes the attempts made so far.
     pub(crate) fn take_attempts(&self) -> Vec<(String, String)> {
         std::mem::take(&mut *self.attempts.lock())
+    }
+}
+
+/// A whole pipeline file.
+fn whole(text: &str, folder: &Path) -> String {
+    format!("version: 1\nname: stage\n{}", text.replace("FOLDER", &folder.display().to_string()))
+}
+
+/// Plans recorded definitions with the kinds of a stage.
+struct StageReplanner {
+    catalog: Catalog,
+    settings: Arc<PipelineSpec>,
+    folder: PathBuf,
+    forgetful: bool,
+}
+
+impl std::fmt::Debug for StageReplanner {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("StageReplanner")
+    }
+}
+
+impl Replanner for StageReplanner {
+    fn replan(&self, recorded: &Definition) -> Result<Graph> {
+        if self.forgetful {
+            return Err(Error::external("there is no kind `given`"));
+        }
+        let wrong = |wrong| Error::external(format!("{wrong:?}"));
+        let file = "the recorded definition";
+        let loaded = load(recorded.spec()?, file, &Variables::none(), &self.catalog.known_kinds()).map_err(wrong)?.spec;
+        let spec = PipelineSpec {
+            name: loaded.name,
+            sources: loaded.sources,
+            operators: loaded.operators,
+            sinks: loaded.sinks,
+            ..PipelineSpec::clone(&self.settings)
+        };
+        let planned = plan_as_recorded(Arc::new(spec), file, &self.catalog, &self.folder, recorded);
+        planned.map(|(graph, _)| graph).map_err(wrong)
     }
 }
 

@@ -96,6 +96,7 @@ impl OperatorKind for CheckKind {
         let mut operator = PlannedOperator::new(vec![Port::out(finding_schema())], build);
         operator.state = Some(DriftState::layout());
         operator.contents = contents(&pack);
+        operator.evaluates_tables = true;
         Ok(operator)
     }
 }

@@ -167,11 +167,12 @@ impl Operator for CheckOperator {
         tables: &TableSet,
         _out: &mut Output,
     ) -> Result<()> {
-        let before = self.tables.insert(input.0, tables.clone()).unwrap_or_default();
-        if self.restored && step.unit == Unit::Rows {
+        let before = self.tables.insert(input.0, tables.clone());
+        if self.restored && before.is_none() && step.unit == Unit::Rows {
             // They come back after a restart: what they say was said before it.
             return Ok(());
         }
+        let before = before.unwrap_or_default();
         for (name, version) in tables.tables.iter() {
             let same =
                 before.tables.get(name).is_some_and(|known| Arc::ptr_eq(known, version) || is_same(known, version));

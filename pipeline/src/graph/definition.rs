@@ -18,6 +18,9 @@ const SCHEMA: &str = "/schema";
 /// Sections that belong to no node have this for one.
 const NO_NODE: &str = "";
 
+/// The part of the spec that is a node's, and the texts that it was planned with.
+pub(crate) type NodeMeaning = (serde_json::Value, Vec<(String, Arc<[u8]>)>);
+
 /// Everything that decides what a pipeline makes of its steps, by content: the canonical spec, the texts that
 /// operators were planned with (packs, templates), and the columns that sources were planned with, since those
 /// may come from a sample of input that has grown since.
@@ -46,6 +49,8 @@ impl Definition {
                 Planned::Source(_) | Planned::Sink(_) => {}
             }
         }
+        // By name: the order in which a file has its nodes means nothing, and is not recorded.
+        parts.sort_by(|(a, _), (b, _)| a.cmp(b));
         Ok(Self { parts })
     }
 
@@ -77,6 +82,17 @@ impl Definition {
             Some((name.to_owned(), Arc::clone(bytes)))
         };
         self.parts.iter().filter_map(own).collect()
+    }
+
+    /// What a node means: its part of the spec, and the texts that it was planned with.
+    ///
+    /// # Errors
+    /// When the spec cannot be read.
+    pub(crate) fn meaning_of(&self, node: &str) -> Result<NodeMeaning> {
+        let spec: serde_json::Value = serde_json::from_str(self.spec()?).map_err(Error::external)?;
+        let sections = ["sources", "operators", "sinks"];
+        let own = sections.iter().find_map(|section| spec.get(section)?.get(node)).cloned();
+        Ok((own.unwrap_or_default(), self.contents_of(node)))
     }
 
     fn part(&self, wanted: &str) -> Option<&Arc<[u8]>> {

@@ -8,16 +8,18 @@ use std::sync::Arc;
 
 use super::checkpointing::{PIPELINE_SECTIONS, blocking};
 use super::clock::{Clock, wall};
-use super::effects::{Bounds, Ledger};
-use super::open::{Storage, short};
+use super::effects::{Bounds, EffectIdentity, Ledger};
+use super::open::{Storage, fold_outbox, short};
 use super::reconfigure::{Fate, Reconfiguration};
 use super::{Pipeline, RunOptions};
-use crate::checkpoint::{CheckpointStore, LookupState, Manifest, NodeState, Section, at_head, read_segment};
+use crate::checkpoint::{CheckpointStore, Content, LookupState, Manifest, NodeState, Section, at_head, read_segment};
 use crate::error::{Error, Result};
 use crate::graph::{Definition, Graph};
-use crate::journal::read_directory;
 use crate::journal::record::{EngineEvent, Record, StepBody, StepRecord};
-use crate::step::{ContentHash, ENGINE, SchemaVersion, StepHeader, StepNumber, Unit};
+use crate::journal::{Journal, read_directory};
+use crate::operator::SnapshotMode;
+use crate::sink::Mark;
+use crate::step::{ContentHash, ENGINE, SchemaVersion, Shard, StepHeader, StepNumber, Unit};
 
 /// Makes graphs of recorded definitions.
 pub trait Replanner: Debug + Send + Sync {
@@ -96,7 +98,7 @@ impl Pipeline {
             );
             Self::open(Arc::new(old), options.clone()).await?.catch_up().await?;
         }
-        let decided = move_over(graph, options, now, accepted).await?;
+        let decided = move_over(graph, options, now, &change.definition, accepted).await?;
         Ok(Some(decided))
     }
 }
@@ -123,9 +125,7 @@ impl Change {
         };
         let Some(recorded) = recorded.filter(|recorded| recorded != now) else { return Ok(None) };
         if manifest.as_ref().is_some_and(|manifest| manifest.finished) {
-            let message = "the pipeline has finished, and has been changed since";
-            let remedy = "`--fresh` runs it anew from the beginning; `replay --with` shows what the change makes of the recorded input";
-            return Err(Error::user(message).with_remedy(remedy).at_place(&graph.file));
+            return Err(finished(graph));
         }
         let definition = Definition::from_sections(storage.store.segments().read(&recorded)?);
         let before = manifest.unwrap_or_default();
@@ -137,8 +137,15 @@ impl Change {
     }
 
     fn decide(&self, graph: &Graph) -> Result<Reconfiguration> {
-        Ok(Reconfiguration::decide(&self.before, graph))
+        Reconfiguration::decide(&self.before, &self.definition, graph)
     }
+}
+
+fn finished(graph: &Graph) -> Error {
+    let message = "the pipeline has finished, and has been changed since";
+    let remedy =
+        "`--fresh` runs it anew from the beginning; `replay --with` shows what the change makes of the recorded input";
+    Error::user(message).with_remedy(remedy).at_place(&graph.file)
 }
 
 fn changed(graph: &Graph, recorded: &ContentHash, now: &ContentHash) -> Error {
@@ -165,15 +172,28 @@ async fn move_over(
     graph: &Arc<Graph>,
     options: &RunOptions,
     now: ContentHash,
+    recorded: &Definition,
     accepted: &Acceptance,
 ) -> Result<Reconfiguration> {
     let storage = Storage::open(&options.directory).await?;
     let (graph, accepted, accept_clock) = (Arc::clone(graph), accepted.clone(), options.accept_clock);
-    let before = storage.manifest.unwrap_or_default();
-    let decided = Reconfiguration::decide(&before, &graph);
+    let known = storage.manifest.is_some();
+    let mut before = storage.manifest.unwrap_or_default();
+    if before.finished {
+        return Err(finished(&graph));
+    }
+    // A crash may have left marks ahead of the checkpoint: those hold.
+    let marks = storage.store.marks()?;
+    before.marks.extend(marks.clone());
+    let decided = Reconfiguration::decide(&before, recorded, &graph)?;
     decided.accept(&accepted.state_loss, &graph)?;
-    let mut after =
-        Moved { store: &storage.store, before: &before, decided: &decided, graph: &graph }.manifest(now.clone())?;
+    let effects = effects_now(&storage.store, &storage.journal, &before, &graph)?;
+    let moved = Moved { store: &storage.store, before: &before, decided: &decided, graph: &graph, effects: &effects };
+    let mut after = moved.manifest(now.clone())?;
+    after.effects = written(&storage.store, &effects)?;
+    if !known {
+        after.marks = marks_of_the_first_start(marks, &graph);
+    }
     let mut clock = Clock::start(wall(), before.time.max(storage.last_time), accept_clock)?;
     if accepted.divergence {
         // The tail is still to come: it is executed under this definition.
@@ -205,16 +225,45 @@ async fn move_over(
     Ok(decided)
 }
 
+/// The effects as the journal says now: they may have ended behind the newest checkpoint without any step.
+fn effects_now(store: &CheckpointStore, journal: &Journal, before: &Manifest, graph: &Graph) -> Result<Ledger> {
+    let effects = Ledger::new(Bounds::NONE);
+    effects.restore(store.read_state(&before.effects, PIPELINE_SECTIONS)?)?;
+    let pipeline: Arc<str> = graph.spec.name.value.to_string().into();
+    let identity = EffectIdentity { pipeline, shard: Shard(0), incarnation: store.incarnation() };
+    fold_outbox(journal, before.step, &identity, &effects)?;
+    Ok(effects)
+}
+
+/// Writes all effects anew.
+fn written(store: &CheckpointStore, effects: &Ledger) -> Result<NodeState> {
+    let section = |(name, batch)| Section { node: PIPELINE_SECTIONS.to_owned(), name, content: Content::Batch(batch) };
+    let sections: Vec<Section> = effects.snapshot(SnapshotMode::Full)?.into_iter().map(section).collect();
+    match sections.is_empty() {
+        true => Ok(NodeState::default()),
+        false => Ok(NodeState { segments: vec![store.write_state(&sections)?] }),
+    }
+}
+
+/// The marks of a pipeline that has no checkpoint yet, where nothing says what the nodes were: those of the sinks
+/// that are still there, by their names.
+fn marks_of_the_first_start(marks: BTreeMap<String, Mark>, graph: &Graph) -> BTreeMap<String, Mark> {
+    let sink = |mark: &String| mark.split_once('/').map_or(mark.as_str(), |(sink, _)| sink).to_owned();
+    marks.into_iter().filter(|(mark, _)| graph.node(&sink(mark)).is_some()).collect()
+}
+
 /// The state after a change of the definition.
 pub(super) struct Moved<'a> {
     pub(super) store: &'a CheckpointStore,
     pub(super) before: &'a Manifest,
     pub(super) decided: &'a Reconfiguration,
     pub(super) graph: &'a Graph,
+    /// The effects of the pipeline.
+    pub(super) effects: &'a Ledger,
 }
 
 impl Moved<'_> {
-    /// The manifest, without number, step and time.
+    /// The manifest, without number, step, time and effects.
     ///
     /// # Errors
     /// When state cannot be read or written.
@@ -223,11 +272,10 @@ impl Moved<'_> {
         let mut after = Manifest {
             incarnation: self.store.incarnation(),
             definition,
-            effects: before.effects.clone(),
             joined: decided.joined.clone(),
             created: wall(),
             states: self.graph.nodes.iter().map(|node| (node.name.to_string(), node.state.clone())).collect(),
-            retired: self.retired()?,
+            retired: self.retired(),
             ..Manifest::default()
         };
         for (new, old) in &decided.taken_over {
@@ -259,15 +307,17 @@ impl Moved<'_> {
     }
 
     /// The sinks that are gone and have effects left, with the definition that knows them.
-    fn retired(&self) -> Result<BTreeMap<String, ContentHash>> {
-        let effects = Ledger::new(Bounds::NONE);
-        effects.restore(self.store.read_state(&self.before.effects, PIPELINE_SECTIONS)?)?;
+    fn retired(&self) -> BTreeMap<String, ContentHash> {
         let mut retired = self.before.retired.clone();
         for node in self.decided.nodes.iter().filter(|node| node.fate == Fate::Removed) {
             retired.insert(node.node.clone(), self.before.definition.clone());
         }
-        retired.retain(|sink, _| !effects.intended_of(sink).is_empty());
-        Ok(retired)
+        // A sink that is back, under its name or another one, sends what is left itself.
+        let back = |sink: &String| {
+            self.graph.nodes.iter().any(|node| *node.name == **sink || node.was.as_deref() == Some(sink.as_str()))
+        };
+        retired.retain(|sink, _| !back(sink) && !self.effects.intended_of(sink).is_empty());
+        retired
     }
 }
 

@@ -281,9 +281,7 @@ impl ChainNode {
                 let full = writer.mode == SnapshotMode::Full;
                 Ok(Part::State { node: name, full, batches: writer.batches })
             }
-            Body::Sink(sink) => {
-                Ok(Part::Sink { mark: sink.mark_name(&name), commit: sink.commit(barrier.step).await? })
-            }
+            Body::Sink(sink) => Ok(Part::Sink { mark: sink.mark_name(), commit: sink.commit(barrier.step).await? }),
         }
     }
 }

@@ -72,6 +72,8 @@ pub(crate) struct CheckpointRequest {
     /// The state of sources (their tables), as parts of nodes.
     pub(crate) source_parts: Vec<Part>,
     pub(crate) lookups: Vec<LookupState>,
+    /// Nodes that are still to be told what is in the tables that they read.
+    pub(crate) joined: Vec<String>,
     pub(crate) finished: bool,
     /// The journal up to the barrier.
     pub(crate) journaled: JournalPosition,
@@ -183,7 +185,7 @@ impl Coordinator {
             waypoints: None,
             rows,
             states: self.states.clone(),
-            joined: Vec::new(),
+            joined: request.joined,
             retired: self.retired.clone(),
             finished: request.finished,
             created: wall(),

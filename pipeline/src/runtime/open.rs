@@ -273,16 +273,15 @@ impl Pipeline {
         }
         let mut marks: BTreeMap<String, StepNumber> = BTreeMap::new();
         // From the checkpoint's own step on: what was delivered since stands behind it, also when no step came.
-        for record in self.journal.read(self.checkpointed())? {
-            match record? {
-                (_, Record::Outbox(record)) => {
-                    let mark = marks.entry(edge_mark(&record.sink, record.input)).or_default();
-                    *mark = (*mark).max(record.through);
-                    self.effects.intend(&identity.effects_of(record));
-                }
-                (at, Record::Outcome(record)) => self.effects.replay(&record, at),
-                (_, Record::Step(_)) => {}
-            }
+        for ((sink, input), through) in fold_outbox(&self.journal, self.checkpointed(), &identity, &self.effects)? {
+            // Steps that are executed under another definition may have been recorded under a sink's former name.
+            let renamed = |node: &&Node| node.was.as_deref() == Some(sink.as_str());
+            let now = match self.graph.node(&sink) {
+                Some(_) => None,
+                None => self.graph.nodes.iter().find(renamed),
+            };
+            let mark = marks.entry(edge_mark(now.map_or(&sink, |node| &node.name), input)).or_default();
+            *mark = (*mark).max(through);
         }
         Ok(marks)
     }
@@ -307,7 +306,10 @@ impl Pipeline {
         for (name, step) in outbox_marks {
             let mark =
                 marks.entry(name).or_insert(Mark { step, detail: "{}".to_owned(), rows: RunningHash::default() });
-            mark.step = mark.step.max(step);
+            if step > mark.step {
+                // What the outbox implies says nothing of the rows up to there.
+                (mark.step, mark.rows) = (step, RunningHash::default());
+            }
         }
         let mut first_marks = BTreeMap::new();
         let graph = Arc::clone(&self.graph);
@@ -333,7 +335,8 @@ impl Pipeline {
                                 let mark = Mark { step, detail, rows: RunningHash::default() };
                                 first_marks.insert(node.name.to_string(), mark);
                             }
-                            let body = SinkNode::transactional(sink, mark.as_ref(), self.rows_of(&node.name));
+                            let body =
+                                SinkNode::transactional(&node.name, sink, mark.as_ref(), self.rows_of(&node.name));
                             let body = Body::Sink(Box::new(body));
                             self.bodies.push(NodeBody { node: index, inputs: all, body });
                         }
@@ -474,13 +477,16 @@ impl Pipeline {
             operator.lookup(&header, &lookup.name, &contents, &mut said_before).await?;
         }
         // A node that has just joined is told by a step what is there.
-        if self.joined.iter().any(|joined| **joined == *node.name) {
+        let joined = self.joined.iter().any(|joined| **joined == *node.name);
+        let evaluates = matches!(&node.planned, Planned::Operator(planned) if planned.evaluates_tables);
+        if joined && !evaluates {
             return Ok(());
         }
         for (index, input) in node.inputs.iter().enumerate() {
             let producer = &self.graph.nodes[input.producer.0].name;
             if let Some(tables) = self.tables.get(producer) {
-                let current: TableSet = tables.current();
+                // Against nothing, what is there is news.
+                let current = if joined { TableSet::default() } else { tables.current() };
                 operator.tables(&header, InputIndex(index), &current, &mut said_before).await?;
             }
         }
@@ -500,6 +506,28 @@ impl Pipeline {
             cancel: self.cancel.clone(),
         })
     }
+}
+
+/// Brings effects to what the journal says from a step on. Gives back how far each input edge is complete by that.
+pub(super) fn fold_outbox(
+    journal: &Journal,
+    from: StepNumber,
+    identity: &EffectIdentity,
+    effects: &Ledger,
+) -> Result<BTreeMap<(String, u32), StepNumber>> {
+    let mut through: BTreeMap<(String, u32), StepNumber> = BTreeMap::new();
+    for record in journal.read(from)? {
+        match record? {
+            (_, Record::Outbox(record)) => {
+                let complete = through.entry((record.sink.clone(), record.input)).or_default();
+                *complete = (*complete).max(record.through);
+                effects.intend(&identity.effects_of(record));
+            }
+            (at, Record::Outcome(record)) => effects.replay(&record, at),
+            (_, Record::Step(_)) => {}
+        }
+    }
+    Ok(through)
 }
 
 /// A pipeline goes on only as what it was: its journal means something only under the definition that it was

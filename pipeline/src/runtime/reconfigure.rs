@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::checkpoint::Manifest;
 use crate::error::{Error, Result};
-use crate::graph::{Graph, Node, Planned};
+use crate::graph::{Definition, Graph, Node, Planned};
 use crate::spec::pipeline::Section;
 
 /// What becomes of a node when the definition changes.
@@ -52,14 +52,17 @@ pub struct Reconfiguration {
     /// The nodes that take over state: new name → old name.
     #[serde(skip)]
     pub(super) taken_over: BTreeMap<String, String>,
-    /// New nodes that read tables: they begin with what is there.
+    /// Nodes that read tables and are new, or evaluate them by other rules: they begin with what is there.
     #[serde(skip)]
     pub(super) joined: Vec<String>,
 }
 
 impl Reconfiguration {
     /// Decides for a pipeline that stands at `before` and goes on as `graph`.
-    pub(super) fn decide(before: &Manifest, graph: &Graph) -> Self {
+    ///
+    /// # Errors
+    /// When the recorded definition cannot be read.
+    pub(super) fn decide(before: &Manifest, recorded: &Definition, graph: &Graph) -> Result<Self> {
         let mut this = Self::default();
         for node in &graph.nodes {
             let fate = this.fate_of(before, graph, node);
@@ -73,7 +76,30 @@ impl Reconfiguration {
                 this.nodes.push(NodeFate { node: old.clone(), fate });
             }
         }
-        this
+        for node in graph.nodes.iter().filter(|node| reads_tables(graph, node)) {
+            let name = node.name.to_string();
+            if !this.joined.contains(&name) && this.has_news(before, recorded, graph, node)? {
+                this.joined.push(name);
+            }
+        }
+        Ok(this)
+    }
+
+    /// Whether a node that was there before has to be told all the same what is in the tables that it reads.
+    fn has_news(&self, before: &Manifest, recorded: &Definition, graph: &Graph, node: &Node) -> Result<bool> {
+        let taken_over = self.taken_over.get(&*node.name);
+        let old = taken_over.map_or(&*node.name, String::as_str);
+        // One that has joined and was not told before the definition changed again.
+        if before.joined.iter().any(|joined| joined == old) {
+            return Ok(true);
+        }
+        // What evaluates tables by other rules now has something to say of them as they are.
+        match &node.planned {
+            Planned::Operator(operator) if operator.evaluates_tables && taken_over.is_some() => {
+                Ok(graph.definition.meaning_of(&node.name)? != recorded.meaning_of(old)?)
+            }
+            Planned::Operator(_) | Planned::Source(_) | Planned::Sink(_) => Ok(false),
+        }
     }
 
     fn fate_of(&mut self, before: &Manifest, graph: &Graph, node: &Node) -> Fate {

@@ -9,6 +9,7 @@ use tempfile::TempDir;
 
 use super::adopt::Moved;
 use super::comparison::{Comparison, Difference, Differences};
+use super::effects::{Bounds, Ledger};
 use super::open::Storage;
 use super::reconfigure::Reconfiguration;
 use super::recording::Recording;
@@ -134,8 +135,13 @@ impl Pipeline {
         store.write_state(&graph.definition.to_sections())?;
         let (mut start, mut decided) = (recording.start.clone(), None);
         if !same {
-            let decision = Reconfiguration::decide(&start, graph);
-            let moved = Moved { store: &store, before: &start, decided: &decision, graph }
+            let mut decision = Reconfiguration::decide(&start, &recording.definition, graph)?;
+            if start.step == StepNumber::ZERO {
+                // Before the first step there are no tables to begin with.
+                decision.joined.clear();
+            }
+            let effects = Ledger::new(Bounds::NONE);
+            let moved = Moved { store: &store, before: &start, decided: &decision, graph, effects: &effects }
                 .manifest(graph.definition.hash()?)?;
             // The step by which new nodes join takes the number of the last step before.
             let step = if decision.joined.is_empty() { start.step } else { StepNumber(start.step.0.saturating_sub(1)) };

@@ -32,7 +32,7 @@ use crate::journal::Quarantine;
 use crate::journal::record::EngineEvent;
 use crate::source::{Delivery, Source};
 use crate::spec::pipeline::{CheckpointInterval, JournalInline, Keep};
-use crate::step::{ContentHash, StepNumber};
+use crate::step::{ContentHash, StepNumber, StepTime};
 
 /// How a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -128,6 +128,7 @@ impl Pipeline {
                 accept_divergence: self.options.accept_divergence,
                 inline_all: self.graph.spec.journal.inline == JournalInline::All,
                 journal_bytes: self.graph.spec.journal.bytes.map(|bytes| bytes.0),
+                joined: self.joined.clone(),
             },
             progress: Progress {
                 step: from,
@@ -239,7 +240,8 @@ impl Pipeline {
             let mut reread = self.reread_sources(&sequencer, &sources)?;
             let replayed = match recorded {
                 Some(Recorded { records, joined }) => {
-                    sequencer.begin_replay(joined)?;
+                    let time = self.manifest.as_ref().map_or(StepTime(0), |manifest| manifest.time);
+                    sequencer.begin_replay(joined, time)?;
                     sequencer.replay(records, &mut reread, &cancel).await?
                 }
                 None => {

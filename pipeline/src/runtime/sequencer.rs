@@ -91,6 +91,8 @@ pub(crate) struct SequencerSettings {
     pub(crate) inline_all: bool,
     /// How long the journal may be.
     pub(crate) journal_bytes: Option<u64>,
+    /// Nodes that have to be told what is in the tables that they read.
+    pub(crate) joined: Vec<String>,
 }
 
 /// The next message of any source that is taken from now; none takes precedence.
@@ -315,6 +317,7 @@ impl Sequencer {
             sources,
             source_parts,
             lookups: self.lookups.clone(),
+            joined: if self.progress.joined { Vec::new() } else { self.settings.joined.clone() },
             finished,
             journaled: self.progress.journaled,
         };

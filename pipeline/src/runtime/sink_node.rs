@@ -24,6 +24,8 @@ pub(crate) struct SinkNode {
     /// to the same.
     promised: Option<RunningHash>,
     trail: RowTrail,
+    /// The name of its mark.
+    name: String,
     body: Body,
 }
 
@@ -52,8 +54,13 @@ enum Body {
 
 impl SinkNode {
     /// A sink that stores its mark with its output. `from` is the hash of its rows at the checkpoint.
-    pub(crate) fn transactional(sink: Box<dyn TransactionalSink>, mark: Option<&Mark>, from: RunningHash) -> Self {
-        Self::new(Body::Transactional(sink), mark, from)
+    pub(crate) fn transactional(
+        node: &str,
+        sink: Box<dyn TransactionalSink>,
+        mark: Option<&Mark>,
+        from: RunningHash,
+    ) -> Self {
+        Self::new(node.to_owned(), Body::Transactional(sink), mark, from)
     }
 
     /// One input edge of a sink whose output leaves as effects.
@@ -64,7 +71,8 @@ impl SinkNode {
         mark: Option<&Mark>,
         from: RunningHash,
     ) -> Self {
-        Self::new(Body::Dispatching { sink, outbox, input, staged: Vec::new() }, mark, from)
+        let name = edge_mark(&outbox.sink, input);
+        Self::new(name, Body::Dispatching { sink, outbox, input, staged: Vec::new() }, mark, from)
     }
 
     /// A sink in a replay from a checkpoint.
@@ -73,13 +81,14 @@ impl SinkNode {
         output: Option<Box<dyn TransactionalSink>>,
         from: RunningHash,
     ) -> Self {
-        Self::new(Body::Replayed { comparison, output }, None, from)
+        let name = comparison.sink().to_owned();
+        Self::new(name, Body::Replayed { comparison, output }, None, from)
     }
 
-    fn new(body: Body, mark: Option<&Mark>, from: RunningHash) -> Self {
+    fn new(name: String, body: Body, mark: Option<&Mark>, from: RunningHash) -> Self {
         // Marks that the outbox implies know nothing of rows.
         let promised = mark.map(|mark| mark.rows).filter(|rows| *rows != RunningHash::default());
-        Self { complete_through: through(mark), promised, trail: RowTrail::from(from), body }
+        Self { complete_through: through(mark), promised, trail: RowTrail::from(from), name, body }
     }
 
     /// Takes the rows of one input in one step.
@@ -128,7 +137,7 @@ impl SinkNode {
         if self.promised.take().is_some_and(|promised| promised != rows) {
             let through = self.complete_through;
             tracing::warn!(
-                %through,
+                sink = %self.name, %through,
                 "Executing the steps up to here again gave this sink other rows than before. Its output stays as it was written."
             );
         }
@@ -160,12 +169,8 @@ impl SinkNode {
     }
 
     /// The name under which its mark is kept.
-    pub(crate) fn mark_name(&self, node: &str) -> String {
-        match &self.body {
-            Body::Transactional(_) => node.to_owned(),
-            Body::Dispatching { input, .. } => edge_mark(node, *input),
-            Body::Replayed { comparison, .. } => comparison.sink().to_owned(),
-        }
+    pub(crate) fn mark_name(&self) -> String {
+        self.name.clone()
     }
 }
 
