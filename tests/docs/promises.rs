@@ -92,7 +92,8 @@ fn the_replay_in_the_readme_runs_on_the_quickstart() {
     let mut printed = String::new();
     for line in block.text.lines() {
         let shell = line.replacen("tidegate ", concat!(env!("CARGO_BIN_EXE_tidegate"), " "), 1);
-        let done = Command::new("sh").args(["-c", &shell]).current_dir(folder.path()).env_remove("TIDEGATE_DIR").output();
+        let done =
+            Command::new("sh").args(["-c", &shell]).current_dir(folder.path()).env_remove("TIDEGATE_DIR").output();
         let done = done.expect("a shell");
         printed += &String::from_utf8_lossy(&done.stdout);
         codes.push(done.status.code());
@@ -100,7 +101,8 @@ fn the_replay_in_the_readme_runs_on_the_quickstart() {
     // Whether the backtest differs depends on the machine that is looked at.
     assert_eq!(codes[..3], [Some(0); 3], "{printed}");
     assert!(matches!(codes[3..], [Some(0 | 1)]), "{codes:?}: {printed}");
-    for piece in ["every sink was given the same rows (keep, show)", " through both pipelines", "show: ", " the same, "] {
+    for piece in ["every sink was given the same rows (keep, show)", " through both pipelines", "show: ", " the same, "]
+    {
         assert!(printed.contains(piece), "`{piece}` is missing: {printed}");
     }
 }
