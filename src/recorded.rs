@@ -50,6 +50,11 @@ impl Replanner for RecordedPlanner {
     }
 }
 
+/// An error of a recorded pipeline: it names the node, but a place in a text that nobody has seen helps nobody.
+pub(crate) fn without_place(error: Error) -> Error {
+    Error { place: error.place.filter(|place| !place.starts_with(FILE)), ..error }
+}
+
 /// Reads and plans a pipeline that may have run before in a folder of `pipelines`: where its text is the same as
 /// then, what was learned from samples of its input is too. Shows warnings and errors.
 pub(crate) fn graph(path: &Path, catalog: &Catalog, pipelines: &Path) -> Result<Graph, Failure> {

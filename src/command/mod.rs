@@ -5,6 +5,7 @@ mod checkpoint;
 mod completions;
 mod component;
 mod effects;
+mod fate;
 mod graph;
 mod init;
 mod journal;

@@ -6,13 +6,14 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use tidegate_pipeline::graph::Graph;
-use tidegate_pipeline::runtime::{Acceptance, Fate, Pipeline, PipelineStatus, Reconfiguration, RunOptions, RunOutcome};
+use tidegate_pipeline::runtime::{Acceptance, Pipeline, PipelineStatus, Reconfiguration, RunOptions, RunOutcome};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::arguments::RunArguments;
 use crate::catalog::{catalog, packs};
 use crate::command::checkpoint::{bring_back, brought};
+use crate::command::fate;
 use crate::exit::{DONE, Failure};
 use crate::recorded::{self, RecordedPlanner};
 use crate::{live, serve};
@@ -86,19 +87,8 @@ pub(crate) async fn run(arguments: RunArguments, queries: Option<&Path>) -> Resu
 
 /// What a change of the pipeline means, for people.
 fn changed(graph: &Graph, change: &Reconfiguration) -> String {
-    let mut text = format!("{}: goes on under a changed definition\n", graph.spec.name.value);
-    for node in &change.nodes {
-        let fate = match &node.fate {
-            Fate::Kept => continue,
-            Fate::Renamed { from } => format!("goes on with the state of `{from}`"),
-            Fate::New => "is new".to_owned(),
-            Fate::Redirected => "writes to another place from now on".to_owned(),
-            Fate::Removed => "is gone; what it still has to send is sent".to_owned(),
-            Fate::Lost { why } => format!("begins without its state: {why}"),
-        };
-        text.push_str(&format!("  {} {fate}\n", node.node));
-    }
-    text
+    let lines: String = change.nodes.iter().filter_map(|node| fate::line(graph, node)).collect();
+    format!("{}: goes on under a changed definition\n{lines}", graph.spec.name.value)
 }
 
 /// A first Ctrl-C (or SIGTERM) stops in order, by what is returned; a second one at once.

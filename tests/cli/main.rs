@@ -2,12 +2,14 @@
 
 #![allow(clippy::expect_used, clippy::panic, reason = "a test that cannot go on says so by failing")]
 
+mod changes;
 mod checking;
 mod checkpoints;
 mod commands;
 mod files;
 mod past;
 mod program;
+mod replay;
 mod running;
 mod state;
 mod testing;

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::{markdown, pages, read, root, tidegate_in};
 
 /// A copy of `examples/` in a folder of its own, with the files that pages speak of.
-fn workplace() -> tempfile::TempDir {
+pub(crate) fn workplace() -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("a temporary folder");
     copy(&root().join("examples"), &folder.path().join("examples"));
     let files = [

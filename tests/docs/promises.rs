@@ -1,10 +1,10 @@
 //! What the how-to pages promise, tried.
 
 use std::path::Path;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use super::{tidegate, tidegate_in};
+use super::{markdown, read, root, tidegate, tidegate_in};
 
 /// A machine that is a folder: nothing but accounts, and a pipeline that writes their changes.
 fn small_machine(folder: &Path, refresh: &str) {
@@ -80,5 +80,29 @@ fn wait_for(folder: &Path, count: usize) {
     while changes(folder).len() < count {
         assert!(Instant::now() < patience, "only {:?} after half a minute", changes(folder));
         std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+#[test]
+fn the_replay_in_the_readme_runs_on_the_quickstart() {
+    let folder = super::examples::workplace();
+    let blocks = markdown::code_blocks(&read(&root().join("README.md")));
+    let block = blocks.iter().find(|block| block.before == "<!-- replay -->").expect("the commands are there");
+    let mut codes = Vec::new();
+    let mut printed = String::new();
+    for line in block.text.lines() {
+        let shell = line.replacen("tidegate ", concat!(env!("CARGO_BIN_EXE_tidegate"), " "), 1);
+        let done =
+            Command::new("sh").args(["-c", &shell]).current_dir(folder.path()).env_remove("TIDEGATE_DIR").output();
+        let done = done.expect("a shell");
+        printed += &String::from_utf8_lossy(&done.stdout);
+        codes.push(done.status.code());
+    }
+    // Whether the backtest differs depends on the machine that is looked at.
+    assert_eq!(codes[..3], [Some(0); 3], "{printed}");
+    assert!(matches!(codes[3..], [Some(0 | 1)]), "{codes:?}: {printed}");
+    for piece in ["every sink was given the same rows (keep, show)", " through both pipelines", "show: ", " the same, "]
+    {
+        assert!(printed.contains(piece), "`{piece}` is missing: {printed}");
     }
 }

@@ -23,7 +23,7 @@ pub enum ReplayFrom {
     Beginning,
     /// With the step after a checkpoint.
     Checkpoint(CheckpointNumber),
-    /// As far back as the journal reaches.
+    /// As far back as the journal reaches under the definition that the last step was recorded with.
     Earliest,
 }
 
@@ -65,8 +65,7 @@ impl Recording {
         let start = match from {
             ReplayFrom::Beginning => None,
             ReplayFrom::Checkpoint(number) => Some(numbered(&checkpoints, number)?),
-            ReplayFrom::Earliest if first <= StepNumber(1) => None,
-            ReplayFrom::Earliest => checkpoints.iter().rev().find(|checkpoint| checkpoint.step.next() >= first),
+            ReplayFrom::Earliest => earliest(directory, &checkpoints, last, first)?,
         };
         let start = start.map(|start| read_manifest(directory, &start.manifest)).transpose()?.unwrap_or_default();
         if start.step.next() < first {
@@ -159,6 +158,27 @@ fn waypoints(directory: &Path, manifest: &Manifest) -> Result<BTreeMap<String, V
         }
     }
     Ok(BTreeMap::new())
+}
+
+/// The oldest checkpoint from which all steps through `last` are in the journal, which begins with step `first`, and were
+/// recorded under one definition; `None` for the beginning of all.
+fn earliest<'a>(
+    directory: &Path,
+    checkpoints: &'a [CheckpointSummary],
+    last: &CheckpointSummary,
+    first: StepNumber,
+) -> Result<Option<&'a CheckpointSummary>> {
+    let definition = read_manifest(directory, &last.manifest)?.definition;
+    let mut oldest = None;
+    for checkpoint in checkpoints.iter().filter(|checkpoint| checkpoint.step <= last.step) {
+        if checkpoint.step.next() < first || read_manifest(directory, &checkpoint.manifest)?.definition != definition {
+            return Ok(oldest);
+        }
+        oldest = Some(checkpoint);
+    }
+    let from_the_beginning = first <= StepNumber(1)
+        && first_definition(read_directory(directory, StepNumber::ZERO)?)?.is_some_and(|begun| begun == definition);
+    Ok(oldest.filter(|_| !from_the_beginning))
 }
 
 fn numbered(checkpoints: &[CheckpointSummary], number: CheckpointNumber) -> Result<&CheckpointSummary> {

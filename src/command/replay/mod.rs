@@ -13,11 +13,13 @@ use serde_json::Value;
 use tidegate_pipeline::catalog::Catalog;
 use tidegate_pipeline::checkpoint::CheckpointNumber;
 use tidegate_pipeline::graph::{Graph, Planned};
-use tidegate_pipeline::runtime::{Fate, Pipeline, Recording, Replanner, ReplayFrom, ReplayReport};
+use tidegate_pipeline::runtime::{Fate, NodeFate, Pipeline, Recording, Replanner, ReplayFrom, ReplayReport};
+use tidegate_pipeline::step::StepNumber;
 
 use self::difference::SinkDifference;
 use crate::arguments::{Format, ReplayArguments};
 use crate::catalog::{catalog, packs};
+use crate::command::fate;
 use crate::exit::{ALARMS, DONE, Failure};
 use crate::recorded::{self, RecordedPlanner};
 use crate::{load, output};
@@ -55,7 +57,7 @@ fn begin(from: Option<&str>) -> Result<ReplayFrom, Failure> {
 /// Executes the recording under its own definition and compares.
 async fn verify(arguments: &ReplayArguments, graph: Arc<Graph>, recording: &Recording) -> Result<u8, Failure> {
     let output = arguments.output.clone().map(lines::in_folder);
-    let report = Pipeline::replay(graph, recording, output).await?;
+    let report = Pipeline::replay(graph, recording, output).await.map_err(recorded::without_place)?;
     match arguments.format {
         Format::Text => output::print(&verified(&report))?,
         format => output::document(format, &report)?,
@@ -64,7 +66,7 @@ async fn verify(arguments: &ReplayArguments, graph: Arc<Graph>, recording: &Reco
 }
 
 fn verified(report: &ReplayReport) -> String {
-    let steps = format!("{} steps ({} to {})", report.steps, report.from.next(), report.through);
+    let steps = steps(report);
     let Some(first) = report.differences.first() else {
         return format!(
             "replayed {steps}: the input is what it was, and every sink was given the same rows ({})\n",
@@ -107,18 +109,20 @@ async fn backtest(
     let replay = Pipeline::replay(Arc::clone(&other), recording, Some(lines::in_folder(after.clone()))).await?;
     if !arguments.diff {
         match arguments.format {
-            Format::Text => output::print(&replayed(&replay, &after, arguments.output.is_some()))?,
+            Format::Text => output::print(&replayed(&other, &replay, arguments.output.as_deref()))?,
             format => output::document(format, &replay)?,
         }
         return Ok(DONE);
     }
-    Pipeline::replay(original, recording, Some(lines::in_folder(before.clone()))).await?;
+    let again = Pipeline::replay(original, recording, Some(lines::in_folder(before.clone()))).await;
+    again.map_err(recorded::without_place)?;
     let sinks = differences(&before, &after)?;
     let code = if sinks.iter().all(SinkDifference::is_none) { DONE } else { ALARMS };
     let backtest = Backtest { replay, sinks };
     match arguments.format {
-        Format::Text => output::print(&shown(&backtest))?,
-        format => output::document(format, &backtest)?,
+        Format::Text => output::print(&shown(&other, &backtest))?,
+        Format::Json => output::document(Format::Json, &backtest)?,
+        Format::Jsonl => backtest.sinks.iter().try_for_each(|sink| output::document(Format::Jsonl, sink))?,
     }
     Ok(code)
 }
@@ -152,38 +156,35 @@ fn differences(before: &Path, after: &Path) -> Result<Vec<SinkDifference>, Failu
     names.iter().map(|name| SinkDifference::between(name, &file(before, name), &file(after, name))).collect()
 }
 
-fn replayed(report: &ReplayReport, folder: &Path, kept: bool) -> String {
-    let place = if kept { format!(", outputs in {}", folder.display()) } else { String::new() };
-    format!(
-        "replayed {} steps ({} to {}){place}\n{}",
-        report.steps,
-        report.from.next(),
-        report.through,
-        carried(report)
-    )
+fn replayed(graph: &Graph, report: &ReplayReport, folder: Option<&Path>) -> String {
+    let place = folder.map(|folder| format!(", outputs in {}", folder.display())).unwrap_or_default();
+    format!("replayed {}{place}\n{}", steps(report), carried(graph, report))
 }
 
-/// Which nodes went on with the recorded state, as far as that needs saying.
-fn carried(report: &ReplayReport) -> String {
-    let nodes = report.reconfiguration.iter().flat_map(|change| &change.nodes);
-    let line = |node: &tidegate_pipeline::runtime::NodeFate| match &node.fate {
-        Fate::Kept | Fate::Redirected | Fate::Removed => None,
-        Fate::New => Some(format!("  {}: new\n", node.node)),
-        Fate::Renamed { from } => Some(format!("  {}: goes on with the state of {from}\n", node.node)),
-        Fate::Lost { why } => Some(format!("  {}: begins without state: {why}\n", node.node)),
-    };
-    nodes.filter_map(line).collect()
+/// What became of nodes' state where the replay began with some, as far as that needs saying.
+fn carried(graph: &Graph, report: &ReplayReport) -> String {
+    // At the beginning of all nobody has any state.
+    let change = report.reconfiguration.as_ref().filter(|_| report.from > StepNumber::ZERO);
+    let silent = |node: &&NodeFate| !matches!(node.fate, Fate::Redirected | Fate::Removed);
+    let nodes = change.iter().flat_map(|change| &change.nodes).filter(silent);
+    nodes.filter_map(|node| fate::line(graph, node)).collect()
+}
+
+/// `1 step (4)`, `12 steps (4 to 15)`.
+fn steps(report: &ReplayReport) -> String {
+    match report.steps {
+        1 => format!("1 step ({})", report.through),
+        count => format!("{count} steps ({} to {})", report.from.next(), report.through),
+    }
 }
 
 /// The backtest for people.
-fn shown(backtest: &Backtest) -> String {
-    let report = &backtest.replay;
-    let mut text =
-        format!("{} steps ({} to {}) through both pipelines\n", report.steps, report.from.next(), report.through);
-    text.push_str(&carried(report));
+fn shown(graph: &Graph, backtest: &Backtest) -> String {
+    let mut text = format!("{} through both pipelines\n", steps(&backtest.replay));
+    text.push_str(&carried(graph, &backtest.replay));
     for sink in &backtest.sinks {
         let SinkDifference { sink: name, same, only_before, only_after, .. } = sink;
-        text.push_str(&format!("\n{name}: {same} rows the same, {only_before} gone, {only_after} new\n"));
+        text.push_str(&format!("\n{name}: {same} the same, {only_before} gone, {only_after} new\n"));
         let side = |mark: char, rows: &[Value], count: u64| {
             let mut lines: String = rows.iter().map(|row| format!("  {mark} {row}\n")).collect();
             if count > rows.len() as u64 {
