@@ -33,3 +33,7 @@ bench *arguments:
 # What the journal costs beside the bare disk; prints ratios.
 bench-journal *arguments:
     cargo bench --bench journal -- {{arguments}}
+
+# State: bytes per checkpoint, restore, what checkpoints cost.
+bench-state *arguments:
+    cargo bench --bench state -- {{arguments}}
