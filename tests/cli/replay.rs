@@ -57,7 +57,7 @@ fn a_backtest_shows_what_another_pipeline_makes_of_the_same_input() {
     let sink = &report["sinks"][0];
     assert_eq!((&sink["sink"], &sink["only_after"]), (&"out".into(), &11.into()));
     let lines = replay(&folder, &["--with", "other.yaml", "--diff", "--format", "jsonl"]).code(1).json_lines();
-    assert_eq!(lines, [sink.clone()]);
+    assert_eq!((lines.len(), &lines[0]), (1, sink));
     replay(&folder, &["--with", "p.yaml", "--diff"]).code(0).printed(&["0 gone, 0 new"]);
     replay(&folder, &["--with", "other.yaml", "--output", "other"]).code(0).printed(&["outputs in other"]);
     assert!(folder.read("other/out.jsonl").starts_with("{\"n\":0,"));

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use arrow::array::RecordBatch;
 use tidegate_pipeline::checkpoint::{list_checkpoints, read_head};
+use tidegate_pipeline::testing::crash::MERGE_POINTS;
 
 use crate::given::{Given, rows};
 use crate::stage::{Stage, checkpoints, rows_in, steps};
@@ -154,7 +155,7 @@ fn killed_while_changes_are_merged_the_program_goes_on_with_the_same_output() {
     let half = input.match_indices('\n').nth(ROWS / 2).unwrap().0 + 1;
     let input = &input;
     std::thread::scope(|scope| {
-        for point in ["merged.sync", "merged.rename", "merged.renamed"] {
+        for point in MERGE_POINTS {
             scope.spawn(move || {
                 let folder = tempfile::tempdir().unwrap();
                 std::fs::write(folder.path().join("keys.yaml"), PROGRAM).unwrap();

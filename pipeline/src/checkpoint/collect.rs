@@ -23,21 +23,20 @@ pub struct Removed {
     pub bytes: u64,
     /// How many things could not be deleted; they are tried again next time.
     pub failed: u64,
-    /// The step of the oldest checkpoint of `keep.last`: the journal may be discarded before the step after it.
-    pub reach: Option<StepNumber>,
 }
 
 impl CheckpointStore {
-    /// Removes the checkpoints that `keep` does not keep, and the segments that nobody needs any more. What
-    /// cannot be deleted is counted and logged, and tried again next time.
+    /// Removes the checkpoints that `keep` does not keep, and the segments that nobody needs any more: no kept
+    /// checkpoint, and no step of the journal, which begins with step `journal` (`None`: there is none). What cannot
+    /// be deleted is counted and logged, and tried again next time.
     ///
     /// # Errors
     /// When the store fails, or somebody else has taken the directory over.
-    pub fn retain(&self, keep: Retention) -> Result<Removed> {
+    pub fn retain(&self, keep: Retention, journal: Option<StepNumber>) -> Result<Removed> {
         self.fence.check()?;
         self.read_names()?;
         let mut known = self.known.lock();
-        let decision = known.decide(keep);
+        let decision = known.decide(keep, journal);
         if decision != Decision::default() {
             crash::point("retain.apply");
             self.store.apply(&forgetting(self.batch()?, &decision))?;
@@ -47,6 +46,7 @@ impl CheckpointStore {
         }
         decision.checkpoints.iter().for_each(|number| known.forget_checkpoint(*number));
         decision.damaged.iter().for_each(|number| known.forget_damaged(*number));
+        decision.unnamed.iter().for_each(|hash| known.forget_named(hash));
         let listed = known.summaries();
         if let (Some(newest), false) = (listed.last(), decision.checkpoints.is_empty()) {
             head::write(self.root.as_ref(), newest, &listed)?;
@@ -55,7 +55,6 @@ impl CheckpointStore {
         for hash in &decision.segments {
             self.remove(&mut known, hash, &mut removed);
         }
-        removed.reach = keep.oldest_of_last(&listed).map(|oldest| oldest.step);
         removed.checkpoints = decision.checkpoints;
         Ok(removed)
     }
@@ -83,5 +82,6 @@ fn forgetting(mut batch: StoreBatch, decision: &Decision) -> StoreBatch {
     decision.checkpoints.iter().for_each(|number| batch.delete(keys::numbered(CHECKPOINT, *number)));
     decision.damaged.iter().for_each(|number| batch.delete(keys::numbered(DAMAGED, *number)));
     decision.segments.iter().for_each(|hash| batch.delete(keys::segment(hash)));
+    decision.unnamed.iter().for_each(|hash| batch.delete(keys::named(hash)));
     batch
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::error::{Error, Result};
-use crate::step::ContentHash;
+use crate::step::{ContentHash, StepNumber};
 use crate::testing::crash;
 
 use super::head;
@@ -15,8 +15,8 @@ use super::store::StoreBatch;
 
 impl CheckpointStore {
     /// Writes state into a segment; durable when this returns. It is safe from [`CheckpointStore::retain`] as
-    /// long as a manifest or the part of the journal behind the oldest of `keep.last` may name it: so the
-    /// contents that a journal record names are written here too, before that record.
+    /// long as a manifest may name it, or the journal does ([`CheckpointStore::journaled`]): the contents that a
+    /// journal record names are written here too, before that record.
     ///
     /// # Errors
     /// When a batch cannot be encoded, or the disk fails.
@@ -43,6 +43,12 @@ impl CheckpointStore {
                 return Ok(());
             }
         }
+    }
+
+    /// Takes note that step `step` of the journal names a segment: it stays as long as the journal reaches back to it.
+    /// The store is told with the next checkpoint; until then the segment is safe as one that was written just now.
+    pub fn journaled(&self, hash: &ContentHash, step: StepNumber) {
+        self.known.lock().journaled(hash, step);
     }
 
     /// Takes note of a segment that was written just now; from here on it is as safe as one of
@@ -81,13 +87,20 @@ impl CheckpointStore {
         let summary = manifest.summary(hash);
         let incarnation = manifest.incarnation.max(self.incarnation());
         let dated = self.known.lock().undated();
+        let journaled = [&manifest.definition].into_iter().chain(manifest.lookups.iter().map(|lookup| &lookup.hash));
+        self.known.lock().journaled_by(journaled, manifest.step);
+        let named = self.known.lock().untold();
         let mut batch = self.entry(&summary, &dated)?;
+        for (hash, step) in &named {
+            batch.put(keys::named(hash), to_json(step)?)?;
+        }
         batch.put(INCARNATION, to_json(&incarnation)?)?;
         self.known.lock().attempt(&summary, &names);
         crash::point("manifest.apply");
         self.store.apply(&batch)?;
         crash::point("manifest.applied");
         self.known.lock().commit(summary.clone(), names.clone(), &dated);
+        self.known.lock().told(&named);
         *self.incarnation.lock() = incarnation;
         self.store.flush()?;
         head::write(self.root.as_ref(), &summary, &self.list())?;

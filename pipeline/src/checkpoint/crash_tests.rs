@@ -130,9 +130,9 @@ fn go_on(directory: &Path, journal: &Journal, checkpoints: &CheckpointStore, num
     };
     checkpoints.commit(manifest).unwrap();
     promise(directory, "checkpoint", number);
-    let removed = checkpoints.retain(KEEP).unwrap();
+    let removed = checkpoints.retain(KEEP, None).unwrap();
     assert_eq!(removed.failed, 0);
-    journal.discard_before(removed.reach.unwrap().next()).unwrap();
+    journal.discard_before(KEEP.oldest_of_last(&checkpoints.list()).unwrap().step.next()).unwrap();
 }
 
 #[test]

@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::de::DeserializeOwned;
 
 use crate::error::Result;
-use crate::step::{ContentHash, Incarnation};
+use crate::step::{ContentHash, Incarnation, StepNumber};
 
 use super::fence::OwnerEpoch;
-use super::keys::{self, CHECKPOINT, DAMAGED, HIGHEST, INCARNATION, OWNER, SEGMENT, from_json};
+use super::keys::{self, CHECKPOINT, DAMAGED, HIGHEST, INCARNATION, NAMED, OWNER, SEGMENT, from_json};
 use super::manifest::{CheckpointNumber, CheckpointSummary};
 use super::store::Store;
 
@@ -21,6 +21,8 @@ pub(super) struct Index {
     pub(super) damaged: BTreeSet<CheckpointNumber>,
     /// Segments, and the first checkpoint that was committed after each.
     pub(super) dated: BTreeMap<ContentHash, CheckpointNumber>,
+    /// Segments that the journal names, and the last step that may.
+    pub(super) named: BTreeMap<ContentHash, StepNumber>,
     /// The highest number that was ever given.
     pub(super) highest: CheckpointNumber,
     /// The epoch of the last owner; `None` in a store that nobody has owned yet.
@@ -41,11 +43,16 @@ impl Index {
             let hash = ContentHash(key.strip_prefix(SEGMENT).unwrap_or(&key).into());
             from_json(&key, &json).map(|number| (hash, number))
         };
+        let named = |(key, json): (String, Vec<u8>)| {
+            let hash = ContentHash(key.strip_prefix(NAMED).unwrap_or(&key).into());
+            from_json(&key, &json).map(|step| (hash, step))
+        };
         let noted: CheckpointNumber = value(store, HIGHEST)?.unwrap_or_default();
         let numbers = listed.iter().map(|found| found.number).chain(damaged.iter().copied());
         Ok(Self {
             highest: numbers.max().unwrap_or_default().max(noted),
             dated: store.scan(SEGMENT)?.into_iter().map(dated).collect::<Result<_>>()?,
+            named: store.scan(NAMED)?.into_iter().map(named).collect::<Result<_>>()?,
             epoch: value(store, OWNER)?,
             incarnation: value(store, INCARNATION)?,
             listed,

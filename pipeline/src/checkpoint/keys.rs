@@ -14,6 +14,8 @@ pub(super) const CHECKPOINT: &str = "checkpoint/";
 pub(super) const DAMAGED: &str = "damaged/";
 /// Keys of segments: the hash; the value is the first checkpoint that was committed after they were written.
 pub(super) const SEGMENT: &str = "segment/";
+/// Keys of segments that the journal names: the hash; the value is the last step that may name it.
+pub(super) const NAMED: &str = "named/";
 /// Keys of small named values.
 pub(super) const VALUE: &str = "value/";
 /// The highest number that a checkpoint was ever given.
@@ -26,6 +28,11 @@ pub(super) const INCARNATION: &str = "incarnation";
 /// The key of a segment.
 pub(super) fn segment(hash: &ContentHash) -> String {
     format!("{SEGMENT}{hash}")
+}
+
+/// The key of a segment under [`NAMED`].
+pub(super) fn named(hash: &ContentHash) -> String {
+    format!("{NAMED}{hash}")
 }
 
 /// The key of a checkpoint, under [`CHECKPOINT`] or [`DAMAGED`].

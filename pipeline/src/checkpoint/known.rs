@@ -2,14 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::step::ContentHash;
+use crate::step::{ContentHash, StepNumber};
 
 use super::index::Index;
 use super::manifest::{CheckpointNumber, CheckpointSummary};
 use super::retention::Retention;
 
-/// The journal may name a segment that no manifest ever names (a file that was read, and replaced before the
-/// next checkpoint). When the segment was on the disk before checkpoint n was committed, the step that names
+/// A segment is on the disk before the step that names it is in the journal. When the segment was on the disk before checkpoint n was committed, the step that names
 /// it comes before checkpoint n + 1 was begun. One more, for a checkpoint begun while n was under way.
 const SLACK: u64 = 2;
 
@@ -26,6 +25,11 @@ pub(super) struct Known {
     checkpoints: BTreeMap<CheckpointNumber, Committed>,
     /// All segments, with the first checkpoint that was committed after they were written, or asked for again.
     segments: BTreeMap<ContentHash, Option<CheckpointNumber>>,
+    /// Segments that the journal names (definitions, the contents of files that nodes read), with the last step that
+    /// may name them.
+    named: BTreeMap<ContentHash, StepNumber>,
+    /// Those among them that the store has not been told of.
+    untold: BTreeSet<ContentHash>,
     /// The highest number that was ever given: also to checkpoints that are gone, damaged, or failed.
     highest: CheckpointNumber,
     /// Those that were taken from the list because they were damaged.
@@ -41,6 +45,8 @@ pub(super) struct Decision {
     pub(super) checkpoints: Vec<CheckpointNumber>,
     /// The segments to remove.
     pub(super) segments: Vec<ContentHash>,
+    /// Segments that the journal names no longer.
+    pub(super) unnamed: Vec<ContentHash>,
     /// Damaged checkpoints that are older than all others: nobody asks for them any more.
     pub(super) damaged: Vec<CheckpointNumber>,
 }
@@ -59,6 +65,8 @@ impl Known {
             checkpoints: index.listed.into_iter().map(committed).collect(),
             highest: index.highest,
             damaged: index.damaged,
+            named: index.named,
+            untold: BTreeSet::new(),
             uncertain: BTreeMap::new(),
         }
     }
@@ -72,6 +80,45 @@ impl Known {
     pub(super) fn attempt(&mut self, summary: &CheckpointSummary, names: &BTreeSet<ContentHash>) {
         self.highest = self.highest.max(summary.number);
         self.uncertain.insert(summary.number, names.iter().cloned().chain([summary.manifest.clone()]).collect());
+    }
+
+    /// A step names a segment.
+    pub(super) fn journaled(&mut self, hash: &ContentHash, step: StepNumber) {
+        let known = self.named.entry(hash.clone()).or_default();
+        if *known < step {
+            *known = step;
+            self.untold.insert(hash.clone());
+        }
+    }
+
+    /// A checkpoint after `step` has these from the journal. Those that the one before did not have are named by a step
+    /// between the two.
+    pub(super) fn journaled_by<'a>(&mut self, hashes: impl Iterator<Item = &'a ContentHash>, step: StepNumber) {
+        for hash in hashes {
+            let before = self.checkpoints.values().next_back().and_then(|newest| newest.names.as_ref());
+            let had = before.is_some_and(|names| names.contains(hash)) && self.named.contains_key(hash);
+            if !had {
+                self.journaled(hash, step);
+            }
+        }
+    }
+
+    /// What the store has not been told of segments that the journal names.
+    pub(super) fn untold(&self) -> Vec<(ContentHash, StepNumber)> {
+        self.untold.iter().filter_map(|hash| Some((hash.clone(), *self.named.get(hash)?))).collect()
+    }
+
+    /// The store has been told of these.
+    pub(super) fn told(&mut self, told: &[(ContentHash, StepNumber)]) {
+        told.iter().filter(|(hash, step)| self.named.get(hash) == Some(step)).for_each(|(hash, _)| {
+            self.untold.remove(hash);
+        });
+    }
+
+    /// The journal names a segment no longer.
+    pub(super) fn forget_named(&mut self, hash: &ContentHash) {
+        self.named.remove(hash);
+        self.untold.remove(hash);
     }
 
     /// All checkpoints, oldest first.
@@ -151,25 +198,34 @@ impl Known {
         self.segments.remove(hash);
     }
 
-    /// Decides what may go; nothing while a manifest is unread.
-    pub(super) fn decide(&self, retention: Retention) -> Decision {
+    /// Decides what may go; nothing while a manifest is unread. The journal begins with step `journal`; `None`: there is
+    /// none. What its steps name stays.
+    pub(super) fn decide(&self, retention: Retention, journal: Option<StepNumber>) -> Decision {
         let summaries = self.summaries();
         let kept = retention.kept(&summaries);
         let (Some(reach), true) = (retention.oldest_of_last(&summaries), self.unread().is_empty()) else {
             return Decision::default();
         };
+        let reached = |step: &StepNumber| journal.is_some_and(|begins| begins <= *step);
         let protected: BTreeSet<&ContentHash> = self
             .checkpoints
             .values()
             .filter(|committed| kept.contains(&committed.summary.number))
             .flat_map(|committed| committed.names.iter().flatten().chain([&committed.summary.manifest]))
             .chain(self.uncertain.values().flatten())
+            .chain(self.named.iter().filter(|(_, step)| reached(step)).map(|(hash, _)| hash))
             .collect();
         let settled = |date: &Option<CheckpointNumber>| date.is_some_and(|date| date.0 + SLACK <= reach.number.0);
         let unneeded = self.segments.iter().filter(|(hash, date)| !protected.contains(hash) && settled(date));
         Decision {
             checkpoints: self.checkpoints.keys().filter(|number| !kept.contains(number)).copied().collect(),
             segments: unneeded.map(|(hash, _)| hash.clone()).collect(),
+            unnamed: self
+                .named
+                .iter()
+                .filter(|(hash, _)| !protected.contains(hash))
+                .map(|(hash, _)| hash.clone())
+                .collect(),
             damaged: self.damaged.iter().filter(|number| kept.first() > Some(number)).copied().collect(),
         }
     }

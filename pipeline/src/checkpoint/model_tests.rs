@@ -123,7 +123,7 @@ fn play(machine: &Machine, script: &[Act], history: &mut History) {
         // An act that fails is over; what it has promised is in the history.
         let _ = match act {
             Act::Commit => commit(checkpoints, history),
-            Act::RetainOne => checkpoints.retain(Retention::last(1)).map(drop),
+            Act::RetainOne => checkpoints.retain(Retention::last(1), None).map(drop),
             Act::Reopen => Ok(()),
         };
         if !machine.is_dead() {
@@ -172,7 +172,7 @@ fn assert_rebuilds(disk: &Disk, history: &History) {
     let mut history = history.clone();
     note_listed_again(&checkpoints, &history);
     commit(&checkpoints, &mut history).unwrap();
-    checkpoints.retain(Retention::last(1)).unwrap();
+    checkpoints.retain(Retention::last(1), None).unwrap();
     assert_whole(&checkpoints, &history);
 }
 
@@ -200,7 +200,7 @@ fn assert_recovers(disk: &Disk, history: &History) {
     for _ in 0..2 {
         commit(&checkpoints, &mut history).unwrap();
         note_listed(&checkpoints, &mut history);
-        assert_eq!(checkpoints.retain(Retention::last(1)).unwrap().failed, 0);
+        assert_eq!(checkpoints.retain(Retention::last(1), None).unwrap().failed, 0);
         assert_whole(&checkpoints, &history);
     }
 }
@@ -330,7 +330,7 @@ fn what_nobody_needs_is_removed_after_crashes_too() {
     let checkpoints = open(&machine).unwrap();
     for _ in 0..4 {
         commit(&checkpoints, &mut history).unwrap();
-        checkpoints.retain(Retention::last(1)).unwrap();
+        checkpoints.retain(Retention::last(1), None).unwrap();
     }
     let left = checkpoints.segments().list().unwrap().len();
     assert!(left <= 12, "{left} segments are left");

@@ -29,7 +29,7 @@ impl Retention {
 
     /// The oldest checkpoint that is kept for being among the newest; `None` without checkpoints.
     /// `checkpoints` are oldest first.
-    pub(super) fn oldest_of_last(self, checkpoints: &[CheckpointSummary]) -> Option<&CheckpointSummary> {
+    pub(crate) fn oldest_of_last(self, checkpoints: &[CheckpointSummary]) -> Option<&CheckpointSummary> {
         let index = checkpoints.len().saturating_sub(self.last.max(1) as usize);
         checkpoints.get(index)
     }

@@ -196,10 +196,9 @@ fn a_collected_segment_is_one_that_nobody_needs() {
         let manifest = pipeline.manifest(&[base.clone(), pipeline.state(&format!("change {round}"))]);
         pipeline.checkpoints.commit(manifest.clone()).unwrap();
         committed.push(manifest);
-        let removed = pipeline.checkpoints.retain(Retention::last(3)).unwrap();
+        let removed = pipeline.checkpoints.retain(Retention::last(3), None).unwrap();
         assert_eq!(removed.failed, 0);
         let kept: Vec<_> = committed.iter().rev().take(3).collect();
-        assert_eq!(removed.reach, kept.last().map(|manifest| manifest.step));
         for manifest in kept {
             for hash in manifest.segments() {
                 pipeline.checkpoints.segments().verify(&hash).unwrap();
@@ -217,7 +216,7 @@ fn garbage_is_collected_over_many_short_lives_too() {
     let mut pipeline = Pipeline::new();
     for round in 0..10 {
         pipeline.commit(&format!("state {round}"));
-        pipeline.checkpoints.retain(Retention::last(1)).unwrap();
+        pipeline.checkpoints.retain(Retention::last(1), None).unwrap();
         pipeline.reopen();
     }
     assert!(pipeline.checkpoints.segments().list().unwrap().len() <= 1 + 2 * 3);
@@ -233,7 +232,7 @@ fn contents_that_only_the_journal_names_stay_as_long_as_it_reaches_back() {
     for round in 4..7 {
         pipeline.reopen();
         pipeline.commit(&format!("state {round}"));
-        pipeline.checkpoints.retain(Retention::last(3)).unwrap();
+        pipeline.checkpoints.retain(Retention::last(3), None).unwrap();
         pipeline.checkpoints.segments().verify(&lookup).unwrap();
         if round == 5 {
             // Read once more: as good as new.
@@ -242,9 +241,36 @@ fn contents_that_only_the_journal_names_stay_as_long_as_it_reaches_back() {
     }
     for round in 7..14 {
         pipeline.commit(&format!("state {round}"));
-        pipeline.checkpoints.retain(Retention::last(3)).unwrap();
+        pipeline.checkpoints.retain(Retention::last(3), None).unwrap();
     }
     assert!(pipeline.checkpoints.segments().verify(&lookup).is_err());
+}
+
+#[test]
+fn what_the_journal_names_stays_as_long_as_the_journal_reaches_back_to_the_step_that_names_it() {
+    let mut pipeline = Pipeline::new();
+    let first = pipeline.commit("state 0");
+    let replaced = pipeline.state("a file that is replaced before the next checkpoint");
+    pipeline.checkpoints.journaled(&replaced, first.step.next());
+    let definition = pipeline.state("another definition");
+    let second = Manifest { definition: definition.clone(), ..pipeline.manifest(&[]) };
+    pipeline.checkpoints.commit(second.clone()).unwrap();
+    let mut third = pipeline.manifest(&[]);
+    third.definition = first.definition.clone();
+    pipeline.checkpoints.commit(third).unwrap();
+    for round in 3..12 {
+        pipeline.commit(&format!("state {round}"));
+        pipeline.checkpoints.retain(Retention::last(2), Some(first.step.next())).unwrap();
+        pipeline.reopen();
+    }
+    let there = |hash| pipeline.checkpoints.segments().verify(hash).is_ok();
+    assert!(there(&replaced) && there(&definition), "the journal still names them");
+    assert!(!there(&first.nodes["fresh"].segments[0]), "it never named the state of a checkpoint");
+
+    pipeline.checkpoints.retain(Retention::last(2), Some(second.step)).unwrap();
+    assert!(!there(&replaced) && there(&definition));
+    pipeline.checkpoints.retain(Retention::last(2), Some(second.step.next())).unwrap();
+    assert!(!there(&definition) && there(&first.definition), "the definition of today stays");
 }
 
 #[test]
@@ -259,14 +285,14 @@ fn what_cannot_be_deleted_is_counted_and_tried_again() {
     let mut failed = 0;
     for round in 0..5 {
         pipeline.commit(&format!("state {round}"));
-        failed += pipeline.checkpoints.retain(Retention::last(1)).unwrap().failed;
+        failed += pipeline.checkpoints.retain(Retention::last(1), None).unwrap().failed;
     }
     assert!(failed > 0);
     fs::remove_dir(&path).unwrap();
     fs::rename(&aside, &path).unwrap();
     for round in 5..9 {
         pipeline.commit(&format!("state {round}"));
-        assert_eq!(pipeline.checkpoints.retain(Retention::last(1)).unwrap().failed, 0);
+        assert_eq!(pipeline.checkpoints.retain(Retention::last(1), None).unwrap().failed, 0);
     }
     assert!(!path.exists());
 }
@@ -324,7 +350,7 @@ fn an_owner_that_was_taken_over_can_neither_commit_nor_remove_nor_mark() {
     assert!(
         pipeline.checkpoints.commit(manifest).unwrap_err().message.contains("taken this pipeline's directory over")
     );
-    assert!(pipeline.checkpoints.retain(Retention::last(1)).is_err());
+    assert!(pipeline.checkpoints.retain(Retention::last(1), None).is_err());
     assert!(pipeline.checkpoints.put_marks(&BTreeMap::from([("rest".to_owned(), mark(99))])).is_err());
     assert_eq!(second.list().len(), 1);
     second.still_owner().unwrap();

@@ -38,7 +38,7 @@ use slots::Slots;
 use writer::{Rotation, Writer};
 
 pub use quarantine::Quarantine;
-pub use reader::{JournalReader, read_directory};
+pub use reader::{JournalReader, begins_in, read_directory};
 pub use record::{
     EngineEvent, InlinePart, OutboxEffect, OutboxRecord, Outcome, OutcomeRecord, Record, StepBody, StepRecord,
     decode_batch, decode_schema, encode_batch, encode_schema,
@@ -271,6 +271,11 @@ impl Journal {
             writer.forget(1);
         }
         Ok(freed)
+    }
+
+    /// The first step that it reaches back to.
+    pub fn begins(&self) -> Option<StepNumber> {
+        self.shared.writer.lock().files().first().map(|file| file.first_step)
     }
 
     /// The length of all files, in bytes.

@@ -39,6 +39,18 @@ pub fn read_directory(directory: &Path, from: StepNumber) -> Result<JournalReade
     JournalReader::open(list(directory)?, from, whole, None)
 }
 
+/// The first step that the journal of the pipeline directory `directory` reaches back to; `None` where there is none.
+///
+/// # Errors
+/// When the directory cannot be read.
+pub fn begins_in(directory: &Path) -> Result<Option<StepNumber>> {
+    let directory = directory.join(super::FOLDER);
+    match directory.is_dir() {
+        true => Ok(list(&directory)?.first().map(|file| file.first_step)),
+        false => Ok(None),
+    }
+}
+
 impl JournalReader {
     /// Reads `files` from step `from` on. Everything below `whole` must be there.
     pub(super) fn open(

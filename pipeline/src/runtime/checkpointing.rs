@@ -281,24 +281,24 @@ impl Coordinator {
 
 /// Drops what no retained checkpoint needs. A failure is told and tried again at the next checkpoint.
 fn tidy(store: &CheckpointStore, journal: &Journal, retention: Retention, settings: &JournalSettings) {
-    let discard = |oldest: StepNumber| {
-        let Some(newest) = store.list().pop() else { return Ok(()) };
-        journal.discard_beyond(&reach(&newest, oldest, settings)).map(drop)
-    };
-    let result = store.retain(retention).and_then(|removed| removed.reach.map_or(Ok(()), discard));
+    let Some(reach) = reach(&store.list(), retention, settings) else { return };
+    // The journal first: what its steps named may go once they have.
+    let result = journal.discard_beyond(&reach).and_then(|_| store.retain(retention, journal.begins()));
     if let Err(error) = result {
         tracing::warn!(%error, "Old checkpoints could not be removed.");
     }
 }
 
-/// How far back the journal shall reach. A checkpoint's own step stays: recovery reads from there.
-fn reach(newest: &CheckpointSummary, oldest: StepNumber, settings: &JournalSettings) -> Reach {
-    Reach {
+/// How far back the journal shall reach, with these checkpoints, oldest first. A checkpoint's own step stays: recovery
+/// reads from there.
+fn reach(checkpoints: &[CheckpointSummary], retention: Retention, settings: &JournalSettings) -> Option<Reach> {
+    let newest = checkpoints.last()?;
+    Some(Reach {
         needed: newest.step,
-        wanted: oldest,
+        wanted: retention.oldest_of_last(checkpoints)?.step,
         since: settings.keep.map(|keep| StepTime(newest.time.0.saturating_sub(keep.milliseconds()))),
         bytes: settings.bytes.map(|bytes| bytes.0),
-    }
+    })
 }
 
 /// Runs blocking work off the async threads.

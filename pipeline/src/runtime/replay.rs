@@ -163,6 +163,7 @@ impl Sequencer {
             EngineEvent::Lookup { node, name, hash } => {
                 self.lookups.retain(|known| known.node != node || known.name != name);
                 let contents = stored_contents(&self.store, &hash)?;
+                self.store.journaled(&hash, header.number);
                 self.lookups.push(LookupState { node: node.clone(), name: name.clone(), hash });
                 Some(Event::Lookup { node: node.into(), name, contents })
             }

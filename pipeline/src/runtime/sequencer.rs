@@ -291,6 +291,7 @@ impl Sequencer {
         let LookupChange { node, name, hash, contents } = change;
         self.lookups.retain(|known| *known.node != *node || known.name != name);
         self.lookups.push(LookupState { node: node.to_string(), name: name.clone(), hash: hash.clone() });
+        self.store.journaled(&hash, self.progress.step.next());
         let record = EngineEvent::Lookup { node: node.to_string(), name: name.clone(), hash };
         self.engine_step(record, Some(Event::Lookup { node, name, contents }))
     }

@@ -53,6 +53,10 @@ pub const POINTS: &[&str] = &[
     "journal.discard",
 ];
 
+/// The points at which the merging of changes of state writes a segment: before it is synchronised, before and after it
+/// has its name. Only state that changes over many checkpoints comes there.
+pub const MERGE_POINTS: &[&str] = &["merged.sync", "merged.rename", "merged.renamed"];
+
 /// The points around effects: before they are journaled, before and after they leave, before and after their end
 /// is journaled, and where a command has changed one.
 pub const EFFECT_POINTS: &[&str] = &[

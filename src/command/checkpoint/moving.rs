@@ -7,6 +7,7 @@ use tidegate_pipeline::checkpoint::copies::{CopyLocation, restore};
 use tidegate_pipeline::checkpoint::{
     CheckpointNumber, CheckpointStore, ImportReport, OwnerLock, Retention, SledStore, export, import,
 };
+use tidegate_pipeline::journal::begins_in;
 
 use crate::exit::{DONE, Failure};
 use crate::output;
@@ -20,7 +21,7 @@ pub(super) fn prune(directory: &Path, keep: Retention) -> Result<u8, Failure> {
     let store = CheckpointStore::open(directory, Box::new(SledStore::open(directory)?))?;
     // What is damaged must not count among those that are kept.
     store.latest()?;
-    let removed = store.retain(keep)?;
+    let removed = store.retain(keep, begins_in(directory)?)?;
     store.notes().iter().for_each(|note| eprintln!("warning: {note}"));
     let numbers: Vec<String> = removed.checkpoints.iter().map(ToString::to_string).collect();
     let checkpoints =

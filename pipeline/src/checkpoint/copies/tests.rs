@@ -115,7 +115,7 @@ fn a_slow_place_holds_up_no_checkpoint_and_gets_the_newest() {
     let started = std::time::Instant::now();
     for round in 0..12 {
         copied.pipeline.commit(&format!("state {round}"));
-        copied.pipeline.checkpoints.retain(Retention::last(1)).unwrap();
+        copied.pipeline.checkpoints.retain(Retention::last(1), None).unwrap();
     }
     let committed = started.elapsed();
     copied.settle();
