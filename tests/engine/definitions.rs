@@ -12,7 +12,9 @@ use tidegate_pipeline::journal::record::{EngineEvent, Record, StepBody, StepReco
 use tidegate_pipeline::runtime::{EffectChange, Fate, RunOutcome, change_effects};
 use tidegate_pipeline::sink::Attempt;
 use tidegate_pipeline::step::StepNumber;
+use tidegate_pipeline::testing::crash::VARIABLE;
 
+use crate::crash_points;
 use crate::given::{Given, batches, rows};
 use crate::providers::provider;
 use crate::stage::{Attempts, Stage, rows_in};
@@ -281,8 +283,8 @@ fn effects_that_ended_behind_the_newest_checkpoint_without_a_step_have_ended() {
 fn half_changed(text: &str) -> Stage {
     let mut stage = crashed(EVEN, |_| Attempt::Done, tens);
     let stalled = tens(2);
-    stage = stage.give("in", stalled.clone());
-    stage.stop_when(|_| true).unwrap();
+    stage = stage.give("in", stalled);
+    stage.stop_when(|status| rows_in(status, "some") >= 10).unwrap();
     assert_eq!(tail(&stage), 0);
     let (state, kept) = (stage.directory(), stage.folder().join("kept"));
     copy(&state, &kept);
@@ -573,4 +575,46 @@ fn a_reader_that_joined_and_was_not_told_before_the_next_change_is_told_then() {
     stage.stop_when(|_| told(&attempts, "arn:2", "alarm") == 1 && !of_sink(&attempts, "bigs").is_empty()).unwrap();
     assert_eq!(of_sink(&attempts, "bigs").len(), 1);
     assert_eq!(told(&attempts, "arn:2", "alarm"), 1);
+}
+
+/// Where the program dies while it takes over a definition; each at its first and second pass.
+const POINTS: &[&str] = &[
+    "journal.synced",
+    "segment.renamed",
+    "marks.apply",
+    "marks.applied",
+    "manifest.renamed",
+    "manifest.applied",
+    "store.synced",
+    "head.rename",
+];
+
+#[test]
+fn killed_while_it_takes_over_a_definition_the_program_ends_with_the_same_output() {
+    let folder = tempfile::tempdir().unwrap();
+    crash_points::write(folder.path());
+    let died = crash_points::tidegate(folder.path(), &[(VARIABLE, "manifest.renamed:2")]);
+    assert!(!died.status.success());
+    let file = folder.path().join("small.yaml");
+    let edited = std::fs::read_to_string(&file).unwrap().replace("n % 3 <> 0", "n % 4 <> 0");
+    std::fs::write(&file, edited).unwrap();
+    let life = |environment: &[(&str, &str)]| {
+        let copied = tempfile::tempdir().unwrap();
+        copy(folder.path(), copied.path());
+        let died = !crash_points::tidegate(copied.path(), environment).status.success();
+        if died {
+            let ended = crash_points::tidegate(copied.path(), &[]);
+            assert!(ended.status.success(), "{environment:?}: {}", String::from_utf8_lossy(&ended.stderr));
+        }
+        (crash_points::outputs(copied.path()), died)
+    };
+    let (expected, died) = life(&[]);
+    assert!(!died && expected.iter().all(|bytes| !bytes.is_empty()));
+    for point in POINTS {
+        for pass in [1, 2] {
+            let point = format!("{point}:{pass}");
+            let (found, _) = life(&[(VARIABLE, &point)]);
+            crash_points::assert_same(&found, &expected, &format!("a crash at {point}"));
+        }
+    }
 }

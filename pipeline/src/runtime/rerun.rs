@@ -130,6 +130,7 @@ impl Pipeline {
         let original = SegmentStore::of(&recording.directory);
         for hash in recording.start.segments().iter().chain(&recording.lookups).filter(|hash| !hash.0.is_empty()) {
             store.segments().borrow(&original, hash)?;
+            store.wrote(hash)?;
         }
         store.write_state(&graph.definition.to_sections())?;
         let (mut start, mut decided) = (recording.start.clone(), None);
