@@ -147,7 +147,8 @@ impl Stage {
         self.replay_through(&Arc::new(graph), recording, None)
     }
 
-    fn replay_through(
+    /// Executes a recording again through `graph`.
+    pub(crate) fn replay_through(
         &self,
         graph: &Arc<Graph>,
         recording: &Recording,
