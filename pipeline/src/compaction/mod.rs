@@ -1,6 +1,6 @@
 //! Compaction: what a node has written of its state, a base and changes, merged into less without the node.
 //!
-//! A node says once how its sections are to be read ([`StateLayout`]); [`merge`] then goes through them with
+//! A node says once how its sections are to be read ([`StateLayout`]); `merge` then goes through them with
 //! memory for a bounded number of keys, whatever the size of the state. What it gives restores exactly the
 //! state that its input restores.
 
