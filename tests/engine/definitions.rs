@@ -2,7 +2,6 @@
 //! hold, state moves over or is refused, and nothing is written or sent twice or lost.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,7 +16,7 @@ use tidegate_pipeline::testing::crash::VARIABLE;
 use crate::crash_points;
 use crate::given::{Given, batches, rows};
 use crate::providers::provider;
-use crate::stage::{Attempts, Stage, rows_in};
+use crate::stage::{Attempts, Stage, copy, rows_in};
 
 const EVEN: &str = "
 checkpoint: {every: off}
@@ -299,18 +298,6 @@ fn half_changed(text: &str) -> Stage {
     assert!(matches!(last.body, StepBody::Engine(EngineEvent::Definition { .. })), "{last:?}");
     assert_eq!(tail(&stage), 1);
     stage.give("in", tens(4))
-}
-
-fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        match entry.file_type().unwrap() {
-            kind if kind.is_dir() => copy(&entry.path(), &to.join(entry.file_name())),
-            kind if kind.is_file() => drop(std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap()),
-            _ => {}
-        }
-    }
 }
 
 #[test]

@@ -18,7 +18,7 @@ use tidegate_pipeline::step::StepHeader;
 
 use crate::given::{Given, batches};
 use crate::providers::provider;
-use crate::stage::Stage;
+use crate::stage::{Stage, copy};
 
 const WHOLE: &str = "
 checkpoint: {every: off, keep: 100}
@@ -336,18 +336,6 @@ sinks:
     std::fs::remove_dir_all(&state).unwrap();
     std::fs::rename(&kept, &state).unwrap();
     stage.give("in", tens(3))
-}
-
-fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        match entry.file_type().unwrap() {
-            kind if kind.is_dir() => copy(&entry.path(), &to.join(entry.file_name())),
-            kind if kind.is_file() => drop(std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap()),
-            _ => {}
-        }
-    }
 }
 
 #[test]

@@ -345,3 +345,16 @@ impl SourceKind for ProviderKind {
         Ok(planned_provider_source(Arc::clone(&self.0) as Arc<dyn Provider>, self.1))
     }
 }
+
+/// Copies the files of a folder, and of the folders in it.
+pub(crate) fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        match entry.file_type().unwrap() {
+            kind if kind.is_dir() => copy(&entry.path(), &to.join(entry.file_name())),
+            kind if kind.is_file() => drop(std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap()),
+            _ => {}
+        }
+    }
+}

@@ -115,18 +115,11 @@ fn go_on(directory: &Path, journal: &Journal, checkpoints: &CheckpointStore, num
         sources: BTreeMap::new(),
         nodes: BTreeMap::from([("sum".to_owned(), NodeState { segments })]),
         marks,
-        lookups: Vec::new(),
-        effects: NodeState::default(),
-        waypoints: None,
-        rows: BTreeMap::new(),
-        states: BTreeMap::new(),
-        joined: Vec::new(),
-        retired: BTreeMap::new(),
         finished: false,
         created: number as i64,
         took_ms: 0,
         bytes: 0,
-        retained: Vec::new(),
+        ..Manifest::default()
     };
     checkpoints.commit(manifest).unwrap();
     promise(directory, "checkpoint", number);

@@ -73,18 +73,11 @@ fn manifest(checkpoints: &CheckpointStore, segments: Vec<ContentHash>, definitio
         sources: BTreeMap::from([("events".to_owned(), SourceState::default())]),
         nodes: BTreeMap::from([("fresh".to_owned(), NodeState { segments })]),
         marks: BTreeMap::from([("out".to_owned(), Mark { step: StepNumber(number.0), ..Mark::default() })]),
-        lookups: Vec::new(),
-        effects: NodeState::default(),
-        waypoints: None,
-        rows: BTreeMap::new(),
-        states: BTreeMap::new(),
-        joined: Vec::new(),
-        retired: BTreeMap::new(),
         finished: false,
         created: number.0 as i64,
         took_ms: 0,
         bytes: 0,
-        retained: Vec::new(),
+        ..Manifest::default()
     }
 }
 

@@ -73,18 +73,11 @@ impl Pipeline {
             sources: BTreeMap::from([("events".to_owned(), source)]),
             nodes: BTreeMap::from([("fresh".to_owned(), NodeState { segments: states.to_vec() })]),
             marks: BTreeMap::from([("rest".to_owned(), mark(number.0 * 10))]),
-            lookups: Vec::new(),
-            effects: NodeState::default(),
-            waypoints: None,
-            rows: BTreeMap::new(),
-            states: BTreeMap::new(),
-            joined: Vec::new(),
-            retired: BTreeMap::new(),
             finished: false,
             created: number.0 as i64 * 60_000,
             took_ms: 3,
             bytes: 100,
-            retained: Vec::new(),
+            ..Manifest::default()
         }
     }
 

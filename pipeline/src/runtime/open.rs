@@ -341,7 +341,6 @@ impl Pipeline {
                             self.bodies.push(NodeBody { node: index, inputs: all, body });
                         }
                         Sink::Dispatching(sink) => {
-                            let sink = fenced(sink, self.store.fence());
                             let outbox = self.outbox(&node.name, Arc::clone(&sink));
                             for input in all {
                                 let name = edge_mark(&node.name, input as u32);
@@ -402,7 +401,7 @@ impl Pipeline {
             let _ = deliver.send(effect);
         }
         self.deliverers.push(Deliverer::new(
-            sink,
+            fenced(sink, self.store.fence()),
             self.journal.clone(),
             self.effects.clone(),
             self.options.delivery,
