@@ -11,7 +11,8 @@ use tidegate_pipeline::graph::plan;
 use tidegate_pipeline::rows::Port;
 use tidegate_pipeline::runtime::{Pipeline, RunOptions};
 use tidegate_pipeline::source::{
-    Arrival, Delivery, OpenSource, PlannedSource, Reply, Source, SourceContext, SourceKind, SourcePlanContext,
+    Arrival, Delivery, Guarantee, GuaranteeClass, OpenSource, PlannedSource, Reply, Source, SourceContext, SourceKind,
+    SourcePlanContext,
 };
 use tidegate_pipeline::spec::diagnostic::Diagnostic;
 use tidegate_pipeline::spec::{Options, Variables, load};
@@ -50,6 +51,10 @@ impl SourceKind for CallersKind {
         "Takes rows from callers, who wait until each is durable."
     }
 
+    fn guarantee(&self) -> Guarantee {
+        Guarantee { class: GuaranteeClass::Acknowledged, on_crash: "As journaled." }
+    }
+
     fn schema(&self) -> schemars::Schema {
         schemars::json_schema!({"type": "object"})
     }
@@ -59,6 +64,8 @@ impl SourceKind for CallersKind {
             delivery: Delivery::Inline,
             acknowledges: false,
             bounded: false,
+            envelope: false,
+            reconnects: false,
             ports: vec![Port::out(event(0).schema())],
             tables: Vec::new(),
             open: Box::new(Open(Arc::clone(&self.0))),
@@ -86,7 +93,7 @@ impl Source for Taking {
         let Some((rows, reply)) = self.waiting.lock().await.recv().await else { return Ok(None) };
         self.taken += 1;
         let mut arrival = Arrival::rows(rows, Position(self.taken.to_string().into()));
-        arrival.reply = Some(reply);
+        arrival.replies.push(reply);
         Ok(Some(arrival))
     }
 }

@@ -13,7 +13,8 @@ use tidegate_pipeline::error::{Error, Result};
 use tidegate_pipeline::graph::{Graph, plan};
 use tidegate_pipeline::rows::Port;
 use tidegate_pipeline::source::{
-    Arrival, Delivery, OpenSource, PlannedSource, Source, SourceContext, SourceKind, SourcePlanContext,
+    Arrival, Delivery, Guarantee, GuaranteeClass, OpenSource, PlannedSource, Source, SourceContext, SourceKind,
+    SourcePlanContext,
 };
 use tidegate_pipeline::spec::diagnostic::Diagnostic;
 use tidegate_pipeline::spec::{KnownKinds, Options, Variables, load};
@@ -71,6 +72,10 @@ impl SourceKind for Numbers {
         "Numbers."
     }
 
+    fn guarantee(&self) -> Guarantee {
+        Guarantee { class: GuaranteeClass::Replayable, on_crash: "It goes on behind the last number." }
+    }
+
     fn schema(&self) -> schemars::Schema {
         schemars::json_schema!({"type": "object"})
     }
@@ -80,6 +85,8 @@ impl SourceKind for Numbers {
             delivery: Delivery::Seek,
             acknowledges: false,
             bounded: true,
+            envelope: false,
+            reconnects: false,
             ports: vec![Port::out(schema())],
             tables: Vec::new(),
             open: Box::new(Open { shape: self.shape, warm: Arc::clone(&self.warm) }),

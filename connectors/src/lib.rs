@@ -6,6 +6,7 @@
 //! [`tidegate_pipeline::source`], [`tidegate_pipeline::provider`] and [`tidegate_pipeline::sink`].
 
 pub mod decode;
+pub mod event;
 mod places;
 pub mod providers;
 pub mod sinks;

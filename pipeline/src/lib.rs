@@ -14,6 +14,7 @@ pub mod catalog;
 pub mod checkpoint;
 pub mod compaction;
 mod disk;
+pub mod envelope;
 pub mod error;
 pub mod expression;
 pub mod graph;

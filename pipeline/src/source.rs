@@ -61,8 +61,8 @@ pub struct Arrival {
     pub position: Position,
     /// The event time up to which the source has spoken, in ms, where it knows.
     pub watermark: Option<i64>,
-    /// Told when the step is durable.
-    pub reply: Option<Reply>,
+    /// Told when the step is durable: the callers who wait for these rows.
+    pub replies: Vec<Reply>,
     /// Never joined with others: the source cuts its input at fixed places, so that the numbers of steps do not
     /// depend on timing.
     pub alone: bool,
@@ -80,7 +80,7 @@ impl Arrival {
             range: None,
             position,
             watermark: None,
-            reply: None,
+            replies: Vec::new(),
             alone: false,
         }
     }
@@ -146,12 +146,67 @@ pub struct PlannedSource {
     pub acknowledges: bool,
     /// Whether it ends by itself.
     pub bounded: bool,
+    /// Whether its rows are events in their envelope: the engine completes their column `meta`
+    /// ([`crate::envelope`]).
+    pub envelope: bool,
+    /// Whether what it reads from may be away for any time: after a failure that may pass it is opened again for
+    /// ever, with back-off, whatever `restart.attempts` says.
+    pub reconnects: bool,
     /// Its data ports (for a provider, one per table).
     pub ports: Vec<Port>,
     /// The tables that it maintains; empty unless it is a provider.
     pub tables: Vec<TableDefinition>,
     /// Opens it. Called once per start; again after a failure under the restart policy.
     pub open: Box<dyn OpenSource>,
+}
+
+impl PlannedSource {
+    /// A source without tables that goes on for ever; what else is true of it is set afterwards.
+    pub fn new(delivery: Delivery, ports: Vec<Port>, open: impl OpenSource + 'static) -> Self {
+        Self {
+            delivery,
+            acknowledges: false,
+            bounded: false,
+            envelope: false,
+            reconnects: false,
+            ports,
+            tables: Vec::new(),
+            open: Box::new(open),
+        }
+    }
+}
+
+/// What becomes of the input of a source when this program, or what it reads from, dies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Guarantee {
+    /// The class.
+    pub class: GuaranteeClass,
+    /// What a crash at each point does, in a sentence or two.
+    pub on_crash: &'static str,
+}
+
+/// The classes of [`Guarantee`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GuaranteeClass {
+    /// The outside keeps the input: it is read again from the position of the last step. Nothing is lost, nothing
+    /// comes twice.
+    Replayable,
+    /// The outside keeps the input until it is acknowledged, and that happens when its step is durable. Nothing is
+    /// lost; what was durable and not acknowledged yet comes again.
+    Acknowledged,
+    /// Nobody keeps what comes while the source is not there.
+    BestEffort,
+}
+
+impl std::fmt::Display for GuaranteeClass {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Replayable => "replayable",
+            Self::Acknowledged => "acknowledged after journaling",
+            Self::BestEffort => "best effort",
+        })
+    }
 }
 
 /// Opens a planned source.
@@ -193,6 +248,8 @@ pub trait SourceKind: Send + Sync {
     }
     /// One sentence for `component list`.
     fn summary(&self) -> &'static str;
+    /// What becomes of its input in a crash.
+    fn guarantee(&self) -> Guarantee;
     /// The JSON Schema of its options.
     fn schema(&self) -> schemars::Schema;
     /// Plans it. May read local files (the first 1,000 rows), never the network.

@@ -5,6 +5,7 @@ use std::path::Path;
 use schemars::Schema;
 use serde::Serialize;
 use serde_json::Value;
+use tidegate_pipeline::source::Guarantee;
 
 use crate::arguments::{ComponentCommand, Format};
 use crate::catalog::{catalog, packs};
@@ -19,6 +20,9 @@ struct Component {
     summary: &'static str,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     aliases: &'static [&'static str],
+    /// What becomes of a source's input in a crash.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    guarantee: Option<Guarantee>,
     #[serde(skip_serializing_if = "Option::is_none")]
     options: Option<Schema>,
 }
@@ -57,6 +61,7 @@ fn components(queries: Option<&Path>) -> Result<Vec<Component>, Failure> {
         section: "source",
         summary: kind.summary(),
         aliases: kind.aliases(),
+        guarantee: Some(kind.guarantee()),
         options: Some(kind.schema()),
     });
     let operators = catalog.operators.iter().map(|kind| Component {
@@ -64,6 +69,7 @@ fn components(queries: Option<&Path>) -> Result<Vec<Component>, Failure> {
         section: "operator",
         summary: kind.summary(),
         aliases: &[],
+        guarantee: None,
         options: Some(kind.schema()),
     });
     let sinks = catalog.sinks.iter().map(|kind| Component {
@@ -71,6 +77,7 @@ fn components(queries: Option<&Path>) -> Result<Vec<Component>, Failure> {
         section: "sink",
         summary: kind.summary(),
         aliases: &[],
+        guarantee: None,
         options: Some(kind.schema()),
     });
     Ok(sources.chain(operators).chain(sinks).collect())
@@ -81,6 +88,9 @@ fn page(component: &Component) -> String {
     let mut page = format!("{} ({})\n  {}\n", component.kind, component.section, component.summary);
     if !component.aliases.is_empty() {
         page.push_str(&format!("  also: {}\n", component.aliases.join(", ")));
+    }
+    if let Some(guarantee) = &component.guarantee {
+        page.push_str(&format!("  delivery: {}. {}\n", guarantee.class, guarantee.on_crash));
     }
     let Some(schema) = component.options.as_ref().map(Schema::as_value) else { return page };
     if let Some(description) = schema.get("description").and_then(Value::as_str) {

@@ -9,7 +9,8 @@ use async_trait::async_trait;
 use tidegate_pipeline::error::{Error, Result};
 use tidegate_pipeline::rows::{Port, PortIndex};
 use tidegate_pipeline::source::{
-    Arrival, Delivery, OpenSource, PlannedSource, Source, SourceContext, SourceKind, SourcePlanContext,
+    Arrival, Delivery, Guarantee, GuaranteeClass, OpenSource, PlannedSource, Source, SourceContext, SourceKind,
+    SourcePlanContext,
 };
 use tidegate_pipeline::spec::Options;
 use tidegate_pipeline::spec::diagnostic::Diagnostic;
@@ -45,6 +46,10 @@ impl SourceKind for RecordedKind {
         "Gives recorded inventory, in a test."
     }
 
+    fn guarantee(&self) -> Guarantee {
+        Guarantee { class: GuaranteeClass::Acknowledged, on_crash: "As journaled." }
+    }
+
     fn schema(&self) -> schemars::Schema {
         schemars::json_schema!({"type": "object"})
     }
@@ -54,6 +59,8 @@ impl SourceKind for RecordedKind {
             delivery: Delivery::Seek,
             acknowledges: false,
             bounded: true,
+            envelope: false,
+            reconnects: false,
             ports: vec![Port::named("thing", change_schema(&definition()))],
             tables: vec![definition()],
             open: Box::new(OpenRecorded),

@@ -9,7 +9,8 @@ use async_trait::async_trait;
 use tidegate_pipeline::error::{Error, Result};
 use tidegate_pipeline::rows::Port;
 use tidegate_pipeline::source::{
-    Arrival, Delivery, OpenSource, PlannedSource, Source, SourceContext, SourceKind, SourcePlanContext,
+    Arrival, Delivery, Guarantee, GuaranteeClass, OpenSource, PlannedSource, Source, SourceContext, SourceKind,
+    SourcePlanContext,
 };
 use tidegate_pipeline::spec::Options;
 use tidegate_pipeline::spec::diagnostic::Diagnostic;
@@ -117,6 +118,10 @@ impl SourceKind for GivenKind {
         "Gives what a test says."
     }
 
+    fn guarantee(&self) -> Guarantee {
+        Guarantee { class: GuaranteeClass::Replayable, on_crash: "It is given again." }
+    }
+
     fn schema(&self) -> schemars::Schema {
         schemars::json_schema!({"type": "object"})
     }
@@ -127,6 +132,8 @@ impl SourceKind for GivenKind {
             delivery: given.delivery,
             acknowledges: false,
             bounded: given.bounded,
+            envelope: false,
+            reconnects: false,
             ports: vec![Port::out(schema())],
             tables: Vec::new(),
             open: Box::new(Open(given)),

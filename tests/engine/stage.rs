@@ -18,7 +18,7 @@ use tidegate_pipeline::runtime::{
     RunOutcome, recorded_definition,
 };
 use tidegate_pipeline::sink::Attempt;
-use tidegate_pipeline::source::{PlannedSource, SourceKind, SourcePlanContext};
+use tidegate_pipeline::source::{Guarantee, GuaranteeClass, PlannedSource, SourceKind, SourcePlanContext};
 use tidegate_pipeline::spec::diagnostic::Diagnostic;
 use tidegate_pipeline::spec::{Options, PipelineSpec, Variables, load};
 use tidegate_pipeline::testing::collect::{CollectKind, Collected};
@@ -335,6 +335,10 @@ impl SourceKind for ProviderKind {
 
     fn summary(&self) -> &'static str {
         "Collects what a script says."
+    }
+
+    fn guarantee(&self) -> Guarantee {
+        Guarantee { class: GuaranteeClass::Replayable, on_crash: "It is collected again." }
     }
 
     fn schema(&self) -> schemars::Schema {

@@ -51,6 +51,8 @@ pub(crate) enum Naming {
     File(Arc<str>),
     /// Several files whose events follow one another: the number of the first event of each, and its path.
     Events(Arc<[(u64, Arc<str>)]>),
+    /// A name for each line.
+    Each(Arc<[Arc<str>]>),
 }
 
 impl Naming {
@@ -58,6 +60,9 @@ impl Naming {
     pub(crate) fn of(&self, before: u64) -> String {
         match self {
             Self::File(path) => format!("{path}:{}", before + 1),
+            Self::Each(names) => {
+                usize::try_from(before).ok().and_then(|at| names.get(at)).map_or_else(String::new, ToString::to_string)
+            }
             Self::Events(files) => {
                 let after = files.partition_point(|(first, _)| *first <= before);
                 match after.checked_sub(1).and_then(|at| files.get(at)) {

@@ -11,7 +11,8 @@ use serde::Deserialize;
 use tidegate_pipeline::error::{Error, Result};
 use tidegate_pipeline::rows::Port;
 use tidegate_pipeline::source::{
-    Arrival, Delivery, OpenSource, PlannedSource, Source, SourceContext, SourceKind, SourcePlanContext,
+    Arrival, Delivery, Guarantee, GuaranteeClass, OpenSource, PlannedSource, Source, SourceContext, SourceKind,
+    SourcePlanContext,
 };
 use tidegate_pipeline::spec::Options;
 use tidegate_pipeline::spec::diagnostic::Diagnostic;
@@ -53,6 +54,10 @@ impl SourceKind for RangeKind {
         "The numbers from 0 up to a limit, as rows of one column `i`; then it ends"
     }
 
+    fn guarantee(&self) -> Guarantee {
+        Guarantee { class: GuaranteeClass::Replayable, on_crash: "It goes on behind the last number." }
+    }
+
     fn schema(&self) -> schemars::Schema {
         schemars::schema_for!(RangeOptions)
     }
@@ -65,6 +70,8 @@ impl SourceKind for RangeKind {
             delivery: Delivery::Seek,
             acknowledges: false,
             bounded: true,
+            envelope: false,
+            reconnects: false,
             ports: vec![Port::out(index_schema())],
             tables: Vec::new(),
             open: Box::new(PlannedRange { limit: settings.limit, delay }),

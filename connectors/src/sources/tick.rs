@@ -10,7 +10,8 @@ use serde::Deserialize;
 use tidegate_pipeline::error::{Error, Result};
 use tidegate_pipeline::rows::Port;
 use tidegate_pipeline::source::{
-    Arrival, Delivery, OpenSource, PlannedSource, Source, SourceContext, SourceKind, SourcePlanContext,
+    Arrival, Delivery, Guarantee, GuaranteeClass, OpenSource, PlannedSource, Source, SourceContext, SourceKind,
+    SourcePlanContext,
 };
 use tidegate_pipeline::spec::Options;
 use tidegate_pipeline::spec::diagnostic::Diagnostic;
@@ -50,6 +51,13 @@ impl SourceKind for TickKind {
         "Counts for ever: `{\"i\": 1}`, `{\"i\": 2}`, … every `delay` seconds"
     }
 
+    fn guarantee(&self) -> Guarantee {
+        Guarantee {
+            class: GuaranteeClass::BestEffort,
+            on_crash: "It goes on with the next number; ticks that were due meanwhile are not made up for.",
+        }
+    }
+
     fn schema(&self) -> schemars::Schema {
         schemars::schema_for!(TickOptions)
     }
@@ -62,6 +70,8 @@ impl SourceKind for TickKind {
             delivery: Delivery::Inline,
             acknowledges: false,
             bounded: false,
+            envelope: false,
+            reconnects: false,
             ports: vec![Port::out(index_schema())],
             tables: Vec::new(),
             open: Box::new(PlannedTick { delay }),

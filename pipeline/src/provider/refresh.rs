@@ -241,7 +241,7 @@ impl<P: Provider + ?Sized> Refresher<P> {
             range: None,
             position: position(self.schedule.refreshed),
             watermark: None,
-            reply: None,
+            replies: Vec::new(),
             alone: false,
         };
         self.sender.send(Ok(arrival)).await.map_err(|_| Error::external("nobody takes the source's arrivals"))

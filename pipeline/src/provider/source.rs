@@ -80,6 +80,8 @@ pub fn planned_provider_source<P: Provider + ?Sized>(provider: Arc<P>, refresh: 
         delivery: Delivery::Inline,
         acknowledges: false,
         bounded: refresh.is_none(),
+        envelope: false,
+        reconnects: false,
         ports: tables.iter().map(|table| Port::named(Arc::clone(&table.name), change_schema(table))).collect(),
         tables,
         open: Box::new(OpenProvider { provider, refresh }),

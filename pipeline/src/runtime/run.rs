@@ -129,6 +129,7 @@ impl Pipeline {
                 inline_all: self.graph.spec.journal.inline == JournalInline::All,
                 journal_bytes: self.graph.spec.journal.bytes.map(|bytes| bytes.0),
                 joined: self.joined.clone(),
+                pipeline: Arc::clone(&self.graph.spec.name.value),
             },
             progress: Progress {
                 step: from,
@@ -211,6 +212,7 @@ impl Pipeline {
                 place: node.shown_place.clone(),
                 delivery: planned.delivery,
                 acknowledges: planned.acknowledges,
+                envelope: planned.envelope,
                 on_end: node.on_end,
                 on_error: node.on_error,
                 errors_port: node.errors_port(),

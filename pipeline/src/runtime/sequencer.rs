@@ -93,6 +93,8 @@ pub(crate) struct SequencerSettings {
     pub(crate) journal_bytes: Option<u64>,
     /// Nodes that have to be told what is in the tables that they read.
     pub(crate) joined: Vec<String>,
+    /// The name of the pipeline.
+    pub(crate) pipeline: Arc<str>,
 }
 
 /// The next message of any source that is taken from now; none takes precedence.

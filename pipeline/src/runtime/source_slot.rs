@@ -21,6 +21,8 @@ pub(crate) struct SourceSlot {
     pub(crate) delivery: Delivery,
     /// Whether the source wants to be told what is durable.
     pub(crate) acknowledges: bool,
+    /// Whether its rows are events whose `meta` is to be completed.
+    pub(crate) envelope: bool,
     pub(crate) on_end: OnEnd,
     pub(crate) on_error: OnError,
     pub(crate) errors_port: PortIndex,

@@ -33,7 +33,7 @@ pub(crate) enum FromSource {
 impl FromSource {
     /// Whether a caller waits until it is durable.
     pub(crate) fn is_waited_for(&self) -> bool {
-        matches!(self, Self::Arrival(arrival, _) if arrival.reply.is_some())
+        matches!(self, Self::Arrival(arrival, _) if !arrival.replies.is_empty())
     }
 }
 
@@ -107,14 +107,14 @@ impl SourceTask {
                 Err(error) => error,
             };
             failures += 1;
-            if error.retry == Retry::Never || failures > self.policy.attempts {
+            if error.retry == Retry::Never || (failures > self.policy.attempts && !self.reconnects()) {
                 self.status.set_state(NodeState::Failed);
                 let node = &self.graph.nodes[self.index.0];
                 let error = error.at_node(&node.name).at_place(&node.shown_place);
                 let _ = self.queue.send(FromSource::Failed(error)).await;
                 return;
             }
-            self.status.set_state(NodeState::Retrying);
+            self.status.trouble(&error);
             let wait = back_off(&self.policy, failures);
             tracing::warn!(node = %self.context.node, %error, attempt = failures, ?wait, "A source failed and will be opened again.");
             if self.pause(wait, &cancel).await.is_none() {
@@ -163,7 +163,7 @@ impl SourceTask {
             Some(source) => source,
             None => self.open().await?,
         };
-        self.status.set_state(NodeState::Running);
+        self.status.well();
         loop {
             let arrival = tokio::select! {
                 arrival = source.next() => arrival?,
@@ -181,6 +181,10 @@ impl SourceTask {
             *failures = 0;
             self.hand_over(arrival).await?;
         }
+    }
+
+    fn reconnects(&self) -> bool {
+        matches!(&self.graph.nodes[self.index.0].planned, Planned::Source(planned) if planned.reconnects)
     }
 
     async fn open(&self) -> Result<Box<dyn Source>> {

@@ -8,6 +8,7 @@ use parking_lot::Mutex;
 use super::edge::EdgeGauge;
 use crate::checkpoint::CheckpointSummary;
 use crate::checkpoint::copies::CopyStatus;
+use crate::error::Error;
 use crate::spec::pipeline::Section;
 
 /// How a node is.
@@ -46,7 +47,10 @@ pub struct NodeStatus {
     pub busy: AtomicU64,
     /// The last step that it has finished.
     pub(crate) progress: AtomicU64,
+    /// How often it was opened again after a failure.
+    pub restarts: AtomicU64,
     state: AtomicU8,
+    trouble: Mutex<Option<String>>,
     queues: Mutex<Vec<EdgeGauge>>,
 }
 
@@ -63,7 +67,9 @@ impl NodeStatus {
             steps: zero(),
             busy: zero(),
             progress: zero(),
+            restarts: zero(),
             state: AtomicU8::new(0),
+            trouble: Mutex::default(),
             queues: Mutex::default(),
         }
     }
@@ -81,6 +87,24 @@ impl NodeStatus {
 
     pub(crate) fn set_state(&self, state: NodeState) {
         self.state.store(state as u8, Ordering::Relaxed);
+    }
+
+    /// Why a source is being opened again; `None` while it is well.
+    pub fn trouble_now(&self) -> Option<String> {
+        self.trouble.lock().clone()
+    }
+
+    /// A source failed and will be opened again.
+    pub(crate) fn trouble(&self, error: &Error) {
+        self.restarts.fetch_add(1, Ordering::Relaxed);
+        *self.trouble.lock() = Some(error.message.clone());
+        self.set_state(NodeState::Retrying);
+    }
+
+    /// A source is open.
+    pub(crate) fn well(&self) {
+        *self.trouble.lock() = None;
+        self.set_state(NodeState::Running);
     }
 
     pub(crate) fn watch_queue(&self, gauge: EdgeGauge) {

@@ -9,7 +9,8 @@ use async_trait::async_trait;
 use crate::error::{Error, Result};
 use crate::rows::Port;
 use crate::source::{
-    Arrival, Delivery, OpenSource, PlannedSource, Source, SourceContext, SourceKind, SourcePlanContext,
+    Arrival, Delivery, Guarantee, GuaranteeClass, OpenSource, PlannedSource, Source, SourceContext, SourceKind,
+    SourcePlanContext,
 };
 use crate::spec::Options;
 use crate::spec::diagnostic::Diagnostic;
@@ -45,6 +46,10 @@ impl SourceKind for ScriptedKind {
         "Gives the rows of a test."
     }
 
+    fn guarantee(&self) -> Guarantee {
+        Guarantee { class: GuaranteeClass::Replayable, on_crash: "It is given again." }
+    }
+
     fn schema(&self) -> schemars::Schema {
         schemars::json_schema!({"type": "object"})
     }
@@ -59,6 +64,8 @@ impl SourceKind for ScriptedKind {
             delivery: self.delivery,
             acknowledges: false,
             bounded: self.bounded,
+            envelope: false,
+            reconnects: false,
             ports: vec![Port::out(Arc::clone(schema))],
             tables: Vec::new(),
             open: Box::new(Script {

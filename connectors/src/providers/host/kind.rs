@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tidegate_pipeline::provider::planned_provider_source;
-use tidegate_pipeline::source::{PlannedSource, SourceKind, SourcePlanContext};
+use tidegate_pipeline::source::{Guarantee, GuaranteeClass, PlannedSource, SourceKind, SourcePlanContext};
 use tidegate_pipeline::spec::Options;
 use tidegate_pipeline::spec::diagnostic::Diagnostic;
 
@@ -19,6 +19,13 @@ impl SourceKind for HostKind {
 
     fn summary(&self) -> &'static str {
         "This machine's own inventory as tables: users, processes, sockets, mounts, packages, kernel settings, files."
+    }
+
+    fn guarantee(&self) -> Guarantee {
+        Guarantee {
+            class: GuaranteeClass::Replayable,
+            on_crash: "The machine is collected again, and compared with what was journaled. A refresh that was interrupted ends as failed and deletes nothing.",
+        }
     }
 
     fn schema(&self) -> schemars::Schema {

@@ -21,7 +21,8 @@ use async_trait::async_trait;
 use tidegate_pipeline::error::Result;
 use tidegate_pipeline::rows::Port;
 use tidegate_pipeline::source::{
-    Delivery, OpenSource, PlannedSource, Source, SourceContext, SourceKind, SourcePlanContext,
+    Delivery, Guarantee, GuaranteeClass, OpenSource, PlannedSource, Source, SourceContext, SourceKind,
+    SourcePlanContext,
 };
 use tidegate_pipeline::spec::Options;
 use tidegate_pipeline::spec::diagnostic::Diagnostic;
@@ -54,6 +55,13 @@ impl SourceKind for FileKind {
         "Rows of a file: JSON lines, CSV, Parquet or YAML facts; read once, or followed as it grows"
     }
 
+    fn guarantee(&self) -> Guarantee {
+        Guarantee {
+            class: GuaranteeClass::Replayable,
+            on_crash: "A file that is read once is read again from the position of the last step. What is followed (`follow`) is kept in the journal; it is read on from there, also after a rotation, while the old file can still be found.",
+        }
+    }
+
     fn schema(&self) -> schemars::Schema {
         schemars::schema_for!(FileOptions)
     }
@@ -73,6 +81,8 @@ impl SourceKind for FileKind {
         let open = planned.schema.fields().is_empty();
         Ok(PlannedSource {
             acknowledges: false,
+            envelope: false,
+            reconnects: false,
             delivery: if settings.follow { Delivery::Inline } else { Delivery::Seek },
             bounded: !settings.follow,
             ports: vec![Port { open, ..Port::out(Arc::clone(&planned.schema)) }],

@@ -258,7 +258,7 @@ fn arrival(batches: Vec<RecordBatch>, rejected: Vec<Rejected>, version: SchemaVe
         range: None,
         position,
         watermark: None,
-        reply: None,
+        replies: Vec::new(),
         alone: false,
     }
 }

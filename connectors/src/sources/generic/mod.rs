@@ -14,7 +14,8 @@ use serde_json::{Map, Value};
 use tidegate_pipeline::error::{Error, Result};
 use tidegate_pipeline::rows::{Port, PortIndex};
 use tidegate_pipeline::source::{
-    Arrival, Delivery, OpenSource, PlannedSource, Source, SourceContext, SourceKind, SourcePlanContext,
+    Arrival, Delivery, Guarantee, GuaranteeClass, OpenSource, PlannedSource, Source, SourceContext, SourceKind,
+    SourcePlanContext,
 };
 use tidegate_pipeline::spec::diagnostic::Diagnostic;
 use tidegate_pipeline::spec::{Options, Variables, parse};
@@ -51,6 +52,13 @@ impl SourceKind for GenericKind {
         "Scripted payloads, repeated and delayed as wanted; for tests"
     }
 
+    fn guarantee(&self) -> Guarantee {
+        Guarantee {
+            class: GuaranteeClass::Replayable,
+            on_crash: "It goes on behind the last event that was journaled.",
+        }
+    }
+
     fn schema(&self) -> schemars::Schema {
         schemars::schema_for!(GenericOptions)
     }
@@ -74,6 +82,8 @@ impl SourceKind for GenericKind {
             delivery: Delivery::Inline,
             acknowledges: false,
             bounded,
+            envelope: false,
+            reconnects: false,
             ports: vec![Port::out(Arc::clone(&schema))],
             tables: Vec::new(),
             open: Box::new(PlannedGeneric { script, schema }),

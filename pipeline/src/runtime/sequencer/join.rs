@@ -47,7 +47,7 @@ impl Joined {
             ranges: arrival.range.into_iter().collect(),
             position: arrival.position,
             watermark: arrival.watermark,
-            replies: arrival.reply.into_iter().collect(),
+            replies: arrival.replies,
             permits: vec![permit],
             row_count,
             alone: arrival.alone,
@@ -81,7 +81,7 @@ impl Joined {
         self.ranges.extend(arrival.range);
         self.position = arrival.position;
         self.watermark = self.watermark.max(arrival.watermark);
-        self.replies.extend(arrival.reply);
+        self.replies.extend(arrival.replies);
         self.permits.push(permit);
     }
 

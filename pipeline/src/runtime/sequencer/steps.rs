@@ -7,6 +7,7 @@ use arrow::array::RecordBatch;
 
 use super::Sequencer;
 use super::join::Joined;
+use crate::envelope;
 use crate::error::{Error, Result};
 use crate::journal::record::{EngineEvent, InlinePart, Record, StepBody, StepRecord, encode_batch, encode_schema};
 use crate::rows::{PortIndex, Rejected};
@@ -103,6 +104,9 @@ impl Sequencer {
         let count: usize = rows.iter().map(|(_, batch)| batch.num_rows()).sum();
         state.status.rows_out.fetch_add(count as u64, Ordering::Relaxed);
         state.status.steps.fetch_add(1, Ordering::Relaxed);
+        if state.envelope {
+            rows = completed(rows, &header, &self.settings.pipeline)?;
+        }
         let tables = state.apply(&header.unit, &rows)?;
         if !rejected.is_empty() {
             rows.extend(state.rejected(&header, rejected)?);
@@ -155,6 +159,21 @@ impl Sequencer {
             self.times.forget_before(StepNumber(self.status.slowest()));
         }
     }
+}
+
+/// Events with their envelopes completed.
+fn completed(
+    rows: Vec<(PortIndex, RecordBatch)>,
+    header: &StepHeader,
+    pipeline: &str,
+) -> Result<Vec<(PortIndex, RecordBatch)>> {
+    let mut first = 0;
+    let complete = |(port, batch): (PortIndex, RecordBatch)| {
+        let done = envelope::complete(&batch, header, pipeline, first)?;
+        first += batch.num_rows();
+        Ok((port, done))
+    };
+    rows.into_iter().map(complete).collect()
 }
 
 /// The contents of tables: rows by the port of each table, and the tables themselves.

@@ -8,7 +8,7 @@ use arrow::json::ReaderBuilder;
 use serde_json::{Map, Value};
 use tidegate_pipeline::graph::{Graph, Node, Planned};
 use tidegate_pipeline::provider::planned_provider_source;
-use tidegate_pipeline::source::{Delivery, PlannedSource, SourceKind, SourcePlanContext};
+use tidegate_pipeline::source::{Delivery, Guarantee, GuaranteeClass, PlannedSource, SourceKind, SourcePlanContext};
 use tidegate_pipeline::spec::diagnostic::{Diagnostic, Located};
 use tidegate_pipeline::spec::pipeline::Section;
 use tidegate_pipeline::spec::{Named, Options};
@@ -183,6 +183,10 @@ impl SourceKind for GivenTables {
 
     fn summary(&self) -> &'static str {
         "Gives the tables of a test."
+    }
+
+    fn guarantee(&self) -> Guarantee {
+        Guarantee { class: GuaranteeClass::Replayable, on_crash: "It is given again." }
     }
 
     fn schema(&self) -> schemars::Schema {

@@ -1,0 +1,1 @@
+//! What Tidegate says to AWS: event sources, and copies of checkpoints in S3.

@@ -1,0 +1,11 @@
+//! Sources and sinks against the real servers that they are made for, started by the scripts in `tests/services/`.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "what a test needs and does not get fails it"
+)]
+
+#[allow(dead_code, reason = "the suites take what they need of it")]
+mod service;
