@@ -54,11 +54,13 @@ fn run_and_kill(home: &Home, after: Duration) -> bool {
     running
 }
 
+// matrix: file: kill-before-ack, kill-after-ack
 #[test]
 fn killed_at_random_moments_events_come_out_byte_identical() {
     killed_at_random(Subject::Events);
 }
 
+// matrix: host: kill-before-ack, kill-after-ack
 #[test]
 fn killed_at_random_moments_inventory_and_findings_come_out_byte_identical() {
     killed_at_random(Subject::Inventory);

@@ -65,6 +65,10 @@ fn kind_page(name: &str, section: &str) -> String {
         let aliases: Vec<String> = aliases.iter().filter_map(Value::as_str).map(|alias| format!("`{alias}`")).collect();
         page.push_str(&format!("\nAlso written {}.\n", aliases.join(", ")));
     }
+    if let Some(on_crash) = kind["guarantee"]["on_crash"].as_str() {
+        let class = kind["guarantee"]["class"].as_str().unwrap_or_default().replace('_', " ");
+        page.push_str(&format!("\nDelivery: {class}. {on_crash}\n"));
+    }
     let schema = &kind["options"];
     let about = schema["description"].as_str().unwrap_or_default();
     if !about.is_empty() && !about.trim_end_matches('.').ends_with(&format!("`{name}`")) {

@@ -9,6 +9,7 @@ mod generated;
 mod inventory;
 mod links;
 mod markdown;
+mod matrix;
 mod packs;
 mod promises;
 

@@ -22,11 +22,17 @@ one_at_a_time() {
   ) 9>"$kept/lock"
 }
 
+# may_install WHAT: nothing is installed on a machine whose owner did not ask for it.
+may_install() {
+  [ "${TIDEGATE_REQUIRE_SERVICES:-}" = 1 ] || cannot "$1 is not installed; TIDEGATE_REQUIRE_SERVICES=1 installs it"
+}
+
 # need_debian PROGRAM PACKAGE…: installs the packages unless the program is there.
 need_debian() {
   local program=$1
   shift
   PATH=$PATH:/usr/sbin:/sbin command -v "$program" >/dev/null && return 0
+  may_install "$program"
   one_at_a_time debian "$program" "$@" >&2 || cannot "Debian packages $* cannot be installed"
 }
 debian() {
@@ -42,6 +48,7 @@ debian() {
 # need_pypi FOLDER REQUIREMENT…: a virtual environment $kept/FOLDER with these packages.
 need_pypi() {
   [ -e "$kept/$1/installed" ] && return 0
+  may_install "${*:2}"
   one_at_a_time pypi "$@" >&2 || cannot "PyPI packages ${*:2} cannot be installed"
 }
 pypi() {

@@ -41,6 +41,8 @@ pub struct RangeOptions {
 #[derive(Debug, Clone, Copy)]
 pub struct RangeKind;
 
+// matrix: range: malformed: it reads nothing
+// matrix: range: disconnect: it reads nothing
 impl SourceKind for RangeKind {
     fn name(&self) -> &'static str {
         "range"
@@ -172,6 +174,7 @@ mod tests {
     use super::*;
     use crate::sources::testing::{context, drain, options, plan, text};
 
+    // matrix: range: happy
     #[tokio::test]
     async fn it_counts_from_zero_and_ends() {
         let planned = plan(&RangeKind, &options(r#"{"limit": 3}"#)).unwrap();
@@ -179,6 +182,7 @@ mod tests {
         assert_eq!(text(&drain(source.as_mut()).await), "{\"i\":0}\n{\"i\":1}\n{\"i\":2}\n");
     }
 
+    // matrix: range: kill-before-ack, kill-after-ack
     #[tokio::test]
     async fn a_range_read_again_gives_the_same_and_goes_on_behind_it() {
         let planned = plan(&RangeKind, &options(r#"{"limit": 10000}"#)).unwrap();

@@ -38,6 +38,8 @@ fn one() -> f64 {
 #[derive(Debug, Clone, Copy)]
 pub struct TickKind;
 
+// matrix: tick: malformed: it reads nothing
+// matrix: tick: disconnect: it reads nothing
 impl SourceKind for TickKind {
     fn name(&self) -> &'static str {
         "tick"
@@ -123,6 +125,7 @@ mod tests {
     use super::*;
     use crate::sources::testing::{context, options, plan, text};
 
+    // matrix: tick: happy, kill-before-ack, kill-after-ack
     #[tokio::test]
     async fn it_counts_from_one_and_goes_on_where_it_was() {
         let planned = plan(&TickKind, &options(r#"{"delay": 0.001}"#)).unwrap();

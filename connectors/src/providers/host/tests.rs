@@ -102,6 +102,7 @@ fn a_table_that_does_not_exist_is_refused_with_the_name_that_was_meant() {
     assert_eq!(two.tables().iter().map(|table| table.name.to_string()).collect::<Vec<_>>(), ["host_file", "host_user"]);
 }
 
+// matrix: host: malformed
 #[tokio::test]
 async fn accounts_are_read_and_broken_lines_left_out() {
     let passwd = "root:x:0:0:root:/root:/bin/bash\nbroken\nbob:x:1000:1000::/home/bob:/bin/sh\nbob:x:1:1:::\n\
@@ -125,6 +126,7 @@ async fn an_unreadable_shadow_leaves_passwords_unknown() {
     assert_eq!(booleans(&users, "password_empty"), [None]);
 }
 
+// matrix: host: disconnect
 #[tokio::test]
 async fn what_is_not_there_is_skipped_with_the_reason() {
     let machine = machine(&[]);
@@ -301,6 +303,7 @@ async fn units_are_enabled_by_links_masked_by_dev_null_and_static_without_instal
 }
 
 #[cfg(target_os = "linux")]
+// matrix: host: happy
 #[tokio::test]
 async fn this_machine_is_collected_and_collecting_it_again_changes_nothing() {
     let provider = HostProvider::new(HostOptions::default()).unwrap();

@@ -86,6 +86,7 @@ fn only_rejection(arrivals: &[Arrival]) -> String {
     format!("{}: {}", all[0].0, all[0].1)
 }
 
+// matrix: file: happy
 #[tokio::test]
 async fn the_rows_of_a_file_are_its_lines() {
     let lines = "{\"a\":1,\"b\":\"x\",\"c\":{\"d\":[1.5]}}\n{\"a\":2,\"b\":\"ü\\n\",\"c\":{\"d\":[]}}\n";
@@ -117,6 +118,7 @@ async fn a_value_of_another_type_is_rejected_with_its_column() {
     assert_eq!(arrivals.iter().map(Arrival::row_count).sum::<usize>(), 1001);
 }
 
+// matrix: file: malformed
 #[tokio::test]
 async fn broken_and_truncated_lines_are_rejected_with_their_position() {
     let arrivals = Fixture::new("in.jsonl", "{\"a\":1}\nnonsense\n[1]\n{\"a\":2}x\n{\"a\":3}\n{\"a\":").read("").await;
@@ -290,6 +292,7 @@ async fn parquet_is_read_and_read_again_from_the_middle() {
     check_resume(&file, "", &arrivals, 1024).await;
 }
 
+// matrix: file: disconnect
 #[tokio::test]
 async fn a_range_that_reads_differently_stops_with_the_remedy() {
     let file = Fixture::new("in.jsonl", "{\"a\":1}\n{\"a\":2}\n");

@@ -39,6 +39,7 @@ const MAX_COLUMNS: usize = 10_000;
 #[derive(Debug, Clone, Copy)]
 pub struct GenericKind;
 
+// matrix: generic: disconnect: it reads nothing while it runs
 impl SourceKind for GenericKind {
     fn name(&self) -> &'static str {
         "generic"
@@ -222,6 +223,7 @@ mod tests {
         text(&drain(source.as_mut()).await)
     }
 
+    // matrix: generic: happy
     #[tokio::test]
     async fn payloads_are_repeated_and_looped_with_an_index() {
         let given = r#"{"payload":[{"a":1},{"a":2}],"repeat_count":2,"loop_count":2,"create_index":"n","final_payload":{"a":9}}"#;
@@ -255,6 +257,7 @@ mod tests {
         assert_eq!(sorted.concat(), r#"{"a":1}{"a":2}{"a":3}{"a":4}{"a":5}"#);
     }
 
+    // matrix: generic: kill-before-ack, kill-after-ack
     #[tokio::test]
     async fn it_goes_on_behind_a_position() {
         let planned = plan(&GenericKind, &options(r#"{"payload":{"a":1},"loop_count":5,"create_index":"n"}"#)).unwrap();
@@ -263,6 +266,7 @@ mod tests {
         assert_eq!(text(&drain(source.as_mut()).await), "{\"n\":3,\"a\":1}\n{\"n\":4,\"a\":1}\n");
     }
 
+    // matrix: generic: malformed
     #[test]
     fn a_missing_payload_file_and_a_wrong_time_format_are_named() {
         let message = |json| plan(&GenericKind, &options(json)).err().unwrap()[0].message.clone();
