@@ -48,7 +48,7 @@ fn received_at_type() -> DataType {
 ///
 /// # Errors
 /// Only for failures of the engine itself.
-pub(crate) fn complete(rows: &RecordBatch, header: &StepHeader, pipeline: &str, first: usize) -> Result<RecordBatch> {
+pub fn complete(rows: &RecordBatch, header: &StepHeader, pipeline: &str, first: usize) -> Result<RecordBatch> {
     let schema = rows.schema_ref();
     let Ok(at) = schema.index_of(META) else { return Ok(rows.clone()) };
     let Some(meta) = rows.column(at).as_struct_opt() else { return Ok(rows.clone()) };

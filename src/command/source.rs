@@ -2,8 +2,11 @@
 
 use std::path::Path;
 
+use arrow::array::RecordBatch;
+use tidegate_pipeline::envelope;
 use tidegate_pipeline::source::{SourceContext, SourcePlanContext};
 use tidegate_pipeline::spec::Options;
+use tidegate_pipeline::step::{SchemaVersion, StepHeader, StepNumber, StepTime, Unit};
 use tidegate_pipeline::table::SharedTables;
 use tokio_util::sync::CancellationToken;
 
@@ -43,7 +46,7 @@ pub(crate) async fn source(command: SourceCommand, queries: Option<&Path>) -> Re
         cancel: cancel.clone(),
     };
     let mut open = planned.open.open(context).await?;
-    let mut printed = 0;
+    let (mut printed, mut step) = (0, StepNumber::ZERO);
     loop {
         let arrival = tokio::select! {
             arrival = open.next() => arrival?,
@@ -54,10 +57,15 @@ pub(crate) async fn source(command: SourceCommand, queries: Option<&Path>) -> Re
             eprintln!("rejected: {}: {}", rejected.position, rejected.reason);
         }
         for (_, batch) in &arrival.rows {
+            let batch = if planned.envelope { received(batch, &mut step)? } else { batch.clone() };
             let left = limit.map_or(usize::MAX, |limit| limit - printed);
             let batch = batch.slice(0, batch.num_rows().min(left));
             printed += batch.num_rows();
             output::rows(Format::Jsonl, &[batch])?;
+        }
+        // Whoever waits for an answer gets it. Nothing is acknowledged: a queue keeps what it has.
+        for reply in arrival.replies {
+            let _ = reply.send(());
         }
         if limit.is_some_and(|limit| printed >= limit) {
             break;
@@ -65,6 +73,20 @@ pub(crate) async fn source(command: SourceCommand, queries: Option<&Path>) -> Re
     }
     cancel.cancel();
     Ok(DONE)
+}
+
+/// Events as a pipeline would see them that received them now.
+fn received(batch: &RecordBatch, step: &mut StepNumber) -> Result<RecordBatch, Failure> {
+    *step = step.next();
+    let header = StepHeader {
+        number: *step,
+        time: StepTime(jiff::Timestamp::now().as_millisecond()),
+        source: "source".into(),
+        unit: Unit::Rows,
+        schema_version: SchemaVersion::default(),
+        watermark: None,
+    };
+    Ok(envelope::complete(batch, &header, "source", 0)?)
 }
 
 /// `--arg key=value` pairs as the YAML that a pipeline would hold.
