@@ -1,14 +1,17 @@
 //! Rows on their way: what an edge carries for one step.
 
+mod widen;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, RecordBatch, RecordBatchOptions, new_null_array};
-use arrow::compute::{CastOptions, cast_with_options};
+use arrow::compute::cast_with_options;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use arrow::util::display::FormatOptions;
 use serde::{Deserialize, Serialize};
 
+pub use self::widen::widen;
+use self::widen::{EVERY_VALUE, common_type, widen_column};
 use crate::error::Result;
 
 /// The index of a port among the ports that a node declared. Its errors come after them.
@@ -135,14 +138,11 @@ pub fn adapt_and_keep(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordB
     assembled(&schema, columns, batch.num_rows())
 }
 
-/// A cast that fails where a value has no counterpart, instead of making it NULL.
-const EVERY_VALUE: CastOptions<'static> = CastOptions { safe: false, format_options: FormatOptions::new() };
-
 /// `column` in a type that is at least as wide; `None` where it is not.
 fn widened(column: &ArrayRef, to: &DataType) -> Option<ArrayRef> {
     match column.data_type() {
         from if from == to => Some(Arc::clone(column)),
-        from if common_type(from, to).as_ref() == Some(to) => cast_with_options(column, to, &EVERY_VALUE).ok(),
+        from if common_type(from, to).as_ref() == Some(to) => widen_column(column, to).ok(),
         _ => None,
     }
 }
@@ -204,21 +204,6 @@ pub fn union_schema(schemas: &[SchemaRef]) -> std::result::Result<SchemaRef, (St
         }
     }
     Ok(Arc::new(Schema::new(fields)))
-}
-
-/// The type that values of both types can be widened to: int → float → text.
-fn common_type(a: &DataType, b: &DataType) -> Option<DataType> {
-    use DataType::{Float32, Float64, Int64, LargeUtf8, Null, Utf8, Utf8View};
-    let text = |t: &DataType| matches!(t, Utf8 | LargeUtf8 | Utf8View);
-    match (a, b) {
-        (Null, other) | (other, Null) => Some(other.clone()),
-        (a, b) if a.is_integer() && b.is_integer() => Some(Int64),
-        (a, b) if a.is_numeric() && b.is_numeric() => Some(Float64),
-        (Float32, Float64) | (Float64, Float32) => Some(Float64),
-        (a, b) if text(a) && (text(b) || b.is_primitive()) => Some(Utf8),
-        (a, b) if text(b) && a.is_primitive() => Some(Utf8),
-        _ => None,
-    }
 }
 
 #[cfg(test)]

@@ -3,7 +3,6 @@
 pub(crate) mod chunk;
 pub(crate) mod columns;
 pub(crate) mod csv;
-pub(crate) mod extend;
 pub(crate) mod infer;
 pub(crate) mod json_lines;
 pub(crate) mod pieces;

@@ -7,7 +7,7 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use tidegate_pipeline::error::{Error, Result};
-use tidegate_pipeline::rows::{PortIndex, Rejected};
+use tidegate_pipeline::rows::{PortIndex, Rejected, widen};
 use tidegate_pipeline::source::{Arrival, Source, SourceContext};
 use tidegate_pipeline::step::{Position, Range, SchemaVersion, Unit};
 use tokio::sync::mpsc;
@@ -18,7 +18,6 @@ use super::format::{FilePosition, Format};
 use super::input::Fingerprint;
 use super::reread::Rereader;
 use crate::decode::chunk::RawChunk;
-use crate::decode::extend::extend;
 use crate::decode::pieces::Piece;
 use crate::decode::segment::Segment;
 
@@ -136,7 +135,7 @@ impl FileSource {
             match segments.as_mut_slice() {
                 // Every row fitted the older schema, so it says the same under the wider one.
                 [only] if only.rejected.is_empty() && Arc::ptr_eq(only.batch.schema_ref(), &first.schema) => {
-                    only.batch = extend(&only.batch, &current)?
+                    only.batch = widen(&only.batch, &current)?
                 }
                 _ => {
                     let again = self.spawn(first.chunk, first.inode)?;
