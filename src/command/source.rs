@@ -59,6 +59,10 @@ pub(crate) async fn source(command: SourceCommand, queries: Option<&Path>) -> Re
             printed += batch.num_rows();
             output::rows(Format::Jsonl, &[batch])?;
         }
+        // Printed is all that becomes of them: callers hear that they were taken.
+        for reply in arrival.replies {
+            let _ = reply.send(());
+        }
         if limit.is_some_and(|limit| printed >= limit) {
             break;
         }

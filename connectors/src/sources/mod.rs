@@ -1,11 +1,14 @@
 //! Sources: a file or folder each, named as in YAML.
 
+pub mod alertmanager;
 pub mod file;
 pub mod generic;
+mod http;
 pub mod range;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod tick;
+pub mod webhook;
 
 use std::sync::Arc;
 use std::time::Duration;
