@@ -23,8 +23,10 @@ pub fn sources() -> Vec<Box<dyn SourceKind>> {
         Box::new(sources::file::FileKind),
         Box::new(sources::generic::GenericKind),
         Box::new(providers::host::HostKind),
+        Box::new(sources::http_poll::HttpPollKind),
         Box::new(sources::range::RangeKind),
         Box::new(sources::tick::TickKind),
+        Box::new(sources::url_check::UrlCheckKind),
         Box::new(sources::webhook::WebhookKind),
     ]
 }

@@ -38,7 +38,7 @@ pub struct AlertmanagerOptions {
     pub certfile: Option<PathBuf>,
     /// Its private key, PEM, where that is not in `certfile`.
     pub keyfile: Option<PathBuf>,
-    /// The password of the key.
+    /// The password of the key. Accepted for keys without one; encrypted keys cannot be read.
     pub password: Option<Secret>,
     /// Who signs the certificates of callers, PEM; with it, callers must have one.
     pub cafile: Option<PathBuf>,

@@ -55,8 +55,8 @@ fn key(files: &TlsFiles) -> Result<PrivateKeyDer<'static>> {
         let encrypted = [b"ENCRYPTED PRIVATE KEY".as_slice(), b"Proc-Type: 4,ENCRYPTED"];
         if encrypted.iter().any(|mark| memchr::memmem::find(&text, mark).is_some()) {
             let remedy = "write it without its password, readable by this user only: `openssl pkey -in KEY -out PLAIN`";
-            let known = if files.password.is_some() { "; `password` is not used yet" } else { "" };
-            return at(path, format!("the key is encrypted{known}")).with_remedy(remedy);
+            let given = if files.password.is_some() { ", also with a `password`" } else { "" };
+            return at(path, format!("encrypted keys cannot be read{given}")).with_remedy(remedy);
         }
         at(path, format!("it holds no private key: {error}"))
     })
