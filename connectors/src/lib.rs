@@ -19,11 +19,15 @@ use tidegate_pipeline::source::SourceKind;
 /// The kinds of sources that this crate offers.
 pub fn sources() -> Vec<Box<dyn SourceKind>> {
     vec![
+        Box::new(sources::alertmanager::AlertmanagerKind),
         Box::new(sources::file::FileKind),
         Box::new(sources::generic::GenericKind),
         Box::new(providers::host::HostKind),
+        Box::new(sources::http_poll::HttpPollKind),
         Box::new(sources::range::RangeKind),
         Box::new(sources::tick::TickKind),
+        Box::new(sources::url_check::UrlCheckKind),
+        Box::new(sources::webhook::WebhookKind),
     ]
 }
 

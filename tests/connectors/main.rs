@@ -7,5 +7,10 @@
     reason = "what a test needs and does not get fails it"
 )]
 
+mod alertmanager;
+#[allow(dead_code, reason = "the suites take what they need of it")]
+mod child;
+mod polling;
 #[allow(dead_code, reason = "the suites take what they need of it")]
 mod service;
+mod webhook;

@@ -1,11 +1,17 @@
 //! Sources: a file or folder each, named as in YAML.
 
+pub mod alertmanager;
 pub mod file;
 pub mod generic;
+mod http;
+mod http_client;
+pub mod http_poll;
 pub mod range;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod tick;
+pub mod url_check;
+pub mod webhook;
 
 use std::sync::Arc;
 use std::time::Duration;

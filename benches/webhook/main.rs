@@ -1,0 +1,59 @@
+//! What a webhook costs whose answers are durable, against a bare handler that shares one fsync among its callers.
+//!
+//! `cargo bench --bench webhook -- [SECONDS] [FOLDER]`: both are measured in turn, in one run, on the disk of FOLDER (the
+//! working directory), by the same clients; what counts is the ratio.
+
+mod bare;
+mod clients;
+mod pipeline;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// The program's own allocator.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
+/// Each contender is measured so often, in turn.
+const ROUNDS: usize = 7;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    match run(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &[String]) -> Outcome<()> {
+    let seconds: f64 = arguments.first().map_or(Ok(1.0), |seconds| seconds.parse())?;
+    let place = arguments.get(1).map_or_else(|| PathBuf::from("."), PathBuf::from);
+    let (folder, each) = (tempfile::tempdir_in(place)?, Duration::from_secs_f64(seconds));
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let (mut bare, mut webhook, mut with_ids) = (Vec::new(), Vec::new(), Vec::new());
+    for round in 0..ROUNDS {
+        let place = |name: &str| folder.path().join(format!("{name}-{round}"));
+        bare.push(runtime.block_on(bare::measure(&place("bare"), each))?);
+        webhook.push(runtime.block_on(pipeline::measure(&place("webhook"), false, each))?);
+        with_ids.push(runtime.block_on(pipeline::measure(&place("ids"), true, each))?);
+    }
+    let (bare, webhook, with_ids) = (median(bare), median(webhook), median(with_ids));
+    println!("| {} connections, each answered when durable | per second | ratio | wanted |", clients::CONNECTIONS);
+    println!("|---|---|---|---|");
+    println!("| axum, one group-committed fdatasync | {bare:.0} | 1.00 | |");
+    println!("| webhook through a pipeline | {webhook:.0} | {:.2} | 0.60 |", webhook / bare);
+    println!("| webhook through a pipeline, each event with an id | {with_ids:.0} | {:.2} | |", with_ids / bare);
+    Ok(())
+}
+
+/// The middle of some values.
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}

@@ -1,0 +1,168 @@
+//! Asking over HTTP: what `url_check` and `http_poll` share.
+
+use std::error::Error as _;
+use std::time::Duration;
+
+use reqwest::{Client, ClientBuilder};
+use tidegate_pipeline::error::{Error, Result};
+use url::Url;
+
+/// How long a connection may take.
+const CONNECT: Duration = Duration::from_secs(10);
+
+/// A client that is not built yet. Proxies are those of the environment (`HTTPS_PROXY`, `NO_PROXY`, …).
+pub(crate) fn builder(timeout: Duration, verifies: bool) -> ClientBuilder {
+    Client::builder()
+        .user_agent(concat!("tidegate/", env!("CARGO_PKG_VERSION")))
+        .timeout(timeout)
+        .connect_timeout(CONNECT.min(timeout))
+        .tls_danger_accept_invalid_certs(!verifies)
+        .tls_danger_accept_invalid_hostnames(!verifies)
+}
+
+/// Builds it.
+///
+/// # Errors
+/// When this machine has no certificates of authorities.
+pub(crate) fn build(builder: ClientBuilder) -> Result<Client> {
+    builder.build().map_err(|error| {
+        let remedy = "install the certificates of authorities (Debian: `ca-certificates`)";
+        Error::user(format!("HTTP cannot be spoken: {}", explain(error))).with_remedy(remedy)
+    })
+}
+
+/// What went wrong and why, without the URL, which may hold a secret.
+pub(crate) fn explain(error: reqwest::Error) -> String {
+    if error.is_timeout() {
+        return "no answer in time".to_owned();
+    }
+    let error = error.without_url();
+    let mut said = error.to_string();
+    let mut cause = error.source();
+    while let Some(deeper) = cause {
+        let text = deeper.to_string();
+        if !said.contains(&text) {
+            said = format!("{said}: {text}");
+        }
+        cause = deeper.source();
+    }
+    said
+}
+
+/// A URL for people: what stands before `@` is hidden.
+pub(crate) fn shown(url: &Url) -> String {
+    let mut shown = url.clone();
+    if url.password().is_some() || !url.username().is_empty() {
+        // A URL that has them takes others.
+        let _ = shown.set_password(None);
+        let _ = shown.set_username("***");
+    }
+    shown.to_string()
+}
+
+/// The same without its query, which may hold keys.
+pub(crate) fn shown_without_query(url: &Url) -> String {
+    let mut bare = url.clone();
+    bare.set_query(None);
+    bare.set_fragment(None);
+    shown(&bare)
+}
+
+/// A URL that HTTP can be spoken with.
+///
+/// # Errors
+/// Why it is none; the text may hold a secret and is not repeated.
+pub(crate) fn parse(text: &str) -> Result<Url, String> {
+    let url = Url::parse(text).map_err(|error| format!("this is no URL: {error}"))?;
+    match url.scheme() {
+        "http" | "https" if url.has_host() => Ok(url),
+        other => Err(format!("a URL begins with http:// or https://, not with {other}:")),
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod testing {
+    use std::net::SocketAddr;
+    use std::sync::Arc;
+
+    use axum::body::Body;
+    use axum::http::{Request, Response};
+    use parking_lot::Mutex;
+
+    /// An HTTP server that answers as a test says.
+    pub(crate) struct Stub {
+        pub(crate) address: SocketAddr,
+        requests: Arc<Mutex<Vec<String>>>,
+        task: tokio::task::JoinHandle<()>,
+    }
+
+    impl Stub {
+        /// Answers each request, counted from 1, by `answer`.
+        pub(crate) async fn start(
+            answer: impl Fn(usize, &Request<Body>) -> Response<Body> + Clone + Send + Sync + 'static,
+        ) -> Self {
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let address = listener.local_addr().unwrap();
+            let requests = Arc::new(Mutex::new(Vec::new()));
+            let seen = Arc::clone(&requests);
+            let router = axum::Router::new().fallback(move |request: Request<Body>| {
+                let number = {
+                    let mut seen = seen.lock();
+                    seen.push(request.uri().to_string());
+                    seen.len()
+                };
+                let response = answer(number, &request);
+                async move { response }
+            });
+            let task = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+            Self { address, requests, task }
+        }
+
+        /// A URL of it.
+        pub(crate) fn url(&self, path: &str) -> String {
+            format!("http://{}{path}", self.address)
+        }
+
+        /// The paths and queries that were asked for.
+        pub(crate) fn requests(&self) -> Vec<String> {
+            self.requests.lock().clone()
+        }
+    }
+
+    impl Drop for Stub {
+        fn drop(&mut self) {
+            self.task.abort();
+        }
+    }
+
+    /// A response with a body.
+    pub(crate) fn response(status: u16, headers: &[(&str, &str)], body: impl Into<String>) -> Response<Body> {
+        let mut response = Response::builder().status(status);
+        for (name, value) in headers {
+            response = response.header(*name, *value);
+        }
+        response.body(Body::from(body.into())).unwrap()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn neither_urls_nor_errors_show_what_stands_before_the_at_sign_or_in_queries() {
+        let url = parse("http://me:hunter2@127.0.0.1:1/a?key=hunter2").unwrap();
+        assert_eq!(shown(&url), "http://***@127.0.0.1:1/a?key=hunter2");
+        assert_eq!(shown_without_query(&url), "http://***@127.0.0.1:1/a");
+        let client = build(builder(Duration::from_secs(5), true).no_proxy()).unwrap();
+        let said = explain(client.get(url).send().await.unwrap_err());
+        assert!(said.contains("refused") && !said.contains("hunter2"), "{said}");
+    }
+
+    #[test]
+    fn what_is_no_url_is_not_repeated() {
+        for wrong in ["hunter2", "ftp://h/hunter2", "file:///hunter2", "http://"] {
+            assert!(!parse(wrong).unwrap_err().contains("hunter2"));
+        }
+    }
+}

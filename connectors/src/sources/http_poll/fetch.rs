@@ -1,0 +1,179 @@
+//! One request and its answer.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use jiff::fmt::rfc2822;
+use reqwest::header::{
+    AUTHORIZATION, ETAG, HeaderMap, HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED, RETRY_AFTER,
+};
+use reqwest::redirect::Policy;
+use reqwest::{Client, Response, StatusCode};
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
+use tidegate_pipeline::error::{Error, Result};
+use url::Url;
+
+use super::options::Endpoint;
+use crate::sources::http_client::{build, builder, explain, shown_without_query};
+
+/// However long an endpoint asks to be left alone, it is asked again after this.
+const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
+/// The most redirects that are followed.
+const REDIRECTS: usize = 10;
+
+/// What tells an endpoint which answer is known already.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Known {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    etag: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    modified: Option<String>,
+}
+
+impl Known {
+    fn of(headers: &HeaderMap) -> Self {
+        let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok()).map(str::to_owned);
+        Self { etag: text(ETAG), modified: text(LAST_MODIFIED) }
+    }
+}
+
+/// What came back.
+pub(super) enum Fetched {
+    /// An answer.
+    Page { body: Vec<u8>, headers: HeaderMap, known: Known },
+    /// It is what is known already.
+    NotModified,
+    /// The endpoint wants to be asked later.
+    Later(Duration),
+    /// The answer is too long to be read.
+    TooLong,
+}
+
+/// Asks.
+#[derive(Clone)]
+pub(super) struct Fetcher {
+    client: Client,
+    headers: HeaderMap,
+    login: Option<(String, Option<SecretString>)>,
+    longest: usize,
+}
+
+impl Fetcher {
+    /// With the secrets of the endpoint, read now.
+    ///
+    /// # Errors
+    /// When a secret cannot be had or cannot be sent.
+    pub(super) fn new(endpoint: &Endpoint) -> Result<Self> {
+        let mut headers = endpoint.headers.clone();
+        for (name, secret) in &endpoint.secret_headers {
+            headers.insert(name, secret_value(secret.resolve()?.expose_secret(), name.as_str())?);
+        }
+        if let Some(token) = &endpoint.token {
+            let value = format!("Bearer {}", token.resolve()?.expose_secret());
+            headers.insert(AUTHORIZATION, secret_value(&value, "token")?);
+        }
+        let login = match &endpoint.login {
+            Some((name, secret)) => Some((name.clone(), secret.as_ref().map(|secret| secret.resolve()).transpose()?)),
+            None => None,
+        };
+        // Headers with secrets would be sent along.
+        let policy = Policy::custom(|attempt| {
+            let first = attempt.previous().first().map(Url::origin);
+            match first == Some(attempt.url().origin()) && attempt.previous().len() <= REDIRECTS {
+                true => attempt.follow(),
+                false => attempt.stop(),
+            }
+        });
+        let client = build(builder(endpoint.timeout, endpoint.verifies).redirect(policy))?;
+        Ok(Self { client, headers, login, longest: endpoint.longest })
+    }
+
+    /// Asks for `url`.
+    ///
+    /// # Errors
+    /// When there is no answer, or none of use.
+    pub(super) async fn fetch(self, url: Url, known: Option<Known>) -> Result<Fetched> {
+        let failed = |what: String| Error::external(format!("{}: {what}", shown_without_query(&url)));
+        let mut request = self.client.get(url.clone()).headers(self.headers.clone());
+        if let Some((name, password)) = &self.login {
+            request = request.basic_auth(name, password.as_ref().map(ExposeSecret::expose_secret));
+        }
+        let known = known.unwrap_or_default();
+        if let Some(etag) = &known.etag {
+            request = request.header(IF_NONE_MATCH, etag);
+        }
+        if let Some(modified) = &known.modified {
+            request = request.header(IF_MODIFIED_SINCE, modified);
+        }
+        let response = request.send().await.map_err(|error| failed(explain(error)))?;
+        let status = response.status();
+        match status {
+            StatusCode::NOT_MODIFIED => Ok(Fetched::NotModified),
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE
+                if let Some(pause) = retry_after(response.headers(), Timestamp::now()) =>
+            {
+                Ok(Fetched::Later(pause))
+            }
+            _ if status.is_success() => self.read(response).await.map_err(|error| failed(explain(error))),
+            _ if status.is_redirection() => {
+                Err(failed(format!("{status}: redirects to other servers are not followed"))
+                    .with_remedy("if that is where it is, write its URL"))
+            }
+            _ => Err(failed(status.to_string())),
+        }
+    }
+
+    async fn read(&self, mut response: Response) -> reqwest::Result<Fetched> {
+        let headers = response.headers().clone();
+        let mut body = Vec::new();
+        while let Some(piece) = response.chunk().await? {
+            if body.len() + piece.len() > self.longest {
+                return Ok(Fetched::TooLong);
+            }
+            body.extend_from_slice(&piece);
+        }
+        let known = Known::of(&headers);
+        Ok(Fetched::Page { body, headers, known })
+    }
+}
+
+fn secret_value(text: &str, name: &str) -> Result<HeaderValue> {
+    let mut value = HeaderValue::from_str(text)
+        .map_err(|_| Error::user(format!("the secret of `{name}` holds characters that no header can hold")))?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+/// How long the header `Retry-After` asks for: seconds, or a date.
+fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    let seconds = match text.parse::<u64>() {
+        Ok(seconds) => seconds,
+        Err(_) => {
+            let date = rfc2822::DateTimeParser::new().parse_timestamp(text).ok()?;
+            u64::try_from(date.as_second() - now.as_second()).unwrap_or(0)
+        }
+    };
+    Some(Duration::from_secs(seconds).min(LONGEST_PAUSE))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pause_is_seconds_or_a_date_and_bounded() {
+        let now: Timestamp = "2026-11-21T12:00:00Z".parse().unwrap();
+        let of = |text: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(RETRY_AFTER, text.parse().unwrap());
+            retry_after(&headers, now).map(|pause| pause.as_secs())
+        };
+        assert_eq!(of("7"), Some(7));
+        assert_eq!(of("Sat, 21 Nov 2026 12:00:30 GMT"), Some(30));
+        assert_eq!(of("Sat, 21 Nov 2026 11:00:00 GMT"), Some(0));
+        assert_eq!(of("99999999"), Some(3600));
+        assert_eq!(of("soon"), None);
+    }
+}

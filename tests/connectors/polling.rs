@@ -1,0 +1,107 @@
+//! `http_poll` and `url_check`, killed between and during their rounds.
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::child::Home;
+
+/// A server that answers each request, counted from 1, until the process ends.
+fn serve(answer: impl Fn(u64) -> (u16, String) + Send + 'static) -> (u16, Arc<AtomicU64>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    let asked = Arc::new(AtomicU64::new(0));
+    let counter = Arc::clone(&asked);
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let mut lines = BufReader::new(&stream).lines();
+            // A client that was killed has not asked anything.
+            if !lines.by_ref().map_while(Result::ok).any(|line| line.is_empty()) {
+                continue;
+            }
+            let (status, body) = answer(counter.fetch_add(1, Ordering::SeqCst) + 1);
+            let length = body.len();
+            let _ = stream.write_all(
+                format!("HTTP/1.1 {status} X\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}")
+                    .as_bytes(),
+            );
+        }
+    });
+    (port, asked)
+}
+
+fn pipeline(source: &str) -> Home {
+    Home::new(&format!(
+        "version: 1\nname: polled\ncheckpoint: {{every: 200ms}}\nsources: {{in: {source}}}\n\
+         sinks: {{out: {{from: in, file: {{path: out.jsonl}}}}}}\n"
+    ))
+}
+
+/// Starts the program and kills it, again and again, until that many requests were made.
+fn kill_until(home: &Home, asked: &AtomicU64, requests: u64) -> u64 {
+    let mut kills = 0;
+    while asked.load(Ordering::SeqCst) < requests {
+        assert!(kills < 200, "only {} requests: {}", asked.load(Ordering::SeqCst), home.log());
+        let before = asked.load(Ordering::SeqCst);
+        let running = home.start();
+        for _ in 0..2_000 {
+            if asked.load(Ordering::SeqCst) >= before + 1 + kills % 4 {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        std::thread::sleep(Duration::from_millis(3 * (kills % 3)));
+        running.kill();
+        kills += 1;
+    }
+    kills
+}
+
+#[test]
+fn http_poll_killed_before_and_after_its_steps_are_durable() {
+    const MOST: u64 = 40;
+    let (port, asked) = serve(|number| {
+        let items: Vec<Value> = (1..=number.min(MOST)).map(|n| json!({"n": n})).collect();
+        (200, Value::from(items).to_string())
+    });
+    let home = pipeline(&format!("{{http_poll: {{url: 'http://127.0.0.1:{port}/', interval: 5ms, id: n}}}}"));
+    let kills = kill_until(&home, &asked, MOST);
+    let running = home.start();
+    home.await_rows("out.jsonl", |rows| rows.iter().any(|row| row["body"]["n"] == MOST));
+    running.stop();
+    let mut numbers: Vec<u64> =
+        home.rows("out.jsonl").iter().map(|row| row["body"]["n"].as_u64().expect("a number")).collect();
+    numbers.sort_unstable();
+    assert_eq!(numbers, (1..=MOST).collect::<Vec<_>>(), "{kills} kills");
+}
+
+#[test]
+fn http_poll_disconnect() {
+    let (port, _) =
+        serve(|number| if number < 3 { (500, String::new()) } else { (200, json!([{"n": 1}]).to_string()) });
+    let home = pipeline(&format!("{{http_poll: {{url: 'http://127.0.0.1:{port}/', interval: 1h}}}}"));
+    let running = home.start();
+    let rows = home.await_rows("out.jsonl", |rows| !rows.is_empty());
+    running.stop();
+    assert_eq!(rows[0]["body"]["n"], 1);
+    assert!(home.log().contains("500 Internal Server Error"), "{}", home.log());
+}
+
+#[test]
+fn url_check_killed_tells_each_change_once() {
+    let (port, asked) = serve(|number| (if number.div_ceil(10) % 2 == 1 { 200 } else { 503 }, String::new()));
+    let url = format!("http://127.0.0.1:{port}/");
+    let home = pipeline(&format!("{{url_check: {{urls: ['{url}'], delay: 0.005, emit: changes}}}}"));
+    kill_until(&home, &asked, 35);
+    let running = home.start();
+    // A change that nobody saw, because the check that found it was killed, is seen by the next check.
+    home.await_rows("out.jsonl", |rows| rows.len() >= 2);
+    running.stop();
+    let rows = home.rows("out.jsonl");
+    let codes: Vec<i64> = rows.iter().map(|row| row["url_check"]["status_code"].as_i64().expect("a code")).collect();
+    assert!(codes.windows(2).all(|two| two[0] != two[1]), "a state is told once: {codes:?}");
+}
