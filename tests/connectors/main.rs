@@ -7,5 +7,9 @@
     reason = "what a test needs and does not get fails it"
 )]
 
+mod aws;
+#[allow(dead_code, reason = "the suites take what they need of it")]
+#[path = "../cli/program.rs"]
+mod program;
 #[allow(dead_code, reason = "the suites take what they need of it")]
 mod service;
