@@ -1,7 +1,9 @@
 //! AWS as moto pretends to be it: copies of checkpoints in S3, messages of SQS.
 
 mod copies;
+mod fake;
 mod queues;
+mod trail;
 
 use std::process::Command;
 use std::sync::OnceLock;

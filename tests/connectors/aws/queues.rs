@@ -11,6 +11,7 @@ use tidegate_aws::aws_sqs_queue::SqsKind;
 use tidegate_pipeline::source::{Source, SourceContext, SourceKind, SourcePlanContext};
 use tidegate_pipeline::spec::Options;
 
+use super::fake::Fake;
 use super::{config, endpoint, program, wait};
 use crate::program::{Folder, Running, done, eventually};
 use crate::service::Service;
@@ -216,7 +217,7 @@ fn a_queue_that_is_not_there_or_goes_away_ends_the_run_with_its_name() {
     queue.wait_for_rows(1);
     wait(queue.client.delete_queue().queue_url(&queue.url).send()).expect("it is deleted");
     eventually("the end of the run", || (!running.is_running()).then_some(()));
-    running.wait().code(2).said(&["Queue deleted does not exist"]);
+    running.wait().code(3).said(&["Queue deleted does not exist"]);
 }
 
 #[test]
@@ -274,4 +275,62 @@ fn what_is_not_durable_is_kept_from_others_and_what_is_known_comes_without_rows(
         tokio::time::sleep(Duration::from_secs(1)).await;
     });
     queue.wait_until_empty();
+}
+
+#[test]
+fn messages_that_could_not_be_deleted_are_deleted_later_and_come_as_one_event_each() {
+    let mut receives = 0;
+    let mut refusals = 0;
+    let fake = Fake::start(move |action, request| match action {
+        "AmazonSQS.GetQueueUrl" => json!({"QueueUrl": "http://127.0.0.1/queue"}),
+        "AmazonSQS.ReceiveMessage" => {
+            receives += 1;
+            let message = |id: &str, receipt: &str| json!({"MessageId": id, "ReceiptHandle": receipt, "Body": "{}"});
+            match receives {
+                1 => json!({"Messages": [message("a", "a1"), message("b", "b1"), message("c", "c1")]}),
+                // It is not told that `c` was deleted, and gives it again.
+                5 => json!({"Messages": [message("c", "c2")]}),
+                _ => {
+                    std::thread::sleep(Duration::from_millis(100));
+                    json!({})
+                }
+            }
+        }
+        "AmazonSQS.DeleteMessageBatch" => {
+            let entries = request["Entries"].as_array().cloned().unwrap_or_default();
+            let refused = |entry: &Value| matches!(entry["ReceiptHandle"].as_str(), Some("b1" | "c1"));
+            refusals += 1;
+            let (bad, good): (Vec<_>, Vec<_>) = match refusals {
+                1 => entries.into_iter().partition(refused),
+                _ => (Vec::new(), entries),
+            };
+            let failed = |entry: &Value| {
+                let for_good = entry["ReceiptHandle"] == "c1";
+                json!({"Id": entry["Id"], "SenderFault": for_good, "Code": "x", "Message": "not now"})
+            };
+            let done = |entry: &Value| json!({"Id": entry["Id"]});
+            json!({
+                "Successful": good.iter().map(done).collect::<Vec<_>>(),
+                "Failed": bad.iter().map(failed).collect::<Vec<_>>(),
+            })
+        }
+        _ => json!({"Successful": [], "Failed": []}),
+    });
+    let folder = Folder::with(&[("p.yaml", &pipeline("queue", ""))]);
+    let running =
+        Running::of(program(&folder, &fake.endpoint, &["run", "p.yaml"]).spawn().expect("the program starts"));
+    let deleted = || -> Vec<String> {
+        let requests = fake.requests("AmazonSQS.DeleteMessageBatch");
+        let entries = requests.iter().flat_map(|request| request["Entries"].as_array().cloned().unwrap_or_default());
+        entries.filter_map(|entry| entry["ReceiptHandle"].as_str().map(str::to_owned)).collect()
+    };
+    eventually("the second deletions", || {
+        let deleted = deleted();
+        let again = deleted.iter().filter(|receipt| *receipt == "b1").count() == 2;
+        (again && deleted.contains(&"c2".to_owned())).then_some(())
+    });
+    running.terminate();
+    running.wait().code(0);
+    assert_eq!(folder.read("out.jsonl").lines().count(), 3);
+    assert_eq!(deleted().iter().filter(|receipt| *receipt == "a1").count(), 1);
 }

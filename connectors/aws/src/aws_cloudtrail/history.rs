@@ -5,6 +5,7 @@ use std::time::Duration;
 use aws_config::retry::RetryConfig;
 use aws_sdk_cloudtrail::Client;
 use aws_sdk_cloudtrail::config::timeout::TimeoutConfig;
+use aws_sdk_cloudtrail::operation::lookup_events::builders::LookupEventsFluentBuilder;
 use aws_sdk_cloudtrail::primitives::DateTime;
 use aws_sdk_cloudtrail::types::{Event, EventCategory, LookupAttribute, LookupAttributeKey};
 use tidegate_pipeline::error::{Error, Result, Retry};
@@ -21,6 +22,8 @@ const PACE: Duration = Duration::from_millis(550);
 /// How often a request is tried that is throttled or fails otherwise, and the pause after the first attempt.
 const ATTEMPTS: u32 = 6;
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
+/// What is tried, for messages.
+const TRIED: &str = "look up events of CloudTrail";
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -67,6 +70,22 @@ impl History {
         })
     }
 
+    /// Whether CloudTrail answers these credentials.
+    ///
+    /// # Errors
+    /// Why not; credentials that are refused are refused for good.
+    pub(super) async fn verify(&self, now: i64) -> Result<()> {
+        let asked = self.page(now, now, None).max_results(1).send().await;
+        asked.map(drop).map_err(|error| failure(TRIED, &error))
+    }
+
+    fn page(&self, from: i64, to: i64, token: Option<String>) -> LookupEventsFluentBuilder {
+        let request = self.client.lookup_events().max_results(PAGE).set_next_token(token);
+        let request = request.start_time(DateTime::from_secs(from)).end_time(DateTime::from_secs(to));
+        let attribute = self.attribute.clone().map(|attribute| vec![attribute]);
+        request.set_lookup_attributes(attribute).set_event_category(self.category.clone())
+    }
+
     /// The history between two times, both included, or as much of its beginning as can be held.
     ///
     /// # Errors
@@ -88,13 +107,9 @@ impl History {
     async fn whole(&self, from: i64, to: i64) -> Result<Option<Vec<Event>>> {
         let (mut events, mut token) = (Vec::new(), None);
         loop {
-            let request = self.client.lookup_events().max_results(PAGE).set_next_token(token);
-            let request = request.start_time(DateTime::from_secs(from)).end_time(DateTime::from_secs(to));
-            let request = request.set_lookup_attributes(self.attribute.clone().map(|attribute| vec![attribute]));
-            let page = request.set_event_category(self.category.clone()).send().await;
+            let page = self.page(from, to, token).send().await;
             // Credentials may have been renewed: they are read again when the source is opened again.
-            let renewed =
-                |error| Error { retry: Retry::WithBackoff, ..failure("look up events of CloudTrail", &error) };
+            let renewed = |error| Error { retry: Retry::WithBackoff, ..failure(TRIED, &error) };
             let page = page.map_err(renewed)?;
             events.extend(page.events.unwrap_or_default());
             if events.len() > MOST && to > from {

@@ -90,6 +90,17 @@ struct PlannedCloudTrail {
 impl OpenSource for PlannedCloudTrail {
     async fn open(&self, context: SourceContext) -> Result<Box<dyn Source>> {
         let history = History::connect(&self.settings).await?;
+        history.verify(jiff::Timestamp::now().as_second()).await?;
         Ok(Box::new(CloudTrailSource::new(&self.node, &self.settings, history, &context, &self.schema)?))
     }
+}
+
+/// Whether the history may be read with these options: the credentials are resolved, and one event is asked for.
+///
+/// # Errors
+/// Everything that is wrong with the options, or why the history cannot be read.
+pub async fn verify(options: &Options) -> Result<(), Vec<Diagnostic>> {
+    let settings = options.read::<CloudTrailOptions>()?.check(options)?;
+    let verified = async { History::connect(&settings).await?.verify(jiff::Timestamp::now().as_second()).await };
+    verified.await.map_err(|error: tidegate_pipeline::error::Error| vec![Diagnostic::error(options.tree.place, error)])
 }
