@@ -107,7 +107,7 @@ pub(crate) struct RunArguments {
     /// Drop the state of earlier runs and begin anew (outputs are left alone)
     #[arg(long)]
     pub(crate) fresh: bool,
-    /// Begin with an exported checkpoint, or with the newest copy elsewhere (`file:///…`)
+    /// Begin with an exported checkpoint, or with the newest copy elsewhere (`file:///…`, `s3://…`)
     #[arg(long, value_name = "FILE|URL", conflicts_with = "fresh")]
     pub(crate) restore_from: Option<String>,
     /// Go on although the clock is over 30 days past the last step
@@ -292,7 +292,7 @@ pub(crate) enum CheckpointCommand {
         #[arg(long, value_name = "NUMBER")]
         checkpoint: Option<u64>,
     },
-    /// Make a pipeline's directory from an exported file, or from copies (`file:///…`)
+    /// Make a pipeline's directory from an exported file, or from copies (`file:///…`, `s3://…`)
     Import {
         #[command(flatten)]
         pipeline: PipelineArguments,

@@ -47,5 +47,7 @@ fn built_in(name: &str) -> (String, PackFiles) {
 pub(crate) fn catalog(packs: PackLibrary) -> Catalog {
     let mut operators = tidegate_operators::operators();
     operators.push(Box::new(tidegate_operators::check::CheckKind::new(packs)));
-    Catalog { sources: tidegate_connectors::sources(), operators, sinks: tidegate_connectors::sinks() }
+    let mut sources = tidegate_connectors::sources();
+    sources.extend(tidegate_aws::sources());
+    Catalog { sources, operators, sinks: tidegate_connectors::sinks() }
 }

@@ -3,6 +3,7 @@
 mod arguments;
 mod catalog;
 mod command;
+mod copies;
 mod exit;
 mod live;
 mod load;

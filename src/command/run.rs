@@ -14,6 +14,7 @@ use crate::arguments::RunArguments;
 use crate::catalog::{catalog, packs};
 use crate::command::checkpoint::{bring_back, brought};
 use crate::command::fate;
+use crate::copies::CopyPlaces;
 use crate::exit::{DONE, Failure};
 use crate::recorded::{self, RecordedPlanner};
 use crate::{live, serve};
@@ -33,6 +34,7 @@ pub(crate) async fn run(arguments: RunArguments, queries: Option<&Path>) -> Resu
     options.once = arguments.once;
     options.accept_clock = arguments.accept_clock;
     options.accept_divergence = arguments.accept_divergence;
+    options.copies = Some(Arc::new(CopyPlaces));
     options.replanner = Some(Arc::new(RecordedPlanner { catalog, settings: Arc::clone(&graph.spec) }));
     let accepted =
         Acceptance { state_loss: arguments.accept_state_loss.clone(), divergence: arguments.accept_divergence };

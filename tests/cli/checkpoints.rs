@@ -192,6 +192,6 @@ fn copies_are_made_while_it_runs_and_a_lost_directory_comes_back_from_them() {
 
 #[test]
 fn a_place_that_copies_cannot_go_to_is_an_error_of_the_pipeline() {
-    let folder = Folder::with(&[("p.yaml", &SLOW.replace("keep: 3", "copy_to: s3://bucket/p"))]);
+    let folder = Folder::with(&[("p.yaml", &SLOW.replace("keep: 3", "copy_to: ftp://bucket/p"))]);
     folder.run(&["validate", "p.yaml"]).code(3).said(&["p.yaml:3:", "s3://", "file:///backup"]);
 }

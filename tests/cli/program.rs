@@ -111,7 +111,8 @@ impl Folder {
     }
 }
 
-fn done(child: Child) -> Done {
+/// Waits for the end of the program.
+pub(crate) fn done(child: Child) -> Done {
     let output = child.wait_with_output().expect("the program ends");
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     Done { code: output.status.code(), stdout: text(&output.stdout), stderr: text(&output.stderr) }
@@ -121,6 +122,11 @@ fn done(child: Child) -> Done {
 pub(crate) struct Running(Option<Child>);
 
 impl Running {
+    #[allow(dead_code, reason = "not every suite starts it with an environment of its own")]
+    pub(crate) fn of(child: Child) -> Self {
+        Self(Some(child))
+    }
+
     pub(crate) fn terminate(&self) {
         let id = self.0.as_ref().expect("it runs").id().to_string();
         Command::new("kill").args(["-TERM", &id]).status().expect("kill runs");

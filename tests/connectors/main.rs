@@ -11,6 +11,9 @@ mod alertmanager;
 #[allow(dead_code, reason = "the suites take what they need of it")]
 mod child;
 mod polling;
+mod aws;
+#[path = "../cli/program.rs"]
+mod program;
 #[allow(dead_code, reason = "the suites take what they need of it")]
 mod service;
 mod webhook;

@@ -1,6 +1,7 @@
 //! Making a checkpoint: segments first, then the manifest, then its entry in the store.
 
 use std::collections::BTreeSet;
+use std::io::Write;
 
 use crate::error::{Error, Result};
 use crate::step::{ContentHash, StepNumber};
@@ -31,9 +32,16 @@ impl CheckpointStore {
         Ok(hash)
     }
 
-    /// Takes over a segment from elsewhere; durable when this returns.
-    pub(super) fn adopt(&self, hash: &ContentHash, bytes: &[u8]) -> Result<()> {
-        self.write_contents(hash, bytes, "segment")
+    /// Takes over a segment from elsewhere, whose contents `fill` writes; durable when this returns.
+    ///
+    /// # Errors
+    /// When they are not what the segment is named by, `fill` fails, or the disk does.
+    pub(super) fn adopt(&self, hash: &ContentHash, fill: impl FnOnce(&mut dyn Write) -> Result<()>) -> Result<()> {
+        self.segments.receive(hash, fill)?;
+        match self.wrote(hash)? {
+            true => Ok(()),
+            false => Err(Error::internal(format!("the segment {hash} was collected while it was taken over"))),
+        }
     }
 
     fn write_contents(&self, hash: &ContentHash, bytes: &[u8], point: &str) -> Result<()> {

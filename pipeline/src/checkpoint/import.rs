@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -57,7 +58,13 @@ pub fn import(directory: &Path, from: &Path, outputs: bool) -> Result<ImportRepo
         let message = format!("{} says checkpoint {expected} and holds {}", from.display(), manifest.number);
         return Err(Error::external(message).never_retry());
     }
-    let fetch = |_: &ContentHash| archive.next()?.ok_or_else(|| Error::external("the file holds too few segments"));
+    let fetch = |name: &ContentHash, into: &mut dyn Write| match archive.next()? {
+        Some((hash, bytes)) if hash == *name => {
+            into.write_all(&bytes).map_err(|error| Error::external(format!("the segment {name}: {error}")))
+        }
+        Some(_) => Err(Error::external("the file holds other segments than its manifest names").never_retry()),
+        None => Err(Error::external("the file holds too few segments").never_retry()),
+    };
     stage(directory, Staged { manifest, outputs, copies: None }, fetch, || Ok(()))
 }
 
@@ -71,11 +78,11 @@ pub(super) struct Staged {
 }
 
 /// Makes the directory of a checkpoint beside the place and moves it there. `fetch` is asked for each segment that
-/// the manifest names, in that order, and answers with its hash and contents; `last` is done when everything is there.
+/// the manifest names, in that order, and writes its contents; `last` is done when everything is there.
 pub(super) fn stage(
     directory: &Path,
     staged: Staged,
-    mut fetch: impl FnMut(&ContentHash) -> Result<(ContentHash, Vec<u8>)>,
+    mut fetch: impl FnMut(&ContentHash, &mut dyn Write) -> Result<()>,
     last: impl FnOnce() -> Result<()>,
 ) -> Result<ImportReport> {
     let vacated = vacate(directory)?;
@@ -85,13 +92,7 @@ pub(super) fn stage(
     let names = staged.manifest.segments();
     let store = CheckpointStore::open(&staging, Box::new(SledStore::open(&staging)?))?;
     for name in &names {
-        let (hash, bytes) = fetch(name)?;
-        if hash != *name || ContentHash::of(&bytes) != *name {
-            return Err(
-                Error::external(format!("the copy of the segment {name} is not what it is named by")).never_retry()
-            );
-        }
-        store.adopt(&hash, &bytes)?;
+        store.adopt(name, |into| fetch(name, into))?;
     }
     let report = take(&store, staged, names.len() as u64)?;
     drop(store);

@@ -1,5 +1,6 @@
 //! The segments of a pipeline directory: written once, compared with their names, removed when nobody needs them.
 
+mod receive;
 mod stream;
 
 use std::collections::BTreeSet;
@@ -166,6 +167,11 @@ impl SegmentStore {
     /// The length of a segment in bytes; 0 where it is gone.
     pub fn length(&self, hash: &ContentHash) -> u64 {
         name(hash).ok().and_then(|name| self.folder.open(&name).ok()).map_or(0, |(_, length)| length)
+    }
+
+    /// Where the file of a segment is.
+    pub(super) fn place(&self, hash: &ContentHash) -> Result<PathBuf> {
+        Ok(self.folder.place(&name(hash)?))
     }
 
     /// Opens a segment, to be read as it is; with its length in bytes.

@@ -49,6 +49,8 @@ mod trail;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::checkpoint::copies::OpenRemote;
+
 pub use adopt::{Acceptance, Replanner, recorded_definition};
 pub use comparison::Difference;
 pub use edge::EdgeCapacity;
@@ -83,6 +85,8 @@ pub struct RunOptions {
     pub accept_divergence: bool,
     /// Plans definitions that the directory was run with before; without it a change of the definition is refused.
     pub replanner: Option<Arc<dyn Replanner>>,
+    /// Opens the place that `checkpoint.copy_to` names; without it no copies are made.
+    pub copies: Option<Arc<dyn OpenRemote>>,
     /// The wall clock: milliseconds since 1970. It is asked once, at the start.
     pub wall: fn() -> i64,
 }
@@ -98,6 +102,7 @@ impl RunOptions {
             edges: None,
             accept_divergence: false,
             replanner: None,
+            copies: None,
             wall: clock::wall,
         }
     }

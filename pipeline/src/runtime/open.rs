@@ -164,8 +164,8 @@ impl Pipeline {
             .iter()
             .map(|node| Arc::new(NodeStatus::new(Arc::clone(&node.name), Arc::clone(&node.kind), node.section)));
         let status = Arc::new(PipelineStatus::new(statuses.collect()));
-        if let Some(place) = &graph.spec.checkpoint.copy_to {
-            store.copy_to(place.remote(), &graph.spec.name.value, &status.copies)?;
+        if let (Some(place), Some(copies)) = (&graph.spec.checkpoint.copy_to, &options.copies) {
+            store.copy_to(copies.open(place)?, &graph.spec.name.value, &status.copies)?;
         }
         let checkpointed = manifest.as_ref().map_or(StepNumber::ZERO, |manifest| manifest.step);
         status.step.store(checkpointed.0, Ordering::Relaxed);

@@ -18,7 +18,8 @@ pub struct CheckpointSettings {
     pub every: CheckpointInterval,
     /// Which checkpoints are kept. A number is so many of the last ones. Default: 5.
     pub keep: Keep,
-    /// Where every checkpoint is copied to in the background: a folder, as `file:///backup/hygiene`.
+    /// Where every checkpoint is copied to in the background: a folder, as `file:///backup/hygiene`, or a bucket, as
+    /// `s3://backup/hygiene?region=eu-west-1`.
     pub copy_to: Option<CopyLocation>,
 }
 

@@ -3,12 +3,13 @@
 use std::path::Path;
 
 use indicatif::HumanBytes;
-use tidegate_pipeline::checkpoint::copies::{CopyLocation, restore};
+use tidegate_pipeline::checkpoint::copies::{CopyLocation, OpenRemote, restore};
 use tidegate_pipeline::checkpoint::{
     CheckpointNumber, CheckpointStore, ImportReport, OwnerLock, Retention, SledStore, export, import,
 };
 use tidegate_pipeline::journal::begins_in;
 
+use crate::copies::CopyPlaces;
 use crate::exit::{DONE, Failure};
 use crate::output;
 
@@ -60,7 +61,8 @@ pub(crate) fn bring_back(
         return Ok(import(directory, Path::new(from), outputs)?);
     }
     let place: CopyLocation = from.parse().map_err(Failure::usage)?;
-    Ok(restore(directory, place.remote().as_ref(), outputs, own == Some(&place))?)
+    let own = own.is_some_and(|own| own.is_same_place(&place));
+    Ok(restore(directory, CopyPlaces.open(&place)?.as_ref(), outputs, own)?)
 }
 
 /// What an import has brought, in a few lines.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Retry};
 use crate::step::{ContentHash, Incarnation};
 
 use super::super::keys::{from_json, to_json};
@@ -41,11 +41,43 @@ pub(in crate::checkpoint) struct Job {
     pub(in crate::checkpoint) kept: Option<BTreeSet<ContentHash>>,
 }
 
+/// The pause after a failure; each further one is twice as long.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+/// The longest pause.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
 #[derive(Debug, Default)]
 struct Desk {
     waiting: Option<Job>,
+    /// What failed, to be tried again unless a newer one comes.
+    failed: Option<Job>,
+    /// Nothing is tried before.
+    pause: Option<Instant>,
+    /// Somebody waits for the end: what was not tried yet is tried at once.
+    hurried: bool,
     busy: bool,
     closed: bool,
+}
+
+impl Desk {
+    /// What is to be copied now.
+    fn take(&mut self, now: Instant) -> Option<Job> {
+        let paused = self.pause.is_some_and(|until| now < until);
+        let job = match self.waiting.is_some() && (self.hurried || !paused) {
+            true => self.waiting.take(),
+            false if paused => None,
+            false => self.failed.take(),
+        }?;
+        // A newer one takes the place of one that failed.
+        self.failed = None;
+        self.busy = true;
+        Some(job)
+    }
+
+    /// Until when nothing is tried although there is something to do.
+    fn pausing(&self) -> Option<Instant> {
+        self.pause.filter(|_| self.waiting.is_some() || self.failed.is_some())
+    }
 }
 
 #[derive(Debug, Default)]
@@ -73,7 +105,7 @@ impl Copier {
     ) -> Result<Self> {
         let shared = Arc::new(Shared::default());
         let owner = Owner { pipeline, token };
-        let work = Work { shared: Arc::clone(&shared), remote, segments, owner, status, present: None };
+        let work = Work { shared: Arc::clone(&shared), remote, segments, owner, status, present: None, failures: 0 };
         let spawned = std::thread::Builder::new().name("copies".into()).spawn(|| work.run());
         spawned.map_err(|error| Error::external(format!("no thread could be started: {error}")))?;
         Ok(Self(shared))
@@ -85,16 +117,19 @@ impl Copier {
         self.0.changed.notify_all();
     }
 
-    /// Waits until nothing is left to copy, at most so long; whether nothing is left.
+    /// Waits until everything has been copied, or tried at least once, at most so long; whether it has.
     pub(in crate::checkpoint) fn settle(&self, patience: Duration) -> bool {
         let until = Instant::now() + patience;
         let mut desk = self.0.desk.lock();
+        desk.hurried = true;
+        self.0.changed.notify_all();
         while desk.busy || desk.waiting.is_some() {
             if self.0.changed.wait_until(&mut desk, until).timed_out() {
-                return false;
+                break;
             }
         }
-        true
+        desk.hurried = false;
+        !desk.busy && desk.waiting.is_none()
     }
 }
 
@@ -113,35 +148,50 @@ struct Work {
     status: Arc<CopyStatus>,
     /// The segments that are there already; `None` until they were listed.
     present: Option<BTreeSet<ContentHash>>,
+    /// How many attempts have failed one after the other.
+    failures: u32,
 }
 
 impl Work {
     fn run(mut self) {
         while let Some(job) = self.next() {
-            let number = job.summary.number;
             let copied = self.copy(&job);
-            let superseded = self.shared.desk.lock().waiting.is_some();
+            let mut failed = None;
             match copied {
-                Ok(()) => {
-                    self.status.copied.fetch_add(1, Ordering::Relaxed);
-                    *self.status.newest.lock() = Some(number);
-                    *self.status.last_error.lock() = None;
-                }
+                Ok(()) => self.succeeded(&job),
                 // It was collected while it was copied, and a newer one waits.
-                Err(Unreadable::Missing(_)) if superseded => {}
-                Err(error) => self.failed(number, &Error::from(error)),
+                Err(Unreadable::Missing(_)) if self.shared.desk.lock().waiting.is_some() => {}
+                Err(error) => failed = self.failed(job, Error::from(error)),
             }
-            self.shared.desk.lock().busy = false;
+            let mut desk = self.shared.desk.lock();
+            desk.pause = (self.failures > 0).then(|| Instant::now() + self.pause());
+            desk.failed = failed;
+            desk.busy = false;
             self.shared.changed.notify_all();
         }
     }
 
-    fn failed(&mut self, number: CheckpointNumber, error: &Error) {
-        tracing::warn!(checkpoint = %number, place = %self.remote.place(), %error, "A checkpoint could not be copied; the next one will be tried.");
+    fn succeeded(&mut self, job: &Job) {
+        self.failures = 0;
+        self.status.copied.fetch_add(1, Ordering::Relaxed);
+        *self.status.newest.lock() = Some(job.summary.number);
+        *self.status.last_error.lock() = None;
+    }
+
+    /// Says so; what of it may succeed later.
+    fn failed(&mut self, job: Job, error: Error) -> Option<Job> {
+        self.failures = self.failures.saturating_add(1);
+        let (checkpoint, place) = (job.summary.number, self.remote.place());
+        tracing::warn!(%checkpoint, %place, %error, attempt = self.failures, again_in = ?self.pause(), "A checkpoint could not be copied.");
         self.status.failed.fetch_add(1, Ordering::Relaxed);
         *self.status.last_error.lock() = Some(error.to_string());
         // What is there is looked at anew.
         self.present = None;
+        (error.retry == Retry::WithBackoff).then_some(job)
+    }
+
+    fn pause(&self) -> Duration {
+        FIRST_PAUSE.saturating_mul(1 << self.failures.saturating_sub(1).min(16)).min(LONGEST_PAUSE)
     }
 
     /// The next checkpoint; `None` when the owner has gone.
@@ -151,11 +201,15 @@ impl Work {
             if desk.closed {
                 return None;
             }
-            if let Some(job) = desk.waiting.take() {
-                desk.busy = true;
+            if let Some(job) = desk.take(Instant::now()) {
                 return Some(job);
             }
-            self.shared.changed.wait(&mut desk);
+            match desk.pausing() {
+                Some(until) => {
+                    self.shared.changed.wait_until(&mut desk, until);
+                }
+                None => self.shared.changed.wait(&mut desk),
+            }
         }
     }
 
@@ -182,8 +236,12 @@ impl Work {
     }
 
     fn send(&self, hash: &ContentHash) -> Result<(), Unreadable> {
-        let bytes = self.segments.bytes(hash)?;
-        segment(hash).and_then(|name| self.remote.put(&name, &bytes)).map_err(Unreadable::Other)
+        self.segments.verified(hash)?;
+        let sent = segment(hash).and_then(|name| self.remote.send(&name, &self.segments.place(hash)?));
+        sent.map_err(|error| match self.segments.contains(hash) {
+            true => Unreadable::Other(error),
+            false => Unreadable::Missing(error),
+        })
     }
 
     /// Makes it the newest there, unless another owner came between.
@@ -227,6 +285,8 @@ impl Work {
             .cloned()
             .collect();
         for hash in garbage {
+            // Who has taken the place over may need what is garbage here.
+            hold(self.remote.as_ref(), &self.owner)?;
             self.remote.remove(&segment(&hash)?)?;
             present.remove(&hash);
         }

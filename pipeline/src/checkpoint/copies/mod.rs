@@ -24,7 +24,7 @@ use super::manifest::CheckpointNumber;
 
 pub use copier::CopyStatus;
 pub(super) use copier::{Copier, Job};
-pub use location::CopyLocation;
+pub use location::{BucketLocation, CopyLocation, OpenRemote};
 pub use remote::{FolderRemote, Remote};
 pub use restore::restore;
 

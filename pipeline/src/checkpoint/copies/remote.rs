@@ -3,13 +3,22 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use crate::disk::{TEMPORARY, create_directory, failed, replace_file, sync_directory};
 use crate::error::Result;
 
-/// Files by name (`segments/…`), each written whole. All calls block.
+/// Files by name (`newest.json`, `segments/…`), each written whole. All calls block, and none of them may be made by
+/// the thread of an async task.
+///
+/// What a place owes:
+/// 1. What was written is durable, and seen by whoever reads afterwards, when the call returns. A file is there whole
+///    or not at all.
+/// 2. Of several [`Remote::create`] of one name at the same time one succeeds; of several [`Remote::exchange`] of the
+///    same contents too. An attempt whose end is not known is an error, not `false`.
+/// 3. A call ends by itself: a place that does not answer is an error after a while.
+/// 4. Files may be large: [`Remote::send`] and [`Remote::fetch`] never hold one whole.
 pub trait Remote: Send + Sync + fmt::Debug {
     /// The names of all files in a folder; none where there is no such folder.
     ///
@@ -17,25 +26,32 @@ pub trait Remote: Send + Sync + fmt::Debug {
     /// When the place cannot be reached.
     fn names(&self, folder: &str) -> Result<BTreeSet<String>>;
 
-    /// The contents of a file; `None` where there is none.
+    /// The contents of a small file; `None` where there is none.
     ///
     /// # Errors
     /// When the place cannot be reached.
     fn read(&self, name: &str) -> Result<Option<Vec<u8>>>;
 
-    /// Writes a file, whole and durable when this returns.
+    /// Writes the contents of a file that are at an end, piece by piece; `false` where there is no file of that name.
+    /// After an error some of them may have been written.
     ///
     /// # Errors
-    /// When the place cannot be reached or is full.
-    fn put(&self, name: &str, bytes: &[u8]) -> Result<()>;
+    /// When the place cannot be reached, or `into` fails.
+    fn fetch(&self, name: &str, into: &mut dyn Write) -> Result<bool>;
 
-    /// Writes a file if there is none of that name; whether it did.
+    /// Writes a file with the contents of the local file `from`, or replaces it.
+    ///
+    /// # Errors
+    /// When the place cannot be reached or is full, or `from` cannot be read.
+    fn send(&self, name: &str, from: &Path) -> Result<()>;
+
+    /// Writes a small file if there is none of that name; whether it did.
     ///
     /// # Errors
     /// When the place cannot be reached or is full.
     fn create(&self, name: &str, bytes: &[u8]) -> Result<bool>;
 
-    /// Replaces a file if its contents are `before`; whether it did.
+    /// Replaces a small file if its contents are `before`; whether it did.
     ///
     /// # Errors
     /// When the place cannot be reached or is full.
@@ -98,11 +114,28 @@ impl Remote for FolderRemote {
         }
     }
 
-    fn put(&self, name: &str, bytes: &[u8]) -> Result<()> {
+    fn fetch(&self, name: &str, into: &mut dyn Write) -> Result<bool> {
+        let path = self.0.join(name);
+        let copied = File::open(&path).and_then(|mut file| io::copy(&mut file, into));
+        match copied {
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(failed("copy", &path, &error)),
+        }
+    }
+
+    fn send(&self, name: &str, from: &Path) -> Result<()> {
         let path = self.0.join(name);
         let folder = path.parent().unwrap_or(&self.0);
         create_directory(folder)?;
-        replace_file(&path, &path.with_extension(TEMPORARY), bytes, "copy")?;
+        let temporary = path.with_extension(TEMPORARY);
+        let mut source = File::open(from).map_err(|error| failed("open", from, &error))?;
+        let copied = File::create(&temporary).and_then(|mut file| {
+            io::copy(&mut source, &mut file)?;
+            file.sync_all()
+        });
+        copied.map_err(|error| failed("write", &temporary, &error))?;
+        fs::rename(&temporary, &path).map_err(|error| failed("rename to", &path, &error))?;
         sync_directory(folder)
     }
 
@@ -124,7 +157,9 @@ impl Remote for FolderRemote {
         if self.read(name)?.as_deref() != Some(before) {
             return Ok(false);
         }
-        self.put(name, bytes).map(|()| true)
+        let path = self.0.join(name);
+        replace_file(&path, &path.with_extension(TEMPORARY), bytes, "copy")?;
+        sync_directory(&self.0).map(|()| true)
     }
 
     fn remove(&self, name: &str) -> Result<()> {

@@ -1,5 +1,6 @@
 //! A pipeline's directory from its copies elsewhere.
 
+use std::io::Write;
 use std::path::Path;
 
 use crate::error::{Error, Result};
@@ -22,11 +23,12 @@ use super::{NEWEST, Newest, Owner, segment, take_over};
 pub fn restore(directory: &Path, remote: &dyn Remote, outputs: bool, take: bool) -> Result<ImportReport> {
     let none = || Error::user(format!("there is no checkpoint at {}", remote.place()));
     let newest: Newest = from_json(NEWEST, &remote.read(NEWEST)?.ok_or_else(none)?)?;
-    let read = |hash: &ContentHash| {
-        let gone = || Error::external(format!("the segment {hash} is missing at {}", remote.place())).never_retry();
-        remote.read(&segment(hash)?)?.ok_or_else(gone)
+    let fetch = |hash: &ContentHash, into: &mut dyn Write| match remote.fetch(&segment(hash)?, into)? {
+        true => Ok(()),
+        false => Err(Error::external(format!("the segment {hash} is missing at {}", remote.place())).never_retry()),
     };
-    let bytes = read(&newest.manifest)?;
+    let mut bytes = Vec::new();
+    fetch(&newest.manifest, &mut bytes)?;
     if ContentHash::of(&bytes) != newest.manifest {
         let message = format!("the manifest at {} does not have the hash that it is named by", remote.place());
         return Err(Error::external(message).never_retry());
@@ -36,5 +38,5 @@ pub fn restore(directory: &Path, remote: &dyn Remote, outputs: bool, take: bool)
     let owner = take.then(|| Owner { pipeline, token: token() });
     let staged = Staged { manifest, outputs, copies: owner.as_ref().map(|owner| owner.token.clone()) };
     let taken = || owner.as_ref().map_or(Ok(()), |owner| take_over(remote, owner));
-    stage(directory, staged, |hash| Ok((hash.clone(), read(hash)?)), taken)
+    stage(directory, staged, fetch, taken)
 }

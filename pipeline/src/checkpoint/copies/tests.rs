@@ -25,11 +25,14 @@ impl Remote for Hindered {
     fn read(&self, name: &str) -> Result<Option<Vec<u8>>> {
         self.folder.read(name)
     }
-    fn put(&self, name: &str, bytes: &[u8]) -> Result<()> {
+    fn fetch(&self, name: &str, into: &mut dyn std::io::Write) -> Result<bool> {
+        self.folder.fetch(name, into)
+    }
+    fn send(&self, name: &str, from: &std::path::Path) -> Result<()> {
         std::thread::sleep(self.slow);
         match self.cut_off.load(Ordering::SeqCst) {
             true => Err(Error::external("the place cannot be reached")),
-            false => self.folder.put(name, bytes),
+            false => self.folder.send(name, from),
         }
     }
     fn create(&self, name: &str, bytes: &[u8]) -> Result<bool> {
@@ -212,10 +215,48 @@ fn a_damaged_copy_is_refused_and_leaves_nothing_behind() {
 }
 
 #[test]
+fn a_copy_that_failed_is_tried_again_without_another_checkpoint() {
+    let copied = Copied::new(Duration::ZERO);
+    copied.remote.cut_off.store(true, Ordering::SeqCst);
+    copied.pipeline.commit("one");
+    copied.settle();
+    assert_eq!(copied.status.copied.load(Ordering::SeqCst), 0);
+    copied.remote.cut_off.store(false, Ordering::SeqCst);
+    let deadline = std::time::Instant::now() + Duration::from_secs(30);
+    while copied.status.copied.load(Ordering::SeqCst) == 0 && std::time::Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(*copied.status.newest.lock(), Some(CheckpointNumber(1)));
+    assert_eq!(*copied.status.last_error.lock(), None);
+}
+
+#[test]
 fn a_place_is_named_by_a_url_that_this_program_knows() {
     assert_eq!("file:///backup/p".parse::<CopyLocation>().unwrap().to_string(), "file:///backup/p");
-    assert!("s3://bucket/prefix".parse::<CopyLocation>().unwrap_err().contains("not supported yet"));
     for nonsense in ["", "/backup", "file://", "ftp://x"] {
         assert!(nonsense.parse::<CopyLocation>().unwrap_err().contains("file:///"), "{nonsense}");
+    }
+}
+
+#[test]
+fn a_bucket_is_named_with_how_it_is_reached() {
+    let text = "s3://backup/a/b/?region=eu-west-1&endpoint=http://127.0.0.1:9000&profile=ops";
+    let CopyLocation::Bucket(bucket) = text.parse().unwrap() else { panic!("it is a bucket") };
+    assert_eq!((bucket.bucket.as_str(), bucket.prefix.as_str()), ("backup", "a/b"));
+    assert_eq!(bucket.endpoint.as_deref(), Some("http://127.0.0.1:9000"));
+    assert_eq!((bucket.region.as_deref(), bucket.profile.as_deref()), (Some("eu-west-1"), Some("ops")));
+    assert_eq!(bucket.to_string(), "s3://backup/a/b");
+    let plain: CopyLocation = "s3://backup/a/b".parse().unwrap();
+    assert!(plain.is_same_place(&CopyLocation::Bucket(bucket)));
+    assert!(!plain.is_same_place(&"s3://backup/a".parse().unwrap()));
+    for (text, reason) in [
+        ("s3://", "no name of a bucket"),
+        ("s3://Backup/p", "no name of a bucket"),
+        ("s3://backup/p?zone=x", "`zone=x`"),
+        ("s3://backup/p?region=", "has no value"),
+        ("s3://backup/p?endpoint=localhost:9000", "is a URL"),
+    ] {
+        let refused = text.parse::<CopyLocation>().unwrap_err();
+        assert!(refused.contains(reason), "{text}: {refused}");
     }
 }

@@ -1,0 +1,110 @@
+//! How AWS is reached: region, endpoint and credentials.
+
+use std::time::Duration;
+
+use aws_config::retry::RetryConfig;
+use aws_config::sts::AssumeRoleProvider;
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, ConfigLoader, Region, SdkConfig};
+use aws_sdk_s3::config::Credentials;
+use secrecy::ExposeSecret;
+use tidegate_pipeline::error::{Error, Result};
+use tidegate_pipeline::spec::diagnostic::{Diagnostic, Place};
+use tidegate_pipeline::spec::{Options, Secret, Tree};
+
+/// The region where an endpoint was given and no region: servers that only speak as AWS does take any.
+const ANY_REGION: &str = "us-east-1";
+/// How long a connection may take to be made.
+const CONNECT: Duration = Duration::from_secs(5);
+
+/// What the options of a node say of the connection. What they do not say comes from where all programs that talk to
+/// AWS look: environment, profile files, the role of the container or the machine.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Connection {
+    pub(crate) access_key: Option<Secret>,
+    pub(crate) secret_key: Option<Secret>,
+    pub(crate) session_token: Option<Secret>,
+    pub(crate) endpoint_url: Option<String>,
+    pub(crate) region: Option<String>,
+    pub(crate) profile: Option<String>,
+    pub(crate) role: Option<String>,
+}
+
+impl Connection {
+    /// What is wrong with the options.
+    pub(crate) fn wrong(&self, options: &Options) -> Vec<Diagnostic> {
+        let mut wrong = Vec::new();
+        if self.access_key.is_some() != self.secret_key.is_some() {
+            let given = if self.access_key.is_some() { "access_key" } else { "secret_key" };
+            let found = Diagnostic::error(place(options, given), "`access_key` and `secret_key` belong together");
+            wrong.push(found.with_help("give both, or neither: then the usual places are looked at"));
+        }
+        if self.session_token.is_some() && self.access_key.is_none() {
+            let message = "a `session_token` needs the `access_key` and `secret_key` that it was given with";
+            wrong.push(Diagnostic::error(place(options, "session_token"), message));
+        }
+        if let Some(url) = &self.endpoint_url
+            && !(url.starts_with("http://") || url.starts_with("https://"))
+        {
+            let message = format!("`{url}` is no URL, as `https://sqs.eu-west-1.amazonaws.com`");
+            wrong.push(Diagnostic::error(place(options, "endpoint_url"), message));
+        }
+        wrong
+    }
+
+    /// Finds everything out. Secrets are read now.
+    ///
+    /// # Errors
+    /// When a secret cannot be read, or no region is known.
+    pub(crate) async fn load(&self, retries: RetryConfig) -> Result<SdkConfig> {
+        let base = self.loader(retries.clone())?.load().await;
+        let base = match base.region() {
+            Some(_) => base,
+            None if base.endpoint_url().is_some() => {
+                base.into_builder().region(Region::from_static(ANY_REGION)).build()
+            }
+            None => {
+                return Err(Error::user("no AWS region is known")
+                    .with_remedy("set `region`, or AWS_REGION in the environment, or a region in the profile"));
+            }
+        };
+        let Some(role) = &self.role else { return Ok(base) };
+        let assumed = AssumeRoleProvider::builder(role).session_name("tidegate").configure(&base).build().await;
+        Ok(base
+            .into_builder()
+            .credentials_provider(aws_sdk_s3::config::SharedCredentialsProvider::new(assumed))
+            .build())
+    }
+
+    fn loader(&self, retries: RetryConfig) -> Result<ConfigLoader> {
+        let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT).build();
+        let mut loader = aws_config::defaults(BehaviorVersion::latest()).retry_config(retries).timeout_config(timeouts);
+        if let Some(region) = &self.region {
+            loader = loader.region(Region::new(region.clone()));
+        }
+        if let Some(endpoint) = &self.endpoint_url {
+            loader = loader.endpoint_url(endpoint);
+        }
+        if let Some(profile) = &self.profile {
+            loader = loader.profile_name(profile);
+        }
+        if let (Some(access), Some(secret)) = (&self.access_key, &self.secret_key) {
+            let token = self.session_token.as_ref().map(Secret::resolve).transpose()?;
+            let token = token.map(|token| token.expose_secret().to_owned());
+            let (access, secret) = (access.resolve()?, secret.resolve()?);
+            let credentials = Credentials::new(access.expose_secret(), secret.expose_secret(), token, None, "pipeline");
+            loader = loader.credentials_provider(credentials);
+        }
+        Ok(loader)
+    }
+}
+
+/// The place of the value of `key`, or of the whole of the options.
+pub(crate) fn place(options: &Options, key: &str) -> Place {
+    if let Tree::Map(entries) = &options.tree.value
+        && let Some((_, value)) = entries.iter().find(|(name, _)| name.value.as_ref() == key)
+    {
+        return value.place;
+    }
+    options.tree.place
+}
