@@ -8,6 +8,8 @@ use tidegate_pipeline::catalog::Catalog;
 use tidegate_pipeline::error::{Error, Result};
 use tidegate_pipeline::graph::{Definition, Graph, plan_as_recorded};
 use tidegate_pipeline::runtime::{Replanner, recorded_definition};
+use tidegate_pipeline::spec::diagnostic::{Diagnostic, Severity};
+use tidegate_pipeline::spec::pipeline::NodeSpec;
 use tidegate_pipeline::spec::{PipelineSpec, Variables, load, render};
 
 use crate::exit::Failure;
@@ -44,10 +46,26 @@ impl Replanner for RecordedPlanner {
             sinks: loaded.sinks,
             ..PipelineSpec::clone(&self.settings)
         };
-        plan_as_recorded(Arc::new(spec), FILE, &self.catalog, &working_directory(), recorded)
+        let spec = Arc::new(spec);
+        plan_as_recorded(Arc::clone(&spec), FILE, &self.catalog, &working_directory(), recorded)
             .map(|(graph, _)| graph)
-            .map_err(wrong)
+            .map_err(|diagnostics| unplannable(&spec, diagnostics))
     }
+}
+
+/// What is wrong with a recorded pipeline by now: something outside it, such as a file that has gone. One error names
+/// its node.
+fn unplannable(spec: &PipelineSpec, diagnostics: Vec<Diagnostic>) -> Error {
+    let errors: Vec<&Diagnostic> =
+        diagnostics.iter().filter(|diagnostic| diagnostic.severity == Severity::Error).collect();
+    if let [error] = errors.as_slice() {
+        let before = |node: &&NodeSpec| node.name.place.offset <= error.place.offset;
+        let node = spec.nodes().filter(before).max_by_key(|node| node.name.place.offset);
+        let found = Error::external(&error.message).never_retry();
+        return node.map_or_else(|| found.clone(), |node| found.clone().at_node(&*node.name.value));
+    }
+    let lines: Vec<String> = errors.iter().map(|diagnostic| render::line(diagnostic, FILE)).collect();
+    Error::external(lines.join("; ")).never_retry()
 }
 
 /// An error of a recorded pipeline: it names the node, but a place in a text that nobody has seen helps nobody.

@@ -80,8 +80,15 @@ fn after_a_change_of_the_pipeline_what_came_since_is_replayed() {
     folder.write("events.jsonl", folder.read("events.jsonl") + &events(60, 80));
     folder.run(&["run", "p.yaml", "--once"]).code(0);
     replay(&folder, &[]).code(0).printed(&["the same rows (out)"]);
-    replay(&folder, &["--from", "start"]).code(3).said(&["the definition changes at step", "`--to`"]);
+    replay(&folder, &["--from", "start"])
+        .code(0)
+        .printed(&[", under another definition after step ", "the same rows (out)"]);
     replay(&folder, &["--from", "start", "--to", "3"]).code(0).printed(&["the same rows (out)"]);
+    let shown = replay(&folder, &["--from", "start", "--with", "p.yaml", "--diff"]).code(1).stdout;
+    assert!(shown.contains("\nout: "), "{shown}");
+    let written = folder.read("out.jsonl");
+    replay(&folder, &["--from", "start", "--output", "again"]).code(0);
+    assert_eq!(folder.read("again/out.jsonl"), written, "both stretches are in one file");
 }
 
 #[test]
@@ -90,9 +97,17 @@ fn input_that_has_gone_or_changed_is_said_before_anything_runs() {
     let input = folder.read("events.jsonl");
     folder.write("events.jsonl", input.replace("\"level\":2", "\"level\":1"));
     let done = replay(&folder, &["--output", "again"]).code(3);
-    done.said(&["error: node `events`: its recorded input cannot be replayed", "journal: {inline: all}"]);
+    done.said(&["error: node `events`: its recorded input (step ", "cannot be replayed", "journal: {inline: all}"]);
     folder.write("events.jsonl", &input[..input.len() / 2]);
-    replay(&folder, &[]).code(3).said(&["its recorded input cannot be replayed"]);
+    replay(&folder, &[]).code(3).said(&["node `events`: its recorded input (step ", "cannot be replayed"]);
+    folder.write("events.jsonl", &input.replace("\"n\":25,", "\"n\":26,"));
+    replay(&folder, &[]).code(3).said(&["node `events`: its recorded input (step ", "`events.jsonl` has changed"]);
+    std::fs::remove_file(folder.path().join("events.jsonl")).unwrap();
+    let gone = [
+        "node `events`: what was recorded cannot be replayed: there is no file `events.jsonl`",
+        "nothing was executed",
+    ];
+    replay(&folder, &[]).code(3).said(&gone);
     folder.write("events.jsonl", input);
     replay(&folder, &[]).code(0);
 }

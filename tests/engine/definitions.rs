@@ -15,7 +15,7 @@ use tidegate_pipeline::testing::crash::VARIABLE;
 
 use crate::crash_points;
 use crate::given::{Given, batches, rows};
-use crate::providers::provider;
+use crate::providers::{hanging, provider};
 use crate::stage::{Attempts, Stage, copy, rows_in};
 
 const EVEN: &str = "
@@ -549,7 +549,18 @@ fn readers_that_join_begin_with_the_tables_whatever_crashes_and_others_see_nothi
 }
 
 #[test]
-#[ignore = "under load, about one run in ten waits for ever for one of the two effects: not understood yet"]
+fn a_reader_that_joins_while_a_refresh_lies_open_is_told_what_came_of_it_too() {
+    let mut stage = Stage::new(PLAIN).give("in", Given::new(vec![rows([1])]).endless().stalling_at(0));
+    let attempts = Arc::clone(&stage.attempts);
+    stage.provider = Some((hanging(&[(1, 5), (2, 50)]), None));
+    stage.stop_when(|_| of_sink(&attempts, "page").len() == 2).unwrap();
+    stage.edit(WITH_READERS);
+    stage.provider = Some((provider(&[&[(1, 5), (2, 50)]]), OFTEN));
+    stage.stop_when(|_| told(&attempts, "arn:2", "alarm") == 1 && !of_sink(&attempts, "bigs").is_empty()).unwrap();
+    assert_eq!((of_sink(&attempts, "bigs").len(), of_sink(&attempts, "page").len()), (1, 2));
+}
+
+#[test]
 fn a_reader_that_joined_and_was_not_told_before_the_next_change_is_told_then() {
     let mut stage = Stage::new(PLAIN).give("in", Given::new(vec![rows([1])]).endless().stalling_at(0));
     let attempts = Arc::clone(&stage.attempts);

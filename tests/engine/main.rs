@@ -23,6 +23,7 @@ mod probe;
 mod providers;
 mod quarantine;
 mod replays;
+mod replays_of_changes;
 mod simulation;
 mod sources;
 mod stage;

@@ -52,6 +52,12 @@ pub(crate) fn provider(refreshes: &[&[(i64, i64)]]) -> Arc<ScriptedProvider> {
     Arc::new(refreshes.iter().fold(script, |script, things| script.refresh(vec![complete(things)])))
 }
 
+/// A provider that gives these things and never says that this was all.
+pub(crate) fn hanging(things: &[(i64, i64)]) -> Arc<ScriptedProvider> {
+    let scope = ScriptedScope { hangs: true, ..complete(things) };
+    Arc::new(ScriptedProvider::new(vec![definition()]).refresh(vec![scope]))
+}
+
 /// The steps of the provider in the journal: how many began a scope, how many ended one.
 fn scope_steps(stage: &Stage) -> (usize, usize) {
     let (mut begun, mut ended) = (0, 0);

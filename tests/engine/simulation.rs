@@ -16,7 +16,9 @@ use async_trait::async_trait;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use tidegate_pipeline::error::{Error, Result};
-use tidegate_pipeline::runtime::{EdgeCapacity, OpenOutput, Pipeline, Recording, ReplayFrom, RunOutcome};
+use tidegate_pipeline::runtime::{
+    EdgeCapacity, OpenOutput, Pipeline, Recording, ReplayFrom, ReplayThrough, RunOutcome,
+};
 use tidegate_pipeline::sink::{Attempt, TransactionalSink};
 use tidegate_pipeline::step::StepHeader;
 
@@ -131,7 +133,8 @@ fn replayed(world: &World, original: &Stage) -> Vec<String> {
     });
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let sent_before = original.take_attempts();
-    let report = runtime.block_on(Pipeline::replay(original.graph(), &recording, Some(open))).unwrap();
+    let report =
+        runtime.block_on(Pipeline::replay(&ReplayThrough::One(original.graph()), &recording, Some(open))).unwrap();
     assert_eq!(report.differences, []);
     assert_eq!(original.take_attempts(), [], "no effect leaves in a replay");
     original.put_attempts(sent_before);

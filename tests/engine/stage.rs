@@ -14,8 +14,8 @@ use tidegate_pipeline::error::{Error, Result};
 use tidegate_pipeline::graph::{Definition, Graph, plan_as_recorded};
 use tidegate_pipeline::provider::{Provider, planned_provider_source};
 use tidegate_pipeline::runtime::{
-    Acceptance, OpenOutput, Pipeline, PipelineStatus, Reconfiguration, Recording, Replanner, ReplayReport, RunOptions,
-    RunOutcome, recorded_definition,
+    Acceptance, OpenOutput, Pipeline, PipelineStatus, Reconfiguration, Recording, Replanner, ReplayReport,
+    ReplayThrough, RunOptions, RunOutcome, recorded_definition,
 };
 use tidegate_pipeline::sink::Attempt;
 use tidegate_pipeline::source::{Guarantee, GuaranteeClass, PlannedSource, SourceKind, SourcePlanContext};
@@ -141,10 +141,11 @@ impl Stage {
         self.replay_through(&self.graph(), recording, output)
     }
 
-    /// Executes a recording again through its own definition.
-    pub(crate) fn replay_as_it_was(&self, recording: &Recording) -> Result<ReplayReport> {
-        let graph = self.replanner(&self.graph()).replan(recording.definition())?;
-        self.replay_through(&Arc::new(graph), recording, None)
+    /// Executes a recording again, each stretch through its own definition.
+    pub(crate) fn replay_as_it_was(&self, recording: &Recording, output: Option<OpenOutput>) -> Result<ReplayReport> {
+        let planner = self.replanner(&self.graph());
+        let graphs = recording.definitions().map(|recorded| planner.replan(recorded).map(Arc::new));
+        self.replays(&ReplayThrough::Recorded(graphs.collect::<Result<_>>()?), recording, output)
     }
 
     /// Executes a recording again through `graph`.
@@ -154,9 +155,18 @@ impl Stage {
         recording: &Recording,
         output: Option<OpenOutput>,
     ) -> Result<ReplayReport> {
+        self.replays(&ReplayThrough::One(Arc::clone(graph)), recording, output)
+    }
+
+    fn replays(
+        &self,
+        through: &ReplayThrough,
+        recording: &Recording,
+        output: Option<OpenOutput>,
+    ) -> Result<ReplayReport> {
         let mut builder = tokio::runtime::Builder::new_multi_thread();
         let runtime = builder.worker_threads(self.threads).enable_all().build().expect("a runtime");
-        let replay = Pipeline::replay(Arc::clone(graph), recording, output);
+        let replay = Pipeline::replay(through, recording, output);
         runtime.block_on(async { tokio::time::timeout(LONGEST_LIFE, replay).await }).expect("the replay hangs")
     }
 

@@ -175,9 +175,14 @@ impl<P: Provider + ?Sized> Refresher<P> {
                 }
             }
         }
-        let outcome = collecting.await;
-        Ok(outcome
-            .unwrap_or_else(|error| ScopeOutcome::Failed(format!("the provider panicked: {}", panic_text(error)))))
+        match collecting.await {
+            Ok(outcome) => Ok(outcome),
+            Err(error) if error.is_panic() => {
+                Ok(ScopeOutcome::Failed(format!("the provider panicked: {}", panic_text(error))))
+            }
+            // Nobody cancels it but a runtime that shuts down: that is no outcome of the scope.
+            Err(_) => Err(Error::external("the process is ending while a scope is collected")),
+        }
     }
 
     /// Hands over the end of a scope, unless there is nothing to tell.

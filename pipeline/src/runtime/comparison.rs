@@ -26,10 +26,10 @@ pub struct Difference {
 pub(crate) struct Differences(Arc<Mutex<Vec<Difference>>>);
 
 impl Differences {
-    /// All of them, the earliest first.
+    /// All of them, the earliest first, then by sink.
     pub(crate) fn all(&self) -> Vec<Difference> {
         let mut all = self.0.lock().clone();
-        all.sort_by_key(|difference| difference.differs_at);
+        all.sort_by(|a, b| (a.differs_at, &a.sink).cmp(&(b.differs_at, &b.sink)));
         all
     }
 }

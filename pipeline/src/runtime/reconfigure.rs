@@ -137,6 +137,12 @@ impl Reconfiguration {
         Fate::Lost { why }
     }
 
+    /// Whether a node has come that may be one of those that have gone, under another name.
+    pub(super) fn may_rename(&self, before: &Manifest, graph: &Graph) -> bool {
+        let is_new = |node: &NodeFate| node.fate == Fate::New;
+        self.nodes.iter().any(is_new) && before.states.keys().any(|old| graph.node(old).is_none())
+    }
+
     /// The names of nodes that lose state.
     pub fn losses(&self) -> impl Iterator<Item = &NodeFate> {
         self.nodes.iter().filter(|node| matches!(node.fate, Fate::Lost { .. }))

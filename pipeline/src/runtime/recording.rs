@@ -5,15 +5,15 @@ use std::path::{Path, PathBuf};
 
 use super::adopt::first_definition;
 use super::checkpointing::WAYPOINTS;
-use super::open::short;
 use super::row_trail::Waypoint;
+use super::stretches::{DefinitionChange, changes};
 use crate::checkpoint::{
     CheckpointNumber, CheckpointSummary, Content, Manifest, list_checkpoints, read_manifest, read_segment,
 };
 use crate::error::{Error, Result};
 use crate::graph::Definition;
 use crate::journal::record::{EngineEvent, Record, StepBody};
-use crate::journal::{JournalReader, read_directory};
+use crate::journal::{JournalPosition, read_directory};
 use crate::step::{ContentHash, StepNumber};
 
 /// Where a replay begins.
@@ -27,14 +27,26 @@ pub enum ReplayFrom {
     Earliest,
 }
 
-/// A stretch of a pipeline's journal, and the state that it begins with.
+/// A part of a pipeline's journal, and the state that it begins with.
 #[derive(Debug)]
 pub struct Recording {
     pub(super) directory: PathBuf,
-    /// The state before the first step; empty at the beginning of all.
-    pub(super) start: Manifest,
+    /// One for each definition, in order; at least one.
+    pub(super) stretches: Vec<Stretch>,
+}
+
+/// Steps that were recorded under one definition.
+#[derive(Debug)]
+pub(super) struct Stretch {
+    /// The step before the first.
+    pub(super) after: StepNumber,
     /// The last step.
     pub(super) end: StepNumber,
+    /// The state before the first step, empty at the beginning of all. `None`: the checkpoint that the change of the
+    /// definition committed is not kept any more; then what the stretch before ends with moves over.
+    pub(super) start: Option<Manifest>,
+    /// The segment that holds the definition.
+    pub(super) hash: ContentHash,
     pub(super) definition: Definition,
     /// How many steps there are.
     pub(super) steps: u64,
@@ -49,8 +61,7 @@ impl Recording {
     /// it. `to`: through the step of that checkpoint; of the newest one where it is `None`.
     ///
     /// # Errors
-    /// When there is no such checkpoint, the journal does not reach back so far, or the definition changes on the
-    /// way.
+    /// When there is no such checkpoint, or the journal does not reach back so far.
     pub fn open(directory: &Path, from: ReplayFrom, to: Option<CheckpointNumber>) -> Result<Self> {
         let checkpoints = list_checkpoints(directory)?;
         let Some(newest) = checkpoints.first() else {
@@ -79,71 +90,101 @@ impl Recording {
             let message = format!("there is nothing between step {} and step {}", start.step, last.step);
             return Err(Error::user(message).with_remedy("begin with an earlier checkpoint: `checkpoint list`"));
         }
-        let hash = match start.step {
-            StepNumber::ZERO => first_definition(read_directory(directory, StepNumber::ZERO)?)?
-                .ok_or_else(|| Error::external("the journal does not begin with a definition"))?,
-            _ => start.definition.clone(),
-        };
-        let mut this = Self {
-            directory: directory.to_owned(),
-            definition: Definition::from_sections(read_segment(directory, &hash)?),
-            end: last.step,
-            steps: 0,
-            lookups: BTreeSet::from([hash.clone()]),
-            waypoints: BTreeMap::new(),
-            start,
-        };
-        this.survey(&hash)?;
+        let mut this = Self { directory: directory.to_owned(), stretches: Vec::new() };
+        this.divide(start, last.step, &checkpoints)?;
+        this.survey()?;
         this.collect_waypoints(&checkpoints)?;
         Ok(this)
     }
 
-    /// The definition that the steps were recorded with.
-    pub fn definition(&self) -> &Definition {
-        &self.definition
+    /// The definitions that the steps were recorded with, in order: each holds for a stretch of them.
+    pub fn definitions(&self) -> impl Iterator<Item = &Definition> {
+        self.stretches.iter().map(|stretch| &stretch.definition)
     }
 
     /// The step before the first, and the last step.
     pub fn range(&self) -> (StepNumber, StepNumber) {
-        (self.start.step, self.end)
+        let ends = |stretch: Option<&Stretch>, of: fn(&Stretch) -> StepNumber| stretch.map_or(StepNumber::ZERO, of);
+        (ends(self.stretches.first(), |first| first.after), ends(self.stretches.last(), |last| last.end))
     }
 
-    /// The records, from the first step on.
-    pub(super) fn records(&self) -> Result<JournalReader> {
-        read_directory(&self.directory, self.start.step.next())
+    /// How many steps there are.
+    pub(super) fn steps(&self) -> u64 {
+        self.stretches.iter().map(|stretch| stretch.steps).sum()
+    }
+
+    /// The records after step `after`, through the end of step `end`.
+    pub(super) fn records(
+        &self,
+        after: StepNumber,
+        end: StepNumber,
+    ) -> Result<impl Iterator<Item = Result<(JournalPosition, Record)>> + Send + 'static> {
+        let until_end = move |record: &Result<(JournalPosition, Record)>| !matches!(record, Ok((_, Record::Step(step))) if step.header.number > end);
+        Ok(read_directory(&self.directory, after.next())?.take_while(until_end))
+    }
+
+    /// Finds where definitions begin and end.
+    fn divide(&mut self, start: Manifest, end: StepNumber, checkpoints: &[CheckpointSummary]) -> Result<()> {
+        let directory = self.directory.clone();
+        let hash = match start.step {
+            StepNumber::ZERO => first_definition(read_directory(&directory, StepNumber::ZERO)?)?
+                .ok_or_else(|| Error::external("the journal does not begin with a definition"))?,
+            _ => start.definition.clone(),
+        };
+        let changes = changes(&directory, &start, &hash, end, checkpoints)?;
+        let first = DefinitionChange { after: start.step, definition: hash, committed: Some(start) };
+        let begun: Vec<DefinitionChange> = std::iter::once(first).chain(changes).collect();
+        let ends = begun.iter().skip(1).map(|next| next.after).chain([end]).collect::<Vec<_>>();
+        for (DefinitionChange { after, definition: hash, committed }, end) in begun.into_iter().zip(ends) {
+            // A definition that was changed again before there was any step has nothing to be executed.
+            if after < end {
+                self.stretches.push(Stretch {
+                    after,
+                    end,
+                    start: committed,
+                    definition: Definition::from_sections(read_segment(&directory, &hash)?),
+                    steps: 0,
+                    lookups: BTreeSet::from([hash.clone()]),
+                    waypoints: BTreeMap::new(),
+                    hash,
+                });
+            }
+        }
+        Ok(())
     }
 
     /// Counts the steps and looks for what they name.
-    fn survey(&mut self, definition: &ContentHash) -> Result<()> {
-        for record in self.records()? {
+    fn survey(&mut self) -> Result<()> {
+        let (after, end) = self.range();
+        let records = self.records(after, end)?;
+        let mut stretches = self.stretches.iter_mut().peekable();
+        for record in records {
             let Record::Step(step) = record?.1 else { continue };
-            if step.header.number > self.end {
-                break;
-            }
-            self.steps += 1;
-            match step.body {
-                StepBody::Engine(EngineEvent::Lookup { hash, .. }) => drop(self.lookups.insert(hash)),
-                StepBody::Engine(EngineEvent::Definition { hash }) if hash != *definition => {
-                    let number = step.header.number;
-                    let message = format!("the definition changes at step {number} (to {})", short(&hash));
-                    return Err(Error::user(message)
-                        .with_remedy("replay up to a checkpoint before that step with `--to`, or from one after it"));
-                }
-                _ => {}
+            while stretches.next_if(|stretch| stretch.end < step.header.number).is_some() {}
+            let Some(stretch) = stretches.peek_mut() else { break };
+            stretch.steps += 1;
+            if let StepBody::Engine(EngineEvent::Lookup { hash, .. }) = step.body {
+                stretch.lookups.insert(hash);
             }
         }
         Ok(())
     }
 
     fn collect_waypoints(&mut self, checkpoints: &[CheckpointSummary]) -> Result<()> {
-        let within = |checkpoint: &&CheckpointSummary| checkpoint.step > self.start.step && checkpoint.step <= self.end;
-        for checkpoint in checkpoints.iter().rev().filter(within) {
-            let manifest = read_manifest(&self.directory, &checkpoint.manifest)?;
-            for (sink, points) in waypoints(&self.directory, &manifest)? {
-                self.waypoints.entry(sink).or_default().extend(points);
-            }
-            for (sink, rows) in manifest.rows {
-                self.waypoints.entry(sink).or_default().push(Waypoint { step: manifest.step, rows });
+        for stretch in &mut self.stretches {
+            let within = |kept: &&CheckpointSummary| kept.step > stretch.after && kept.step <= stretch.end;
+            for checkpoint in checkpoints.iter().rev().filter(within) {
+                let manifest = read_manifest(&self.directory, &checkpoint.manifest)?;
+                // The checkpoint of the next definition stands at the same step.
+                if manifest.definition != stretch.hash {
+                    continue;
+                }
+                for (sink, points) in waypoints(&self.directory, &manifest)? {
+                    stretch.waypoints.entry(sink).or_default().extend(points);
+                }
+                for (sink, rows) in manifest.rows {
+                    stretch.waypoints.entry(sink).or_default().push(Waypoint { step: manifest.step, rows });
+                }
             }
         }
         Ok(())

@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::event::Event;
 use super::lookups::stored_contents;
+use super::recorded_input::unreplayable;
 use super::sequencer::{Sequencer, concatenate};
 use crate::checkpoint::LookupState;
 use crate::error::{Error, Result};
@@ -15,7 +16,7 @@ use crate::journal::JournalPosition;
 use crate::journal::record::{EngineEvent, Record, StepBody, StepRecord, decode_batch, decode_schema};
 use crate::rows::{PortIndex, Rejected};
 use crate::source::{Source, SourceContext};
-use crate::step::{ENGINE, Position, Range, SchemaVersion, StepHeader, StepTime, Unit};
+use crate::step::{ENGINE, Position, Range, SchemaVersion, StepHeader, StepNumber, StepTime, Unit};
 
 /// The re-readable sources by slot, each opened at the checkpoint's position when the journal's tail first
 /// needs it.
@@ -125,7 +126,12 @@ impl Sequencer {
     ) -> Result<()> {
         let slot = self.slot_of(&header)?;
         let at_node = |error: Error| error.at_node(&self.slots[slot].name).at_place(&self.slots[slot].place);
-        let source = sources.get(slot).await.map_err(at_node)?;
+        let replaying = self.settings.is_replay;
+        let failed = |error: Error| match replaying {
+            true => at_node(unreplayable(error, header.number)),
+            false => at_node(in_step(error, header.number)),
+        };
+        let source = sources.get(slot).await.map_err(failed)?;
         let (mut rows, mut rejected) = (Vec::new(), Vec::new());
         for range in ranges {
             match source.reread(range, header.schema_version).await {
@@ -137,7 +143,7 @@ impl Sequencer {
                     node = %self.slots[slot].name, step = %header.number, %error,
                     "Recorded input is left out of what is executed again."
                 ),
-                Err(error) => return Err(at_node(error)),
+                Err(error) => return Err(failed(error)),
             }
         }
         self.replay_rows(header, concatenate(rows)?, &rejected, position)
@@ -199,4 +205,9 @@ impl Sequencer {
             Error::internal(format!("step {} is of an unknown source `{}`", header.number, header.source))
         })
     }
+}
+
+/// An error of reading again the input of a step after a crash.
+fn in_step(error: Error, step: StepNumber) -> Error {
+    Error { message: format!("the input of step {step} cannot be read again: {}", error.message), ..error }
 }

@@ -126,6 +126,7 @@ impl Pipeline {
                 lag: self.graph.spec.journal.lag.bytes(),
                 once: self.options.once,
                 accept_divergence: self.options.accept_divergence,
+                is_replay: self.recorded.is_some(),
                 inline_all: self.graph.spec.journal.inline == JournalInline::All,
                 journal_bytes: self.graph.spec.journal.bytes.map(|bytes| bytes.0),
                 joined: self.joined.clone(),

@@ -87,6 +87,8 @@ pub(crate) struct SequencerSettings {
     pub(crate) once: bool,
     /// Recorded input that cannot be read again, or reads differently, is left out.
     pub(crate) accept_divergence: bool,
+    /// Recorded steps are executed again beside their original.
+    pub(crate) is_replay: bool,
     /// Keep what can be read again in the journal, too.
     pub(crate) inline_all: bool,
     /// How long the journal may be.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 
-use super::{SharedTables, Table, TableDefinition, TableSet};
+use super::{Changes, SharedTables, Table, TableDefinition, TableSet};
 use crate::error::{Error, Result};
 use crate::step::{Scope, ScopeOutcome, Unit};
 
@@ -51,6 +51,20 @@ impl Tables {
     /// The table of that name.
     pub fn table(&self, name: &str) -> Option<&Table> {
         self.tables.get(name)
+    }
+
+    /// Everything that readers of the changes have been told of a table, as inserts: what is visible, and what has
+    /// come for scopes that have not ended. `None` when there is no such table.
+    ///
+    /// # Errors
+    /// When what has come cannot be applied.
+    pub(crate) fn told(&self, table: &str) -> Result<Option<Changes>> {
+        let Some(table) = self.tables.get(table) else { return Ok(None) };
+        let staged: Vec<RecordBatch> = table.staged.values().flat_map(|staged| &staged.changes).cloned().collect();
+        match staged.is_empty() {
+            true => table.visible.as_inserts().map(Some),
+            false => table.visible.with_changes(&staged)?.as_inserts().map(Some),
+        }
     }
 
     /// What has come for scopes that have not ended: changes, in order of arrival.

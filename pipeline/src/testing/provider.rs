@@ -20,22 +20,29 @@ pub struct ScriptedScope {
     pub pages: Vec<RecordBatch>,
     /// How it ends after them; `None` to panic instead.
     pub outcome: Option<ScopeOutcome>,
+    /// It never ends after its pages, as when nobody answers any more.
+    pub hangs: bool,
 }
 
 impl ScriptedScope {
     /// A scope that gives `pages` and completes.
     pub fn complete(scope: Scope, pages: Vec<RecordBatch>) -> Self {
-        Self { scope, pages, outcome: Some(ScopeOutcome::Complete) }
+        Self::ending(scope, pages, ScopeOutcome::Complete)
     }
 
     /// A scope that gives `pages` and then ends with `outcome`.
     pub fn ending(scope: Scope, pages: Vec<RecordBatch>, outcome: ScopeOutcome) -> Self {
-        Self { scope, pages, outcome: Some(outcome) }
+        Self { scope, pages, outcome: Some(outcome), hangs: false }
     }
 
     /// A scope that gives `pages` and then panics.
     pub fn panicking(scope: Scope, pages: Vec<RecordBatch>) -> Self {
-        Self { scope, pages, outcome: None }
+        Self { scope, pages, outcome: None, hangs: false }
+    }
+
+    /// A scope that gives `pages` and never ends.
+    pub fn hanging(scope: Scope, pages: Vec<RecordBatch>) -> Self {
+        Self { hangs: true, ..Self::complete(scope, pages) }
     }
 }
 
@@ -107,6 +114,9 @@ impl Provider for ScriptedProvider {
             if let Err(error) = pages.send(page.clone()).await {
                 return ScopeOutcome::Failed(error.message);
             }
+        }
+        if scripted.hangs {
+            return std::future::pending().await;
         }
         match &scripted.outcome {
             Some(outcome) => outcome.clone(),

@@ -1,9 +1,10 @@
 //! The output of a replay: each sink's rows as JSON lines, in a file of its name.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::RecordBatch;
 use arrow::json::LineDelimitedWriter;
@@ -20,11 +21,14 @@ pub(super) fn path(folder: &Path, mark: &str) -> PathBuf {
     folder.join(format!("{}.jsonl", mark.replace('/', ".")))
 }
 
-/// Opens such files in `folder`, anew.
+/// Opens such files in `folder`: anew at first, and to go on where the definition changes on the way.
 pub(super) fn in_folder(folder: PathBuf) -> OpenOutput {
+    let begun: Mutex<BTreeSet<PathBuf>> = Mutex::default();
     Arc::new(move |mark| {
         let path = path(&folder, mark);
-        let file = File::create(&path).map_err(|error| failed(&path, &error))?;
+        let anew = begun.lock().unwrap_or_else(PoisonError::into_inner).insert(path.clone());
+        let opened = if anew { File::create(&path) } else { File::options().append(true).open(&path) };
+        let file = opened.map_err(|error| failed(&path, &error))?;
         Ok(Box::new(Lines { file: BufWriter::new(file), path }))
     })
 }

@@ -12,8 +12,12 @@ use serde::Serialize;
 use serde_json::Value;
 use tidegate_pipeline::catalog::Catalog;
 use tidegate_pipeline::checkpoint::CheckpointNumber;
+use tidegate_pipeline::error::{Domain, Error};
 use tidegate_pipeline::graph::{Graph, Planned};
-use tidegate_pipeline::runtime::{Fate, NodeFate, Pipeline, Recording, Replanner, ReplayFrom, ReplayReport};
+use tidegate_pipeline::runtime::{
+    Fate, NodeFate, Pipeline, Recording, Replanner, ReplayFrom, ReplayReport, ReplayThrough,
+};
+use tidegate_pipeline::spec::PipelineSpec;
 use tidegate_pipeline::step::StepNumber;
 
 use self::difference::SinkDifference;
@@ -21,17 +25,19 @@ use crate::arguments::{Format, ReplayArguments};
 use crate::catalog::{catalog, packs};
 use crate::command::fate;
 use crate::exit::{ALARMS, DONE, Failure};
+use crate::load::{self, PipelineFile};
+use crate::output;
 use crate::recorded::{self, RecordedPlanner};
-use crate::{load, output};
 
 /// Replays, compares, reports.
 pub(crate) async fn replay(arguments: ReplayArguments, queries: Option<&Path>) -> Result<u8, Failure> {
     let catalog = Arc::new(catalog(packs(queries)?));
-    let current = recorded::graph(&arguments.pipeline.pipeline, &catalog, &arguments.pipeline.dir)?;
-    let directory = arguments.pipeline.dir.join(&*current.spec.name.value);
+    let settings = Arc::new(settings(&arguments.pipeline.pipeline, &catalog)?);
+    let directory = arguments.pipeline.dir.join(&*settings.name.value);
     let recording = Recording::open(&directory, begin(arguments.from.as_deref())?, arguments.to.map(CheckpointNumber))?;
-    let planner = RecordedPlanner { catalog: Arc::clone(&catalog), settings: Arc::clone(&current.spec) };
-    let original = Arc::new(planner.replan(recording.definition())?);
+    let planner = RecordedPlanner { catalog: Arc::clone(&catalog), settings };
+    let replan = |recorded| planner.replan(recorded).map(Arc::new).map_err(unreplayable);
+    let original = recording.definitions().map(replan).collect::<Result<Vec<_>, _>>()?;
     if let Some(folder) = &arguments.output {
         std::fs::create_dir_all(folder)
             .map_err(|error| Failure::usage(format!("{} cannot be made: {error}", folder.display())))?;
@@ -40,6 +46,27 @@ pub(crate) async fn replay(arguments: ReplayArguments, queries: Option<&Path>) -
         None => verify(&arguments, original, &recording).await,
         Some(other) => backtest(&arguments, &catalog, original, other, &recording).await,
     }
+}
+
+/// The pipeline as it stands now, for its name and settings. What it is made of does not matter: the input that it
+/// names may have gone.
+fn settings(path: &Path, catalog: &Catalog) -> Result<PipelineSpec, Failure> {
+    let file = PipelineFile::read(path)?;
+    let (spec, warnings) = file.spec(catalog).map_err(|diagnostics| {
+        file.show(&diagnostics);
+        Failure::usage(load::invalid(&file.name, &diagnostics))
+    })?;
+    file.show(&warnings);
+    Ok(spec)
+}
+
+/// A recorded definition that cannot be planned any more.
+fn unreplayable(error: Error) -> Error {
+    let message = format!("what was recorded cannot be replayed: {}", error.message);
+    let remedy =
+        "what it reads must still be there, and this program must know every kind of its nodes; nothing was executed";
+    let (domain, remedy) = (Domain::User, error.remedy.or_else(|| Some(remedy.to_owned())));
+    Error { domain, message, remedy, ..error }
 }
 
 fn begin(from: Option<&str>) -> Result<ReplayFrom, Failure> {
@@ -55,9 +82,10 @@ fn begin(from: Option<&str>) -> Result<ReplayFrom, Failure> {
 }
 
 /// Executes the recording under its own definition and compares.
-async fn verify(arguments: &ReplayArguments, graph: Arc<Graph>, recording: &Recording) -> Result<u8, Failure> {
+async fn verify(arguments: &ReplayArguments, graphs: Vec<Arc<Graph>>, recording: &Recording) -> Result<u8, Failure> {
     let output = arguments.output.clone().map(lines::in_folder);
-    let report = Pipeline::replay(graph, recording, output).await.map_err(recorded::without_place)?;
+    let report =
+        Pipeline::replay(&ReplayThrough::Recorded(graphs), recording, output).await.map_err(recorded::without_place)?;
     match arguments.format {
         Format::Text => output::print(&verified(&report))?,
         format => output::document(format, &report)?,
@@ -66,7 +94,7 @@ async fn verify(arguments: &ReplayArguments, graph: Arc<Graph>, recording: &Reco
 }
 
 fn verified(report: &ReplayReport) -> String {
-    let steps = steps(report);
+    let steps = with_changes(report);
     let Some(first) = report.differences.first() else {
         return format!(
             "replayed {steps}: the input is what it was, and every sink was given the same rows ({})\n",
@@ -94,7 +122,7 @@ struct Backtest {
 async fn backtest(
     arguments: &ReplayArguments,
     catalog: &Catalog,
-    original: Arc<Graph>,
+    original: Vec<Arc<Graph>>,
     other: &Path,
     recording: &Recording,
 ) -> Result<u8, Failure> {
@@ -106,7 +134,8 @@ async fn backtest(
     for folder in [&before, &after] {
         std::fs::create_dir_all(folder)?;
     }
-    let replay = Pipeline::replay(Arc::clone(&other), recording, Some(lines::in_folder(after.clone()))).await?;
+    let through = ReplayThrough::One(Arc::clone(&other));
+    let replay = Pipeline::replay(&through, recording, Some(lines::in_folder(after.clone()))).await?;
     if !arguments.diff {
         match arguments.format {
             Format::Text => output::print(&replayed(&other, &replay, arguments.output.as_deref()))?,
@@ -114,7 +143,8 @@ async fn backtest(
         }
         return Ok(DONE);
     }
-    let again = Pipeline::replay(original, recording, Some(lines::in_folder(before.clone()))).await;
+    let through = ReplayThrough::Recorded(original);
+    let again = Pipeline::replay(&through, recording, Some(lines::in_folder(before.clone()))).await;
     again.map_err(recorded::without_place)?;
     let sinks = differences(&before, &after)?;
     let code = if sinks.iter().all(SinkDifference::is_none) { DONE } else { ALARMS };
@@ -128,15 +158,17 @@ async fn backtest(
 }
 
 /// Recorded input has to have a place in the other pipeline.
-fn check_sources(original: &Graph, other: &Graph) -> Result<(), Failure> {
-    let sources = |graph: &Graph| -> Vec<String> {
+fn check_sources(original: &[Arc<Graph>], other: &Graph) -> Result<(), Failure> {
+    let sources = |graph: &Graph| -> BTreeSet<String> {
         let is_source = |planned: &Planned| matches!(planned, Planned::Source(_));
         graph.nodes.iter().filter(|node| is_source(&node.planned)).map(|node| node.name.to_string()).collect()
     };
-    let (recorded, there) = (sources(original), sources(other));
-    if recorded.iter().any(|name| there.contains(name)) {
+    let (recorded, there): (BTreeSet<String>, _) =
+        (original.iter().flat_map(|graph| sources(graph)).collect(), sources(other));
+    if !recorded.is_disjoint(&there) {
         return Ok(());
     }
+    let recorded: Vec<String> = recorded.into_iter().collect();
     Err(Failure::usage(format!(
         "{} has none of the recorded sources ({}): sources are matched by name",
         other.file,
@@ -168,6 +200,16 @@ fn carried(graph: &Graph, report: &ReplayReport) -> String {
     let silent = |node: &&NodeFate| !matches!(node.fate, Fate::Redirected | Fate::Removed);
     let nodes = change.iter().flat_map(|change| &change.nodes).filter(silent);
     nodes.filter_map(|node| fate::line(graph, node)).collect()
+}
+
+/// The steps, and where the definition changed on the way.
+fn with_changes(report: &ReplayReport) -> String {
+    let after: Vec<String> = report.changes.iter().map(ToString::to_string).collect();
+    match after.as_slice() {
+        [] => steps(report),
+        [one] => format!("{}, under another definition after step {one}", steps(report)),
+        many => format!("{}, under other definitions after steps {}", steps(report), many.join(", ")),
+    }
 }
 
 /// `1 step (4)`, `12 steps (4 to 15)`.

@@ -13,11 +13,12 @@ use datafusion::datasource::{MemTable, provider_as_source};
 use datafusion::logical_expr::TableSource;
 use futures::{StreamExt, stream};
 use hashbrown::HashSet;
+use tidegate_pipeline::error::Error;
 use tidegate_pipeline::rows::adapt;
 use tidegate_pipeline::step::{Scope, ScopeOutcome, StepTime};
 use tidegate_pipeline::table::{TableDefinition, TableVersion};
 
-use run::{OutOfMemory, Run};
+use run::{Run, Unanswered};
 pub use scopes::Frozen;
 
 use super::finding::Finding;
@@ -128,7 +129,7 @@ impl Evaluator {
     /// that fails, or needs more memory than there is, answers one `error` and freezes what it said before.
     ///
     /// # Errors
-    /// When the rows of a table do not fit its definition.
+    /// When the rows of a table do not fit its definition, or the runtime shuts down meanwhile.
     pub async fn evaluate(
         &self,
         tables: &BTreeMap<Arc<str>, TableContents>,
@@ -151,14 +152,16 @@ impl Evaluator {
             });
         }
         let beside_others = stream::iter(runs.iter().cloned().map(Run::on_its_own)).buffered(at_once);
-        let attempts: Vec<Result<ControlEvaluation, OutOfMemory>> = beside_others.collect().await;
+        let attempts: Vec<Result<ControlEvaluation, Unanswered>> = beside_others.collect().await;
         let mut evaluations = Vec::with_capacity(runs.len());
         for (run, attempt) in runs.into_iter().zip(attempts) {
             // Others may have held the memory. What a control says must not depend on what ran beside it.
-            evaluations.push(match attempt {
-                Ok(evaluation) => evaluation,
-                Err(OutOfMemory) => run.alone().await,
-            });
+            let answer = match attempt {
+                Err(Unanswered::OutOfMemory) => run.alone().await,
+                answered => answered,
+            };
+            evaluations
+                .push(answer.map_err(|_| Error::internal("the runtime shut down while a control was evaluated"))?);
         }
         Ok(evaluations)
     }

@@ -1,5 +1,6 @@
 //! The evaluation of one control.
 
+use std::any::Any;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -29,12 +30,18 @@ pub(super) struct Run {
     pub(super) interest: Interest,
 }
 
-/// There was not enough memory left.
-pub(super) struct OutOfMemory;
+/// Why a control has no answer yet.
+pub(super) enum Unanswered {
+    /// There was not enough memory left.
+    OutOfMemory,
+    /// The runtime is shutting down under it: that says nothing of the control, and nothing may be told of it.
+    CutOff,
+}
 
 /// Why a query gave no rows.
 enum Failure {
     OutOfMemory,
+    CutOff,
     /// In one sentence.
     Other(String),
 }
@@ -43,36 +50,50 @@ impl From<DataFusionError> for Failure {
     fn from(error: DataFusionError) -> Self {
         match error.find_root() {
             DataFusionError::ResourcesExhausted(_) => Self::OutOfMemory,
+            DataFusionError::ExecutionJoin(join) if join.is_cancelled() => Self::CutOff,
             _ => Self::Other(error.strip_backtrace().lines().next().unwrap_or_default().to_owned()),
         }
     }
 }
 
+/// What a panic said. Not the error's own text: that names the task by a number which is another one each time, and a
+/// control that fails in the same way again must say the same.
+fn said(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("it does not say why")
+}
+
 impl Run {
     /// Evaluates in a task of its own, so that several run in parallel and one that panics ends alone.
-    pub(super) async fn on_its_own(self) -> Result<ControlEvaluation, OutOfMemory> {
+    pub(super) async fn on_its_own(self) -> Result<ControlEvaluation, Unanswered> {
         let task = self.clone();
         match SpawnedTask::spawn(async move { task.evaluate().await }).join().await {
             Ok(evaluation) => evaluation,
-            Err(error) => Ok(self.failed(&format!("evaluating it broke off: {error}"))),
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => Ok(self.failed(&format!("evaluating it broke off: {}", said(panic.as_ref())))),
+                Err(_) => Err(Unanswered::CutOff),
+            },
         }
     }
 
     /// Evaluates while no other control of the pack does: then the whole limit is not enough, if it is not.
-    pub(super) async fn alone(self) -> ControlEvaluation {
+    pub(super) async fn alone(self) -> Result<ControlEvaluation, Unanswered> {
         let memory = self.pack.session.memory();
         let reason = format!(
             "its query needs more memory than the {memory} that `limits: {{memory: {memory}}}` allows; raise the limit, \
              or let the query read less"
         );
-        self.clone().on_its_own().await.unwrap_or_else(|OutOfMemory| self.failed(&reason))
+        match self.clone().on_its_own().await {
+            Err(Unanswered::OutOfMemory) => Ok(self.failed(&reason)),
+            answered => answered,
+        }
     }
 
     fn control(&self) -> &PlannedControl {
         &self.pack.controls[self.index]
     }
 
-    async fn evaluate(self) -> Result<ControlEvaluation, OutOfMemory> {
+    async fn evaluate(self) -> Result<ControlEvaluation, Unanswered> {
         let control = self.control();
         let query = match &control.query {
             Ok(query) => query,
@@ -87,7 +108,8 @@ impl Run {
         let mut collector = Collector::new(control, &query.columns, &self.judgement.frozen, &self.interest);
         match self.collect(query, &mut collector).await {
             Ok(()) => {}
-            Err(Failure::OutOfMemory) => return Err(OutOfMemory),
+            Err(Failure::OutOfMemory) => return Err(Unanswered::OutOfMemory),
+            Err(Failure::CutOff) => return Err(Unanswered::CutOff),
             Err(Failure::Other(reason)) => return Ok(self.failed(&reason)),
         }
         let warning = collector.duplicate.take().map(|resource| {

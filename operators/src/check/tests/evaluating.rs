@@ -132,6 +132,18 @@ async fn one_evaluator_gives_each_evaluation_its_own_data_and_time() {
     }
 }
 
+#[test]
+fn a_runtime_that_shuts_down_meanwhile_says_nothing_of_a_control() {
+    let evaluator = Evaluator::new(plan(&pack_of(&[("a", ENCRYPTED)])).0);
+    let contents = complete(&[("r", "v1", "in-use", false)]);
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
+    let handle = runtime.handle().clone();
+    runtime.shutdown_background();
+    let _inside = handle.enter();
+    let said = futures::executor::block_on(evaluator.evaluate(&contents, &[0], |_| Interest::All, TIME));
+    assert!(said.unwrap_err().message.contains("shut down"));
+}
+
 fn with_params() -> Pack {
     let yaml = "controls:
   - id: a

@@ -176,17 +176,16 @@ fn completed(
     rows.into_iter().map(complete).collect()
 }
 
-/// The contents of tables: rows by the port of each table, and the tables themselves.
+/// The contents of tables: rows by the port of each table, and the tables themselves. The rows are also those that came
+/// for a scope which is still open: readers of changes were told of them as they came, and are not told again at its end.
 fn contents_as_inserts(tables: &Tables, ports: &[Arc<str>]) -> Result<Payload> {
-    let current = tables.current();
     let mut rows = Vec::new();
     for (port, table) in ports.iter().enumerate() {
-        if let Some(version) = current.tables.get(table) {
-            let inserts = version.as_inserts()?;
+        if let Some(inserts) = tables.told(table)? {
             rows.extend(inserts.batches().iter().map(|batch| (PortIndex(port), batch.clone())));
         }
     }
-    Ok(Payload { rows, tables: Some(current), event: None })
+    Ok(Payload { rows, tables: Some(tables.current()), event: None })
 }
 
 impl SourceSlot {
