@@ -22,6 +22,7 @@ pub fn sources() -> Vec<Box<dyn SourceKind>> {
         Box::new(sources::file::FileKind),
         Box::new(sources::generic::GenericKind),
         Box::new(providers::host::HostKind),
+        Box::new(sources::kafka::KafkaKind),
         Box::new(sources::range::RangeKind),
         Box::new(sources::tick::TickKind),
     ]
