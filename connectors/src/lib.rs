@@ -30,5 +30,10 @@ pub fn sources() -> Vec<Box<dyn SourceKind>> {
 
 /// The kinds of sinks that this crate offers.
 pub fn sinks() -> Vec<Box<dyn SinkKind>> {
-    vec![Box::new(sinks::console::ConsoleKind), Box::new(sinks::drop::DropKind), Box::new(sinks::file::FileKind)]
+    vec![
+        Box::new(sinks::console::ConsoleKind),
+        Box::new(sinks::drop::DropKind),
+        Box::new(sinks::file::FileKind),
+        Box::new(sinks::kafka::KafkaKind),
+    ]
 }

@@ -7,5 +7,6 @@
     reason = "what a test needs and does not get fails it"
 )]
 
+mod kafka;
 #[allow(dead_code, reason = "the suites take what they need of it")]
 mod service;

@@ -164,6 +164,8 @@ impl Settings {
         // An offset that is gone is an error: what to do about it is the user's choice.
         config.set("auto.offset.reset", "error").set("isolation.level", "read_committed");
         config.set("partition.assignment.strategy", "cooperative-sticky");
+        // What a member that has died leaves is taken over soon.
+        config.set("session.timeout.ms", "10000").set("heartbeat.interval.ms", "2000");
         config.set("queued.max.messages.kbytes", CLIENT_BUFFER).set("fetch.wait.max.ms", "100");
         // After a question without an answer the next is asked soon.
         config.set("fetch.error.backoff.ms", "100");
