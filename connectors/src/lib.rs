@@ -24,6 +24,7 @@ pub fn sources() -> Vec<Box<dyn SourceKind>> {
         Box::new(sources::generic::GenericKind),
         Box::new(providers::host::HostKind),
         Box::new(sources::http_poll::HttpPollKind),
+        Box::new(sources::kafka::KafkaKind),
         Box::new(sources::range::RangeKind),
         Box::new(sources::tick::TickKind),
         Box::new(sources::url_check::UrlCheckKind),
@@ -33,5 +34,10 @@ pub fn sources() -> Vec<Box<dyn SourceKind>> {
 
 /// The kinds of sinks that this crate offers.
 pub fn sinks() -> Vec<Box<dyn SinkKind>> {
-    vec![Box::new(sinks::console::ConsoleKind), Box::new(sinks::drop::DropKind), Box::new(sinks::file::FileKind)]
+    vec![
+        Box::new(sinks::console::ConsoleKind),
+        Box::new(sinks::drop::DropKind),
+        Box::new(sinks::file::FileKind),
+        Box::new(sinks::kafka::KafkaKind),
+    ]
 }

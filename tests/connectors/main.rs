@@ -8,10 +8,11 @@
 )]
 
 mod alertmanager;
+mod aws;
 #[allow(dead_code, reason = "the suites take what they need of it")]
 mod child;
+mod kafka;
 mod polling;
-mod aws;
 #[path = "../cli/program.rs"]
 mod program;
 #[allow(dead_code, reason = "the suites take what they need of it")]

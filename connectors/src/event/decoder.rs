@@ -1,12 +1,13 @@
 //! From events to arrivals.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
 use tidegate_pipeline::error::Result;
-use tidegate_pipeline::rows::{OUT, Port, PortIndex, Rejected};
+use tidegate_pipeline::rows::{OUT, Port, PortIndex};
 use tidegate_pipeline::source::{Arrival, SourceContext};
-use tidegate_pipeline::step::SchemaVersion;
+use tidegate_pipeline::step::{Position, SchemaVersion};
 
 use super::Event;
 use crate::decode::chunk::RawChunk;
@@ -45,26 +46,53 @@ impl EventDecoder {
     /// # Errors
     /// Only for failures of the program itself.
     pub fn decode(&mut self, events: Vec<Event>) -> Result<Vec<Arrival>> {
-        if events.is_empty() {
-            return Ok(Vec::new());
-        }
         let mut bytes = Vec::new();
         for event in &events {
             bytes.extend_from_slice(event.content.as_deref().unwrap_or_default());
             bytes.push(b'\n');
         }
-        let end = TextPosition { offset: bytes.len() as u64, line: events.len() as u64 };
+        let names = events.iter().map(|event| event.at.as_str().into()).collect();
+        let behind = |lines: usize| Ok(events[lines - 1].position.clone());
+        let mut arrivals = self.decode_lines(bytes, names, behind)?;
+        let mut events = events.into_iter();
+        for (arrival, lines) in &mut arrivals {
+            for event in events.by_ref().take(lines.len()) {
+                arrival.rejected.extend(event.content.err());
+                arrival.replies.extend(event.reply);
+            }
+        }
+        Ok(arrivals.into_iter().map(|(arrival, _)| arrival).collect())
+    }
+
+    /// The arrivals that hold events whose lines stand in `bytes` already, each with its end; an empty line is no
+    /// event. `names` has one for each line, and `behind` says where the source stands behind so many lines. Each
+    /// arrival comes with the lines that it was made of.
+    ///
+    /// # Errors
+    /// Those of `behind`; otherwise only for failures of the program itself.
+    pub fn decode_lines(
+        &mut self,
+        bytes: Vec<u8>,
+        names: Vec<Arc<str>>,
+        mut behind: impl FnMut(usize) -> Result<Position>,
+    ) -> Result<Vec<(Arrival, Range<usize>)>> {
+        if names.is_empty() {
+            return Ok(Vec::new());
+        }
+        let end = TextPosition { offset: bytes.len() as u64, line: names.len() as u64 };
         let chunk = RawChunk { from: TextPosition::default(), to: end, bytes, too_long: None, hash: 0 };
-        let naming = Naming::Each(events.iter().map(|event| event.at.as_str().into()).collect());
+        let naming = Naming::Each(names.into());
         let limits = Limits { max_line: usize::MAX, max_columns: MAX_COLUMNS, fixed: Arc::new([]), naming };
         let segments = JsonLines::new(Arc::new(limits)).decode(&chunk, &self.schema)?;
-        let mut events = events.into_iter();
-        let arrivals = segments.into_iter().map(|segment| {
-            let own = (segment.to.line - segment.from.line) as usize;
-            let events: Vec<Event> = events.by_ref().take(own).collect();
-            self.arrival(segment, events)
-        });
-        Ok(arrivals.flatten().collect())
+        let mut arrivals = Vec::with_capacity(segments.len());
+        for segment in segments {
+            let lines = segment.from.line as usize..segment.to.line as usize;
+            if !lines.is_empty() {
+                let position = behind(lines.end)?;
+                arrivals.push((self.arrival(segment, position), lines));
+            }
+        }
+        Ok(arrivals)
     }
 
     /// What the schema is now.
@@ -72,8 +100,7 @@ impl EventDecoder {
         &self.schema
     }
 
-    fn arrival(&mut self, segment: Segment, events: Vec<Event>) -> Option<Arrival> {
-        let position = events.last()?.position.clone();
+    fn arrival(&mut self, segment: Segment, position: Position) -> Arrival {
         let schema = segment.batch.schema();
         if !Arc::ptr_eq(&schema, &self.schema) {
             self.version = SchemaVersion(self.version.0 + 1);
@@ -81,20 +108,14 @@ impl EventDecoder {
             self.announced = false;
         }
         let new_schema = (!std::mem::replace(&mut self.announced, true)).then_some(schema);
-        let (mut rejected, mut replies): (Vec<Rejected>, Vec<_>) = (segment.rejected, Vec::new());
-        for event in events {
-            rejected.extend(event.content.err());
-            replies.extend(event.reply);
-        }
         let rows = if segment.batch.num_rows() > 0 { vec![(PortIndex(0), segment.batch.clone())] } else { Vec::new() };
-        Some(Arrival {
+        Arrival {
             rows,
-            rejected,
-            replies,
+            rejected: segment.rejected,
             schema_version: self.version,
             new_schema,
             ..Arrival::rows(segment.batch, position)
-        })
+        }
     }
 }
 
@@ -102,7 +123,7 @@ impl EventDecoder {
 mod tests {
     use serde_json::json;
     use tidegate_pipeline::envelope::envelope_schema;
-    use tidegate_pipeline::step::Position;
+    use tidegate_pipeline::rows::Rejected;
     use tokio::sync::oneshot;
 
     use super::*;

@@ -6,6 +6,7 @@ pub mod generic;
 mod http;
 mod http_client;
 pub mod http_poll;
+pub mod kafka;
 pub mod range;
 #[cfg(test)]
 pub(crate) mod testing;
