@@ -13,6 +13,7 @@ mod aws;
 mod child;
 mod kafka;
 mod polling;
+#[allow(dead_code, reason = "the suites take what they need of it")]
 #[path = "../cli/program.rs"]
 mod program;
 #[allow(dead_code, reason = "the suites take what they need of it")]
