@@ -10,6 +10,11 @@ use serde_json::{Value, json};
 
 use crate::child::Home;
 
+/// In place of a status: something that is not HTTP.
+const GARBAGE: u16 = 1;
+/// In place of a status: the connection ends without an answer.
+const SILENCE: u16 = 0;
+
 /// A server that answers each request, counted from 1, until the process ends.
 fn serve(answer: impl Fn(u64) -> (u16, String) + Send + 'static) -> (u16, Arc<AtomicU64>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
@@ -24,6 +29,13 @@ fn serve(answer: impl Fn(u64) -> (u16, String) + Send + 'static) -> (u16, Arc<At
                 continue;
             }
             let (status, body) = answer(counter.fetch_add(1, Ordering::SeqCst) + 1);
+            if status == GARBAGE {
+                let _ = stream.write_all(b"this is not HTTP\r\n\r\n");
+                continue;
+            }
+            if status == SILENCE {
+                continue;
+            }
             let length = body.len();
             let _ = stream.write_all(
                 format!("HTTP/1.1 {status} X\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}")
@@ -37,7 +49,7 @@ fn serve(answer: impl Fn(u64) -> (u16, String) + Send + 'static) -> (u16, Arc<At
 fn pipeline(source: &str) -> Home {
     Home::new(&format!(
         "version: 1\nname: polled\ncheckpoint: {{every: 200ms}}\nsources: {{in: {source}}}\n\
-         sinks: {{out: {{from: in, file: {{path: out.jsonl}}}}}}\n"
+         sinks:\n  out: {{from: in, file: {{path: out.jsonl}}}}\n  bad: {{from: in.errors, file: {{path: bad.jsonl}}}}\n"
     ))
 }
 
@@ -79,16 +91,67 @@ fn http_poll_killed_before_and_after_its_steps_are_durable() {
     assert_eq!(numbers, (1..=MOST).collect::<Vec<_>>(), "{kills} kills");
 }
 
+/// An `http_poll` of a server whose first answers are these; then come two items.
+fn polled(first: &'static [(u16, &'static str)]) -> (Home, Vec<Value>) {
+    let (port, _) = serve(|number| match first.get(number as usize - 1) {
+        Some((status, body)) => (*status, (*body).to_owned()),
+        None => (200, json!([{"n": 1}, {"n": 2}]).to_string()),
+    });
+    let home = pipeline(&format!("{{http_poll: {{url: 'http://127.0.0.1:{port}/x', interval: 5ms, id: n}}}}"));
+    let running = home.start();
+    let rows = home.await_rows("out.jsonl", |rows| rows.len() >= 2);
+    running.stop();
+    assert_eq!(rows.iter().map(|row| row["body"]["n"].clone()).collect::<Vec<_>>(), [1, 2]);
+    (home, rows)
+}
+
+#[test]
+fn http_poll_happy() {
+    let (home, rows) = polled(&[]);
+    assert!(rows[0]["meta"]["url"].as_str().expect("a URL").ends_with("/x"));
+    assert_eq!(rows[0]["meta"]["source"], json!({"name": "in", "type": "http_poll"}));
+    assert!(home.rows("bad.jsonl").is_empty());
+}
+
+#[test]
+fn http_poll_malformed() {
+    let (home, _) = polled(&[(200, "{"), (200, "<html>")]);
+    let reasons: Vec<Value> = home.rows("bad.jsonl").iter().map(|row| row["reason"].clone()).collect();
+    assert_eq!(reasons, ["the answer is not JSON", "the answer is not JSON"]);
+}
+
 #[test]
 fn http_poll_disconnect() {
-    let (port, _) =
-        serve(|number| if number < 3 { (500, String::new()) } else { (200, json!([{"n": 1}]).to_string()) });
-    let home = pipeline(&format!("{{http_poll: {{url: 'http://127.0.0.1:{port}/', interval: 1h}}}}"));
-    let running = home.start();
-    let rows = home.await_rows("out.jsonl", |rows| !rows.is_empty());
-    running.stop();
-    assert_eq!(rows[0]["body"]["n"], 1);
+    let (home, _) = polled(&[(500, ""), (SILENCE, ""), (GARBAGE, "")]);
     assert!(home.log().contains("500 Internal Server Error"), "{}", home.log());
+}
+
+/// What a `url_check` says of a server with these answers, the last for ever.
+fn checked(answers: &'static [u16]) -> Vec<Value> {
+    let (port, _) = serve(|number| (answers[(number as usize).min(answers.len()) - 1], String::new()));
+    let home = pipeline(&format!("{{url_check: {{urls: ['http://127.0.0.1:{port}/'], delay: 0.005}}}}"));
+    let running = home.start();
+    let rows = home.await_rows("out.jsonl", |rows| rows.len() >= answers.len());
+    running.stop();
+    rows.iter().take(answers.len()).map(|row| row["url_check"].clone()).collect()
+}
+
+#[test]
+fn url_check_happy() {
+    let reports = checked(&[200, 404, 200]);
+    let said = |report: &Value| (report["status"].clone(), report["status_code"].clone());
+    let wanted = [("up", 200), ("down", 404), ("up", 200)].map(|(status, code)| (json!(status), json!(code)));
+    assert_eq!(reports.iter().map(said).collect::<Vec<_>>(), wanted);
+}
+
+#[test]
+fn url_check_malformed_and_disconnect() {
+    let reports = checked(&[GARBAGE, SILENCE, 200]);
+    for report in &reports[..2] {
+        assert_eq!(report["status"], "down");
+        assert!(report["error_msg"].as_str().is_some_and(|why| !why.is_empty()), "{report}");
+    }
+    assert_eq!(reports[2]["status"], "up");
 }
 
 #[test]

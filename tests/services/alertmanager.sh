@@ -32,7 +32,7 @@ YAML
 server prometheus-alertmanager --config.file="$folder/alertmanager.yml" --storage.path="$folder/alertmanager" \
   --web.listen-address="127.0.0.1:$alertmanager" --cluster.listen-address=
 server prometheus --config.file="$folder/prometheus.yml" --storage.tsdb.path="$folder/prometheus" \
-  --web.listen-address="127.0.0.1:$prometheus"
+  --web.listen-address="127.0.0.1:$prometheus" --rules.alert.resend-delay=1s
 await 60 listens "$alertmanager"
 await 60 listens "$prometheus"
 serve

@@ -151,12 +151,12 @@ impl Notifications {
 }
 
 impl Translation for Notifications {
-    fn events(&self, received: &Received<'_>) -> Result<Vec<Vec<u8>>, Refusal> {
+    fn events(&self, received: Received<'_>) -> Result<Vec<Vec<u8>>, Refusal> {
         let invalid = |_| Refusal::new(StatusCode::BAD_REQUEST, "Invalid JSON payload");
         let payload: Value = serde_json::from_str(received.body).map_err(invalid)?;
         let mut more = Map::new();
         more.insert("endpoint".to_owned(), received.endpoint.as_ref().into());
-        more.insert("headers".to_owned(), received.headers.clone().into());
+        more.insert("headers".to_owned(), received.headers.into());
         let mut events = Vec::new();
         if !self.skip_original {
             let meta = EventMeta { uuid: Some(received.uuid.to_string()), more: more.clone(), ..EventMeta::default() };

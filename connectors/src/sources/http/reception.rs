@@ -35,7 +35,7 @@ pub(crate) trait Translation: Send + Sync + 'static {
     ///
     /// # Errors
     /// Why the request is refused.
-    fn events(&self, received: &Received<'_>) -> Result<Vec<Vec<u8>>, Refusal>;
+    fn events(&self, received: Received<'_>) -> Result<Vec<Vec<u8>>, Refusal>;
 
     /// What `GET /` answers; without, there is no such page.
     fn page(&self) -> Option<&'static str> {
@@ -76,7 +76,7 @@ impl Reception {
         let endpoint = decoded(parts.uri.path().trim_start_matches('/'));
         let (id, uuid) = self.id_of(&parts.headers, &endpoint);
         let headers = self.shown(&parts.headers);
-        let lines = self.translation.events(&Received { endpoint, headers, body, uuid })?;
+        let lines = self.translation.events(Received { endpoint, headers, body, uuid })?;
         if !lines.is_empty() {
             self.intake.submit(id, lines, taken.room).await?;
         }

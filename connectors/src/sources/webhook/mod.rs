@@ -130,10 +130,10 @@ impl OpenSource for PlannedWebhook {
 struct Posted(Envelope);
 
 impl Translation for Posted {
-    fn events(&self, received: &Received<'_>) -> Result<Vec<Vec<u8>>, Refusal> {
+    fn events(&self, received: Received<'_>) -> Result<Vec<Vec<u8>>, Refusal> {
         let mut meta = EventMeta { uuid: Some(received.uuid.to_string()), ..EventMeta::default() };
         meta.more.insert("endpoint".to_owned(), received.endpoint.as_ref().into());
-        meta.more.insert("headers".to_owned(), received.headers.clone().into());
+        meta.more.insert("headers".to_owned(), received.headers.into());
         Ok(vec![self.0.line(&[("payload", Field::Raw(received.body.as_bytes()))], &meta)])
     }
 }
