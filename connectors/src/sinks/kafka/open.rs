@@ -128,7 +128,7 @@ impl Target {
                     "the cluster has forgotten what this pipeline wrote to `{}` last: its mark was step {}",
                     self.topic, mark.step
                 );
-                Err(Error::user(what).with_remedy(
+                Err(Error::external(what).never_retry().with_remedy(
                     "if it was not killed while it wrote, go on with `on_missing_mark: continue`; otherwise rows may be \
                      there already, and come twice",
                 ))

@@ -134,7 +134,8 @@ fn gone(topic: &str, partition: i32, wanted: i64, (low, high): (i64, i64)) -> Er
             "{topic}:{partition} ends at {high}, before the wanted offset {wanted}: the topic was made anew or cut"
         ),
     };
-    Error::user(what).with_remedy("choose where to go on: `on_missing_offset: earliest` or `on_missing_offset: latest`")
+    let remedy = "choose where to go on: `on_missing_offset: earliest` or `on_missing_offset: latest`";
+    Error::external(what).never_retry().with_remedy(remedy)
 }
 
 /// A wanted topic cannot be read.

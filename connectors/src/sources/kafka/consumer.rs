@@ -17,10 +17,11 @@ use tokio::sync::mpsc::error::TrySendError;
 
 use super::Settings;
 use super::avro::AvroDecoder;
+use super::batch::Batch;
 use super::cluster::{Cluster, topic_missing};
 use super::connection::failed;
 use super::context::Context;
-use super::message::{Batch, LineWriter};
+use super::message::LineWriter;
 use super::options::Topics;
 use super::ownership::Ownership;
 use super::position::Offsets;

@@ -5,6 +5,7 @@
 //! durable, so after a crash some come again.
 
 mod avro;
+mod batch;
 mod cluster;
 pub(crate) mod connection;
 mod consumer;

@@ -169,7 +169,7 @@ impl Registry {
                     return Ok(None);
                 }
                 Err(Refused::Denied(status)) => {
-                    let denied = Error::user(format!("the schema registry answers {status}"));
+                    let denied = Error::external(format!("the schema registry answers {status}")).never_retry();
                     return Err(denied.with_remedy("check `schema_registry_*`: the user, the token or its rights"));
                 }
                 Err(Refused::Again(reason)) => last = reason,
@@ -275,4 +275,78 @@ async fn body(mut answer: reqwest::Response) -> Result<Vec<u8>, Refused> {
         bytes.extend_from_slice(&chunk);
     }
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use axum::Router;
+    use axum::extract::{Path as AddressPath, State};
+    use axum::http::HeaderMap;
+    use axum::routing::get;
+    use serde_json::json;
+    use tidegate_pipeline::error::Retry;
+
+    use super::*;
+    use crate::sources::testing::options;
+
+    /// Schema 1 is there, 2 is not, 3 only the second time, 4 is no Avro; all only for `u:p`.
+    async fn answer(
+        State(asked): State<Arc<AtomicUsize>>,
+        AddressPath(id): AddressPath<u32>,
+        headers: HeaderMap,
+    ) -> Result<String, axum::http::StatusCode> {
+        let before = asked.fetch_add(1, Ordering::SeqCst);
+        if headers.get("authorization").is_none_or(|given| given != "Basic dTpw") {
+            return Err(axum::http::StatusCode::UNAUTHORIZED);
+        }
+        match id {
+            1 => Ok(json!({"schema": "\"long\""}).to_string()),
+            3 if before > 0 => Ok(json!({"schema": "\"string\""}).to_string()),
+            3 => Err(axum::http::StatusCode::SERVICE_UNAVAILABLE),
+            4 => Ok(json!({"schema": "syntax = \"proto3\";", "schemaType": "PROTOBUF"}).to_string()),
+            _ => Err(axum::http::StatusCode::NOT_FOUND),
+        }
+    }
+
+    async fn registry(pair: &str) -> (Registry, Arc<AtomicUsize>) {
+        let asked = Arc::new(AtomicUsize::new(0));
+        let router = Router::new().route("/schemas/ids/{id}", get(answer)).with_state(Arc::clone(&asked));
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        let given = format!(
+            r#"{{"host":"h","port":1,"topic":"t","schema_registry_url":"{url}","schema_registry_basic_auth":"{pair}"}}"#
+        );
+        let given: KafkaOptions = options(&given).read().unwrap();
+        let options = RegistryOptions::of(&given, Path::new("/")).unwrap();
+        (Registry::new(&options, CancellationToken::new()).unwrap(), asked)
+    }
+
+    #[tokio::test]
+    async fn schemas_are_asked_for_once_and_those_that_are_not_there_too() {
+        let (mut registry, asked) = registry("u:p").await;
+        for _ in 0..3 {
+            assert_eq!(registry.schema(1).await.unwrap().as_deref(), Some(&Schema::Long));
+            assert!(registry.schema(2).await.unwrap().is_none());
+            assert!(registry.schema(4).await.unwrap().is_none());
+        }
+        assert_eq!(asked.load(Ordering::SeqCst), 3);
+    }
+
+    #[tokio::test]
+    async fn a_registry_that_is_not_ready_is_asked_again() {
+        let (mut registry, asked) = registry("u:p").await;
+        assert_eq!(registry.schema(3).await.unwrap().as_deref(), Some(&Schema::String));
+        assert_eq!(asked.load(Ordering::SeqCst), 2);
+    }
+
+    #[tokio::test]
+    async fn a_registry_that_does_not_know_us_ends_the_source() {
+        let (mut registry, asked) = registry("u:wrong").await;
+        let error = registry.schema(1).await.unwrap_err();
+        assert!(error.retry == Retry::Never && error.message.contains("401"), "{error}");
+        assert_eq!(asked.load(Ordering::SeqCst), 1);
+    }
 }

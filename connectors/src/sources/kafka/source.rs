@@ -9,8 +9,8 @@ use tidegate_pipeline::source::{Arrival, Source};
 use tidegate_pipeline::step::Position;
 use tokio::sync::mpsc;
 
+use super::batch::Batch;
 use super::consumer::{Channels, FromConsumer};
-use super::message::Batch;
 use super::position::Offsets;
 use crate::event::EventDecoder;
 

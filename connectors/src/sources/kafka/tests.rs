@@ -225,6 +225,34 @@ async fn errors_of_a_fetch_that_pass_lose_nothing() {
     assert_eq!(bodies(&take(source.as_mut(), 2).await), [json!({"n": 0}), json!({"n": 1})]);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_permission_that_is_lost_and_a_topic_that_is_deleted_are_said() {
+    let cluster = cluster(1);
+    let mut source = open(&cluster, EARLIEST, context()).await;
+    source.next().await.unwrap();
+    let denied = RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED;
+    cluster.request_errors(RDKafkaApiKey::Fetch, &[denied; 3]);
+    let error = tokio::time::timeout(LONGEST, source.next()).await.expect("it is noticed").unwrap_err();
+    assert!(error.retry == Retry::WithBackoff && error.message.contains("cannot read the topic"), "{error}");
+    cluster.clear_request_errors(RDKafkaApiKey::Fetch);
+    let mut again = open(&cluster, EARLIEST, context()).await;
+    again.next().await.unwrap();
+    cluster.topic_error("t", RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART).unwrap();
+    let error = tokio::time::timeout(LONGEST, again.next()).await.expect("it is noticed").unwrap_err();
+    assert!(error.retry == Retry::WithBackoff && error.message.contains("there is no topic `t`"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn when_nobody_takes_what_comes_partitions_are_paused_and_nothing_is_lost() {
+    let cluster = cluster(1);
+    let mut source = open(&cluster, &format!(r#"{EARLIEST},"max_poll_records":1"#), context()).await;
+    let all: Vec<String> = (0..40).map(|n| format!("{{\"n\":{n}}}")).collect();
+    produce(&cluster, 0, &all.iter().map(String::as_str).collect::<Vec<_>>());
+    tokio::time::sleep(Duration::from_millis(2500)).await;
+    let taken = bodies(&take(source.as_mut(), 40).await);
+    assert_eq!(taken, (0..40).map(|n| json!({"n": n})).collect::<Vec<_>>());
+}
+
 #[test]
 fn what_is_wrong_with_the_options_is_said_all_at_once_in_the_words_of_the_event_driven_plugin() {
     let given = r#"{"host":"h","port":1,"topic":"a","topics":["b"],"offset":"x","verify_mode":"y",
