@@ -11,6 +11,7 @@ mod output;
 mod recorded;
 mod rewrite;
 mod serve;
+mod status_page;
 
 use std::process::ExitCode;
 

@@ -6,8 +6,10 @@
 //! [`tidegate_pipeline::source`], [`tidegate_pipeline::provider`] and [`tidegate_pipeline::sink`].
 
 pub mod decode;
+pub mod diagnosis;
 pub mod event;
 mod places;
+mod program;
 pub mod providers;
 pub mod sinks;
 pub mod sources;
@@ -19,9 +21,12 @@ use tidegate_pipeline::source::SourceKind;
 /// The kinds of sources that this crate offers.
 pub fn sources() -> Vec<Box<dyn SourceKind>> {
     vec![
+        Box::new(sources::exec::ExecKind),
         Box::new(sources::file::FileKind),
+        Box::new(sources::file_watch::FileWatchKind),
         Box::new(sources::generic::GenericKind),
         Box::new(providers::host::HostKind),
+        Box::new(sources::journald::JournaldKind),
         Box::new(sources::range::RangeKind),
         Box::new(sources::tick::TickKind),
     ]
@@ -29,5 +34,10 @@ pub fn sources() -> Vec<Box<dyn SourceKind>> {
 
 /// The kinds of sinks that this crate offers.
 pub fn sinks() -> Vec<Box<dyn SinkKind>> {
-    vec![Box::new(sinks::console::ConsoleKind), Box::new(sinks::drop::DropKind), Box::new(sinks::file::FileKind)]
+    vec![
+        Box::new(sinks::console::ConsoleKind),
+        Box::new(sinks::drop::DropKind),
+        Box::new(sinks::file::FileKind),
+        Box::new(sinks::shutdown::ShutdownSinkKind),
+    ]
 }

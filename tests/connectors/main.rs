@@ -9,3 +9,5 @@
 
 #[allow(dead_code, reason = "the suites take what they need of it")]
 mod service;
+
+mod journald;

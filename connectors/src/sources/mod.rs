@@ -1,7 +1,10 @@
 //! Sources: a file or folder each, named as in YAML.
 
+pub mod exec;
 pub mod file;
+pub mod file_watch;
 pub mod generic;
+pub mod journald;
 pub mod range;
 #[cfg(test)]
 pub(crate) mod testing;

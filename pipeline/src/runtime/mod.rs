@@ -25,6 +25,7 @@ mod deadlines;
 mod delivery;
 mod edge;
 mod effects;
+mod ending;
 mod event;
 mod feeder;
 mod fenced;
@@ -43,6 +44,7 @@ mod sequencer;
 mod sink_node;
 mod source_slot;
 mod source_task;
+mod stall;
 mod status;
 mod trail;
 
