@@ -475,6 +475,20 @@ pub(crate) enum SourceCommand {
         #[arg(long, value_name = "ROWS")]
         limit: Option<usize>,
     },
+    /// Look at what a source reads from step by step: what is there, and what is not
+    Test {
+        /// The kind of source
+        kind: String,
+        /// An option: `--arg path=events.jsonl`; values are read as YAML
+        #[arg(long = "arg", value_name = "KEY=VALUE")]
+        arguments: Vec<String>,
+        /// How long all of it may take, in seconds
+        #[arg(long, value_name = "SECONDS", default_value_t = 30)]
+        timeout: u64,
+        /// How it is printed
+        #[arg(long, default_value = "text")]
+        format: Format,
+    },
 }
 
 /// `init`.

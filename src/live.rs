@@ -5,10 +5,12 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
-use tidegate_pipeline::runtime::{NodeState, PipelineStatus};
+use tidegate_pipeline::runtime::{NodeState, NodeStatus, PipelineStatus};
 use tidegate_pipeline::spec::pipeline::Section;
 
 const REFRESH: Duration = Duration::from_millis(250);
+/// How much of the reason for a retry is shown, in characters.
+const TROUBLE: usize = 80;
 
 /// Shows the lines until it is aborted.
 pub(crate) async fn show(status: Arc<PipelineStatus>) {
@@ -29,13 +31,7 @@ pub(crate) async fn show(status: Arc<PipelineStatus>) {
                 if node.section == Section::Source { node.rows_out.load(Relaxed) } else { node.rows_in.load(Relaxed) };
             let rate = (rows - *before) as f64 / seconds;
             *before = rows;
-            let state = match node.state() {
-                NodeState::Starting => "starting",
-                NodeState::Running => "running",
-                NodeState::Retrying => "retrying",
-                NodeState::Ended => "ended",
-                NodeState::Failed => "failed",
-            };
+            let state = state(node);
             let rejected = match node.rejected.load(Relaxed) {
                 0 => String::new(),
                 count => format!("  {count} rejected"),
@@ -54,6 +50,29 @@ pub(crate) async fn show(status: Arc<PipelineStatus>) {
         };
         head.set_message(format!("step {}  {checkpoint}", status.step.load(Relaxed)));
     }
+}
+
+/// How a node is, in a few words: a source that does not give anything says why.
+fn state(node: &NodeStatus) -> String {
+    match node.state() {
+        NodeState::Starting => "starting".to_owned(),
+        NodeState::Running => "running".to_owned(),
+        NodeState::Retrying => {
+            let why: String = node.trouble_now().unwrap_or_default().chars().take(TROUBLE).collect();
+            format!("retrying ({}): {why}", node.restarts.load(Relaxed))
+        }
+        NodeState::Stalled => match node.last_arrival() {
+            Some(last) => format!("stalled: nothing since {}", shown(last)),
+            None => "stalled: nothing yet".to_owned(),
+        },
+        NodeState::Ended => "ended".to_owned(),
+        NodeState::Failed => "failed".to_owned(),
+    }
+}
+
+/// A time in ms since 1970, to the second.
+fn shown(time: i64) -> String {
+    jiff::Timestamp::from_second(time.div_euclid(1000)).map(|time| time.to_string()).unwrap_or_default()
 }
 
 /// Leaves the terminal clean, however the display ended.

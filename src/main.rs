@@ -12,6 +12,7 @@ mod output;
 mod recorded;
 mod rewrite;
 mod serve;
+mod status_page;
 
 use std::process::ExitCode;
 

@@ -39,6 +39,7 @@ pub(crate) fn collecting(name: &str, from: Vec<PortReference>) -> NodeSpec {
         on_error: OnError::Fail,
         description: None,
         on_end: OnEnd::Ignore,
+        stall_after: None,
         match_all: false,
         place: NOWHERE,
     }

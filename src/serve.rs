@@ -10,12 +10,14 @@ use axum::http::{StatusCode, header};
 use axum::routing::get;
 use tidegate_pipeline::graph::Graph;
 use tidegate_pipeline::runtime::{NodeState, NodeStatus, PipelineStatus};
+use tidegate_pipeline::spec::pipeline::Section;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::exit::Failure;
+use crate::status_page;
 
-/// Starts the server: `/metrics`, `/healthz` (the process answers), `/readyz` (every node runs).
+/// Starts the server: `/metrics`, `/status` (each node as JSON), `/healthz` (the process answers), `/readyz` (every node runs).
 pub(crate) async fn start(
     address: SocketAddr,
     graph: Arc<Graph>,
@@ -28,13 +30,21 @@ pub(crate) async fn start(
     let local = listener.local_addr()?;
     tracing::info!(address = %local, "Metrics and health are served.");
     let name = graph.spec.name.value.to_string();
-    let (for_metrics, for_ready) = (Arc::clone(&status), status);
+    let (for_metrics, for_status, for_ready) = (Arc::clone(&status), Arc::clone(&status), status);
+    let status_name = name.clone();
     let router = Router::new()
         .route(
             "/metrics",
             get(move || {
                 let text = metrics(&name, &for_metrics);
                 async { ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text) }
+            }),
+        )
+        .route(
+            "/status",
+            get(move || {
+                let text = status_page::json(&status_name, &for_status);
+                async { ([(header::CONTENT_TYPE, "application/json")], text) }
             }),
         )
         .route("/healthz", get(async || "ok\n"))
@@ -53,7 +63,8 @@ pub(crate) async fn start(
 }
 
 fn ready(status: &PipelineStatus, cancel: &CancellationToken) -> (StatusCode, String) {
-    let waiting = |node: &&Arc<NodeStatus>| !matches!(node.state(), NodeState::Running | NodeState::Ended);
+    let waiting =
+        |node: &&Arc<NodeStatus>| !matches!(node.state(), NodeState::Running | NodeState::Stalled | NodeState::Ended);
     match status.nodes.iter().find(waiting) {
         _ if cancel.is_cancelled() => (StatusCode::SERVICE_UNAVAILABLE, "stopping\n".to_owned()),
         Some(node) => (StatusCode::SERVICE_UNAVAILABLE, format!("node {} is not running\n", node.name)),
@@ -91,8 +102,28 @@ fn metrics(pipeline: &str, status: &PipelineStatus) -> String {
     });
     node_metric("tidegate_queue_rows", "gauge", "Rows waiting before the node.", &|node| node.queued_rows() as f64);
     node_metric("tidegate_up", "gauge", "1 while the node runs.", &|node| {
-        f64::from(u8::from(node.state() == NodeState::Running))
+        f64::from(u8::from(matches!(node.state(), NodeState::Running | NodeState::Stalled)))
     });
+    let mut source_metric = |name: &str, kind: &str, help: &str, value: &dyn Fn(&NodeStatus) -> f64| {
+        let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}");
+        for node in status.nodes.iter().filter(|node| node.section == Section::Source) {
+            let (source, kind) = (&node.name, &node.kind);
+            let _ =
+                writeln!(text, "{name}{{pipeline=\"{pipeline}\",node=\"{source}\",kind=\"{kind}\"}} {}", value(node));
+        }
+    };
+    source_metric("tidegate_source_restarts_total", "counter", "How often the source was opened again.", &|node| {
+        node.restarts.load(Relaxed) as f64
+    });
+    source_metric("tidegate_source_stalled", "gauge", "1 while the source gives nothing for `stall_after`.", &|node| {
+        f64::from(u8::from(node.state() == NodeState::Stalled))
+    });
+    source_metric(
+        "tidegate_source_last_arrival_seconds",
+        "gauge",
+        "When the source last gave something; 0 before.",
+        &|node| node.last_arrival().unwrap_or_default() as f64 / 1e3,
+    );
     let mut metric = |name: &str, kind: &str, help: &str, value: f64| {
         let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}\n{name}{{pipeline=\"{pipeline}\"}} {value}");
     };

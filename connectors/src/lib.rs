@@ -6,8 +6,10 @@
 //! [`tidegate_pipeline::source`], [`tidegate_pipeline::provider`] and [`tidegate_pipeline::sink`].
 
 pub mod decode;
+pub mod diagnosis;
 pub mod event;
 mod places;
+mod program;
 pub mod providers;
 pub mod sinks;
 pub mod sources;
@@ -20,11 +22,14 @@ use tidegate_pipeline::source::SourceKind;
 pub fn sources() -> Vec<Box<dyn SourceKind>> {
     vec![
         Box::new(sources::alertmanager::AlertmanagerKind),
+        Box::new(sources::exec::ExecKind),
         Box::new(sources::file::FileKind),
+        Box::new(sources::file_watch::FileWatchKind),
         Box::new(sources::generic::GenericKind),
         Box::new(providers::host::HostKind),
         Box::new(sources::http_poll::HttpPollKind),
         Box::new(sources::kafka::KafkaKind),
+        Box::new(sources::journald::JournaldKind),
         Box::new(sources::range::RangeKind),
         Box::new(sources::tick::TickKind),
         Box::new(sources::url_check::UrlCheckKind),
@@ -39,5 +44,6 @@ pub fn sinks() -> Vec<Box<dyn SinkKind>> {
         Box::new(sinks::drop::DropKind),
         Box::new(sinks::file::FileKind),
         Box::new(sinks::kafka::KafkaKind),
+        Box::new(sinks::shutdown::ShutdownSinkKind),
     ]
 }

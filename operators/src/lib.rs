@@ -4,16 +4,28 @@
 //! cut. A row that cannot be handled goes to the node's `errors` port, with the reason and the row itself.
 
 pub mod check;
+pub mod dashes_to_underscores;
 pub mod dedupe;
 pub mod enrich;
+pub mod event_splitter;
 pub mod filter;
+pub mod insert_hosts_to_meta;
+pub mod insert_meta_info;
+pub mod json_filter;
+pub mod noop;
+pub mod normalize_keys;
 pub mod route;
 pub mod select;
+pub mod throttle;
 
+mod by_schema;
 mod gather;
 mod keys;
+mod member_path;
+mod name_pattern;
 mod options;
 mod rejection;
+mod reshape;
 
 #[cfg(test)]
 mod testing;
@@ -28,6 +40,14 @@ pub fn operators() -> Vec<Box<dyn OperatorKind>> {
         Box::new(route::Route),
         Box::new(enrich::Enrich),
         Box::new(dedupe::Dedupe),
+        Box::new(throttle::Throttle),
+        Box::new(dashes_to_underscores::DashesToUnderscores),
+        Box::new(event_splitter::EventSplitter),
+        Box::new(insert_hosts_to_meta::InsertHostsToMeta),
+        Box::new(insert_meta_info::InsertMetaInfo),
+        Box::new(json_filter::JsonFilter),
+        Box::new(noop::Noop),
+        Box::new(normalize_keys::NormalizeKeys),
     ]
 }
 

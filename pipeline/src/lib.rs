@@ -13,6 +13,7 @@
 pub mod catalog;
 pub mod checkpoint;
 pub mod compaction;
+pub mod diagnosis;
 mod disk;
 pub mod envelope;
 pub mod error;

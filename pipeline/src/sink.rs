@@ -32,6 +32,28 @@ pub struct Mark {
     pub rows: RunningHash,
 }
 
+/// How a pipeline ends because a sink says so.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shutdown {
+    /// How.
+    pub kind: ShutdownKind,
+    /// How long effects may take that are under way, with [`ShutdownKind::Graceful`].
+    pub delay: Duration,
+    /// Why.
+    pub message: String,
+}
+
+/// The ways in which a pipeline ends because a sink says so.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ShutdownKind {
+    /// Sources stop; what was taken in is worked through, and effects are delivered.
+    #[default]
+    Graceful,
+    /// As when it is told to stop: effects that are under way are left for the next start.
+    Now,
+}
+
 /// What a sink is opened with.
 #[derive(Debug, Clone)]
 pub struct SinkContext {
@@ -59,6 +81,12 @@ pub trait TransactionalSink: Send {
     /// # Errors
     /// When buffered output cannot be handed over.
     async fn commit(&mut self) -> Result<BoxFuture<'static, Result<String>>>;
+
+    /// Whether what has been written since this was last asked means that the pipeline shall end. Asked after each
+    /// step that had rows for it.
+    fn shutdown(&mut self) -> Option<Shutdown> {
+        None
+    }
 
     /// The pipeline ends: finish what only an end can finish (a Parquet footer). Called before the last commit.
     async fn finish(&mut self) -> Result<()> {

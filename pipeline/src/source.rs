@@ -19,10 +19,13 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
+use crate::diagnosis::Diagnosis;
 use crate::error::Result;
 use crate::rows::{Port, PortIndex, Rejected};
 use crate::spec::Options;
@@ -261,5 +264,20 @@ pub trait SourceKind: Send + Sync {
     /// where it was. `None`: all of them do.
     fn state_of(&self, _options: &Options) -> Option<String> {
         None
+    }
+    /// Looks at what it reads from step by step, for `source test`: name resolved, connected, TLS, authenticated, the
+    /// queue there. Takes nothing away from others. By default the source is opened, and that told.
+    fn diagnose<'a>(
+        &'a self,
+        _options: &'a Options,
+        planned: &'a PlannedSource,
+        context: SourceContext,
+        found: &'a mut Diagnosis,
+    ) -> BoxFuture<'a, ()> {
+        async move {
+            let opened = planned.open.open(context);
+            found.check("opened", async { Ok((opened.await?, String::new())) }).await;
+        }
+        .boxed()
     }
 }

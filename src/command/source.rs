@@ -1,51 +1,76 @@
-//! `tidegate source run`: what a source gives, without a pipeline.
+//! `tidegate source`: what a source gives, without a pipeline, and what is wrong with its connection.
 
 use std::path::Path;
+use std::time::Duration;
 
 use arrow::array::RecordBatch;
+use tidegate_pipeline::catalog::Catalog;
+use tidegate_pipeline::diagnosis::{Check, Diagnosis, Outcome};
 use tidegate_pipeline::envelope;
-use tidegate_pipeline::source::{SourceContext, SourcePlanContext};
+use tidegate_pipeline::source::{PlannedSource, SourceContext, SourceKind, SourcePlanContext};
 use tidegate_pipeline::spec::Options;
+use tidegate_pipeline::spec::diagnostic::Diagnostic;
 use tidegate_pipeline::step::{SchemaVersion, StepHeader, StepNumber, StepTime, Unit};
 use tidegate_pipeline::table::SharedTables;
 use tokio_util::sync::CancellationToken;
 
 use crate::arguments::{Format, SourceCommand};
 use crate::catalog::{catalog, packs};
-use crate::exit::{DONE, Failure};
+use crate::exit::{DONE, FAILED, Failure};
 use crate::{load, output};
 
-/// Opens the source and prints its rows as JSON lines, rejected input on stderr.
+/// Prints what a source gives, or what is wrong with it.
 pub(crate) async fn source(command: SourceCommand, queries: Option<&Path>) -> Result<u8, Failure> {
-    let SourceCommand::Run { kind, arguments, limit } = command;
     let catalog = catalog(packs(queries)?);
-    let Some(source) = catalog.source(&kind) else {
-        let names: Vec<String> = catalog.sources.iter().map(|kind| kind.name().to_owned()).collect();
-        return Err(Failure::unknown("source", &kind, &names));
-    };
-    let text = yaml(&arguments)?;
-    let shown = |diagnostics: Vec<tidegate_pipeline::spec::diagnostic::Diagnostic>| {
-        let file = load::PipelineFile { name: "--arg".to_owned(), text: text.clone() };
-        file.show(&diagnostics);
-        Failure::usage(format!("the options of source `{kind}` are not valid"))
-    };
-    let options = Options::parse(&text).map_err(shown)?;
-    let context = SourcePlanContext { node: "source", working_directory: load::working_directory(), recorded: None };
-    let planned = source.plan(&options, &context).map_err(shown)?;
+    match command {
+        SourceCommand::Run { kind, arguments, limit } => run(&Given::new(&catalog, &kind, &arguments)?, limit).await,
+        SourceCommand::Test { kind, arguments, timeout, format } => {
+            test(&Given::new(&catalog, &kind, &arguments)?, Duration::from_secs(timeout), format).await
+        }
+    }
+}
+
+/// A source as the command line describes it.
+struct Given<'c> {
+    kind: &'c dyn SourceKind,
+    options: Options,
+    planned: PlannedSource,
+}
+
+impl<'c> Given<'c> {
+    fn new(catalog: &'c Catalog, name: &str, arguments: &[String]) -> Result<Self, Failure> {
+        let Some(kind) = catalog.source(name) else {
+            let names: Vec<String> = catalog.sources.iter().map(|kind| kind.name().to_owned()).collect();
+            return Err(Failure::unknown("source", name, &names));
+        };
+        let text = yaml(arguments)?;
+        let shown = |diagnostics: Vec<Diagnostic>| {
+            let file = load::PipelineFile { name: "--arg".to_owned(), text: text.clone() };
+            file.show(&diagnostics);
+            Failure::usage(format!("the options of source `{name}` are not valid"))
+        };
+        let options = Options::parse(&text).map_err(shown)?;
+        let context =
+            SourcePlanContext { node: "source", working_directory: load::working_directory(), recorded: None };
+        let planned = kind.plan(&options, &context).map_err(shown)?;
+        Ok(Self { kind, options, planned })
+    }
+
+    fn context(&self, once: bool, cancel: &CancellationToken) -> Result<SourceContext, Failure> {
+        let tables = match self.planned.tables.is_empty() {
+            true => SharedTables::default(),
+            false => tidegate_pipeline::table::Tables::new(self.planned.tables.clone())?.shared(),
+        };
+        let cancel = cancel.clone();
+        Ok(SourceContext { node: "source".into(), position: None, schemas: Vec::new(), once, tables, cancel })
+    }
+}
+
+/// Opens the source and prints its rows as JSON lines, rejected input on stderr.
+async fn run(given: &Given<'_>, limit: Option<usize>) -> Result<u8, Failure> {
     let cancel = CancellationToken::new();
-    let tables = match planned.tables.is_empty() {
-        true => SharedTables::default(),
-        false => tidegate_pipeline::table::Tables::new(planned.tables.clone())?.shared(),
-    };
-    let context = SourceContext {
-        node: "source".into(),
-        position: None,
-        schemas: Vec::new(),
-        once: limit.is_none() && !planned.tables.is_empty(),
-        tables,
-        cancel: cancel.clone(),
-    };
-    let mut open = planned.open.open(context).await?;
+    let once = limit.is_none() && !given.planned.tables.is_empty();
+    let mut open = given.planned.open.open(given.context(once, &cancel)?).await?;
     let (mut printed, mut step) = (0, StepNumber::ZERO);
     loop {
         let arrival = tokio::select! {
@@ -57,7 +82,7 @@ pub(crate) async fn source(command: SourceCommand, queries: Option<&Path>) -> Re
             eprintln!("rejected: {}: {}", rejected.position, rejected.reason);
         }
         for (_, batch) in &arrival.rows {
-            let batch = if planned.envelope { received(batch, &mut step)? } else { batch.clone() };
+            let batch = if given.planned.envelope { received(batch, &mut step)? } else { batch.clone() };
             let left = limit.map_or(usize::MAX, |limit| limit - printed);
             let batch = batch.slice(0, batch.num_rows().min(left));
             printed += batch.num_rows();
@@ -87,6 +112,26 @@ fn received(batch: &RecordBatch, step: &mut StepNumber) -> Result<RecordBatch, F
         watermark: None,
     };
     Ok(envelope::complete(batch, &header, "source", 0)?)
+}
+
+/// Prints each step of a diagnosis.
+async fn test(given: &Given<'_>, timeout: Duration, format: Format) -> Result<u8, Failure> {
+    let cancel = CancellationToken::new();
+    let context = given.context(true, &cancel)?;
+    let mut found = Diagnosis::default();
+    let diagnosed = given.kind.diagnose(&given.options, &given.planned, context, &mut found);
+    // What was found before the time was up is told, and the step that did not answer.
+    let _ = tokio::time::timeout(timeout, diagnosed).await;
+    cancel.cancel();
+    output::records(format, &["step", "outcome", "detail", "ms"], found.checks(), |check: &Check| {
+        let outcome = match check.outcome {
+            Outcome::Ok => "ok",
+            Outcome::Failed => "failed",
+            Outcome::Skipped => "skipped",
+        };
+        vec![check.step.clone(), outcome.to_owned(), check.detail.clone(), check.took_ms.to_string()]
+    })?;
+    Ok(if found.failed() { FAILED } else { DONE })
 }
 
 /// `--arg key=value` pairs as the YAML that a pipeline would hold.

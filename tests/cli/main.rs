@@ -11,6 +11,7 @@ mod past;
 mod program;
 mod replay;
 mod running;
+mod sources;
 mod state;
 mod testing;
 mod validating;

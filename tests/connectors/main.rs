@@ -19,3 +19,5 @@ mod program;
 #[allow(dead_code, reason = "the suites take what they need of it")]
 mod service;
 mod webhook;
+
+mod journald;

@@ -14,6 +14,7 @@ mod definitions;
 mod determinism;
 mod disk_faults;
 mod effects;
+mod ending;
 mod failures;
 mod fence;
 mod given;

@@ -92,21 +92,23 @@ impl World {
         let (first, second) = (numbers.one_of(places).to_owned(), numbers.one_of(places).to_owned());
         let from = if numbers.below(2) == 0 || first == second { first } else { format!("[{first}, {second}]") };
         let modulus = 2 + numbers.below(5);
-        let kind = numbers.below(6);
+        let kind = numbers.below(8);
         let body = match kind {
             0 => format!("filter: 'n % {modulus} <> 1'"),
             1 => "select: 'k, n + 1 AS n, t'".to_owned(),
             2 => format!("dedupe: {{key: [k, n / {modulus}], within: 20s, time: t}}"),
             3 => "dedupe: {key: k, within: 5ms, keep: last}".to_owned(),
             4 => format!("enrich: {{table: owners.csv, on: k, prefix: {name}_}}"),
-            _ => format!("route: {{low: 'n < {}'}}", 10 * modulus),
+            5 => format!("route: {{low: 'n < {}'}}", 10 * modulus),
+            6 => "throttle: {once_after: 5ms, group_by: k, count: n}".to_owned(),
+            _ => format!("throttle: {{accumulate_within: 9ms, threshold: {modulus}, group_by: k}}"),
         };
         let _ = writeln!(text, "  {name}: {{from: {from}, {body}}}");
         match kind {
             5 => places.extend([format!("{name}.low"), format!("{name}.unmatched")]),
             _ => places.push(name),
         }
-        kind != 3
+        !matches!(kind, 3 | 6 | 7)
     }
 
     fn stage(&self) -> Stage {

@@ -4,6 +4,7 @@ pub mod console;
 pub mod drop;
 pub mod file;
 pub mod kafka;
+pub mod shutdown;
 
 use serde::de::DeserializeOwned;
 use tidegate_pipeline::spec::diagnostic::Diagnostic;

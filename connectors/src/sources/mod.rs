@@ -1,11 +1,14 @@
 //! Sources: a file or folder each, named as in YAML.
 
 pub mod alertmanager;
+pub mod exec;
 pub mod file;
+pub mod file_watch;
 pub mod generic;
 mod http;
 mod http_client;
 pub mod http_poll;
+pub mod journald;
 pub mod kafka;
 pub mod range;
 #[cfg(test)]

@@ -11,14 +11,14 @@ use tidegate_pipeline::step::StepHeader;
 use super::kept::Kept;
 use super::{Late, Limits, Rows};
 
-pub(super) struct First {
+pub(crate) struct First {
     rows: Rows,
     kept: Kept,
     warned: u64,
 }
 
 impl First {
-    pub(super) fn new(rows: Rows, limits: Limits) -> Self {
+    pub(crate) fn new(rows: Rows, limits: Limits) -> Self {
         Self { rows, kept: Kept::new(limits), warned: 0 }
     }
 

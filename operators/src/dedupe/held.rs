@@ -10,14 +10,14 @@ use crate::gather::{interleave_rows, take_rows};
 
 /// A held row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Slot {
+pub(crate) struct Slot {
     batch: u64,
     row: usize,
 }
 
 /// Rows kept out of the batches that they came in, so that one waiting row does not keep its batch alive.
 #[derive(Debug, Default)]
-pub(super) struct Held {
+pub(crate) struct Held {
     batches: BTreeMap<u64, RecordBatch>,
     /// The number of the next batch; while a step is handled, that of the step's own rows.
     next: u64,
@@ -26,17 +26,17 @@ pub(super) struct Held {
 
 impl Held {
     /// The place of a row of the batch that is being handled.
-    pub(super) fn arriving(&self, row: usize) -> Slot {
+    pub(crate) fn arriving(&self, row: usize) -> Slot {
         Slot { batch: self.next, row }
     }
 
     /// Begins to handle a batch.
-    pub(super) fn begin(&mut self, rows: &RecordBatch) {
+    pub(crate) fn begin(&mut self, rows: &RecordBatch) {
         self.batches.insert(self.next, rows.clone());
     }
 
     /// Ends handling a batch: of its rows, those at `slots` are kept and get new places.
-    pub(super) fn end<'a>(&mut self, slots: impl Iterator<Item = &'a mut Slot>) -> Result<()> {
+    pub(crate) fn end<'a>(&mut self, slots: impl Iterator<Item = &'a mut Slot>) -> Result<()> {
         let Some(rows) = self.batches.remove(&self.next) else { return Ok(()) };
         let mut indices = Vec::new();
         for slot in slots.filter(|slot| slot.batch == self.next) {
@@ -52,7 +52,7 @@ impl Held {
     }
 
     /// Keeps whole batches, one row of it per slot, as a restored snapshot brings them.
-    pub(super) fn adopt(&mut self, rows: RecordBatch) -> impl Fn(usize) -> Slot + use<> {
+    pub(crate) fn adopt(&mut self, rows: RecordBatch) -> impl Fn(usize) -> Slot + use<> {
         let batch = self.next;
         self.stored += rows.num_rows();
         self.batches.insert(batch, rows);
@@ -61,7 +61,7 @@ impl Held {
     }
 
     /// The rows at `slots`, in that order, in as few batches as their schemas allow.
-    pub(super) fn gather(&self, slots: &[Slot]) -> Result<Vec<RecordBatch>> {
+    pub(crate) fn gather(&self, slots: &[Slot]) -> Result<Vec<RecordBatch>> {
         let mut gathered = Vec::new();
         let mut rest = slots;
         while let Some(first) = rest.first() {
@@ -101,12 +101,12 @@ impl Held {
     }
 
     /// Whether so few of the stored rows are still waited for that it pays to store them anew.
-    pub(super) fn is_sparse(&self, waiting: usize) -> bool {
+    pub(crate) fn is_sparse(&self, waiting: usize) -> bool {
         self.stored > 2 * waiting + 1024
     }
 
     /// Stores the rows at `slots` anew and drops all others.
-    pub(super) fn compact(&mut self, slots: &mut [&mut Slot]) -> Result<()> {
+    pub(crate) fn compact(&mut self, slots: &mut [&mut Slot]) -> Result<()> {
         let old: Vec<Slot> = slots.iter().map(|slot| **slot).collect();
         let gathered = self.gather(&old)?;
         self.batches.clear();

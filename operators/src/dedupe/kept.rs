@@ -31,9 +31,9 @@ const LONG_NOTE: usize = 1 << 20;
 /// matter of memory alone: whole buckets of old keys at once, and one by one, in the order of (time, key),
 /// where `max_keys` is reached.
 #[derive(Debug)]
-pub(super) struct Kept {
+pub(crate) struct Kept {
     limits: Limits,
-    pub(super) clock: Clock,
+    pub(crate) clock: Clock,
     times: Times,
     /// Keys by time, in buckets. What stands in a bucket counts only while the key's time is of that bucket.
     index: BTreeMap<i64, Bucket>,
@@ -45,7 +45,7 @@ pub(super) struct Kept {
     /// The clock as the last snapshot wrote it.
     saved_clock: Option<i64>,
     /// How many keys have been forgotten before their time.
-    pub(super) forgotten: u64,
+    pub(crate) forgotten: u64,
 }
 
 /// Keys of one stretch of time.
@@ -58,7 +58,7 @@ enum Bucket {
 }
 
 /// How what is written here is merged: with keys that are `within` or more (ms) behind the clock left out.
-pub(super) fn layout(within: i64) -> StateLayout {
+pub(crate) fn layout(within: i64) -> StateLayout {
     let expires = Expires { time: "time".to_owned(), clock: CLOCK.to_owned(), after: within };
     let key = vec!["key".to_owned()];
     let kept = Keyed { key, gone: Gone::Null("time".to_owned()), expires: Some(expires) };
@@ -66,7 +66,7 @@ pub(super) fn layout(within: i64) -> StateLayout {
 }
 
 impl Kept {
-    pub(super) fn new(limits: Limits) -> Self {
+    pub(crate) fn new(limits: Limits) -> Self {
         Self {
             limits,
             clock: Clock::default(),
@@ -80,12 +80,12 @@ impl Kept {
     }
 
     /// Whether a row of that time is too old to be compared.
-    pub(super) fn is_late(&self, time: i64) -> bool {
+    pub(crate) fn is_late(&self, time: i64) -> bool {
         self.clock.age(time) >= self.limits.within
     }
 
     /// Whether a row of `key` at `time`, which is not late, is no duplicate; then it is the kept one.
-    pub(super) fn admit(&mut self, key: Key, time: i64) -> bool {
+    pub(crate) fn admit(&mut self, key: Key, time: i64) -> bool {
         let (within, clock) = (self.limits.within, self.clock);
         let place = match self.times.find(key) {
             Some(place) => {
@@ -117,7 +117,7 @@ impl Kept {
     }
 
     /// Frees the buckets in which every key is expired.
-    pub(super) fn free(&mut self) {
+    pub(crate) fn free(&mut self) {
         let width = self.width();
         while let Some(oldest) = self.index.first_entry() {
             let bucket = *oldest.key();
@@ -202,7 +202,7 @@ impl Kept {
     }
 
     /// Writes what has changed, or all.
-    pub(super) fn snapshot(&mut self, writer: &mut StateWriter) -> Result<()> {
+    pub(crate) fn snapshot(&mut self, writer: &mut StateWriter) -> Result<()> {
         let (clock, within) = (self.clock, self.limits.within);
         let lives = |time: i64| clock.age(time) < within;
         if std::mem::take(&mut self.lost_track) {
@@ -234,7 +234,7 @@ impl Kept {
     }
 
     /// Rebuilds what the snapshots describe.
-    pub(super) fn restore(&mut self, reader: StateReader) -> Result<()> {
+    pub(crate) fn restore(&mut self, reader: StateReader) -> Result<()> {
         let kept = reader.batches.iter().filter(|(name, _)| name == KEPT);
         self.times.reserve(kept.map(|(_, batch)| batch.num_rows()).sum());
         for (name, batch) in reader.batches {
@@ -279,12 +279,12 @@ impl Kept {
 }
 
 /// A section of a known name that does not look as its format says.
-pub(super) fn unreadable(name: &str) -> Error {
+pub(crate) fn unreadable(name: &str) -> Error {
     Error::internal(format!("the section `{name}` of the state has other columns than it should"))
 }
 
 /// Keys as a column.
-pub(super) fn key_column(keys: impl Iterator<Item = Key>) -> Result<FixedSizeBinaryArray> {
+pub(crate) fn key_column(keys: impl Iterator<Item = Key>) -> Result<FixedSizeBinaryArray> {
     let mut bytes = Vec::with_capacity(keys.size_hint().0 * Key::SIZE as usize);
     keys.for_each(|key| bytes.extend_from_slice(&key.bytes()));
     Ok(FixedSizeBinaryArray::try_new(Key::SIZE, Buffer::from_vec(bytes), None)?)

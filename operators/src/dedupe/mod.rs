@@ -25,9 +25,9 @@
 //! keys take about 400 MB. `keep: last`: about 120 bytes, and the held row. At `max_keys` the oldest key is forgotten (`last`: its
 //! row leaves early), and a warning is logged: a duplicate may then pass.
 
-mod first;
-mod held;
-mod kept;
+pub(crate) mod first;
+pub(crate) mod held;
+pub(crate) mod kept;
 mod last;
 mod times;
 
@@ -107,7 +107,7 @@ enum Keep {
 /// What happens to late rows.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
-enum Late {
+pub(crate) enum Late {
     /// They leave.
     #[default]
     Pass,
@@ -198,10 +198,10 @@ impl OperatorKind for Dedupe {
 
 /// The bounds of what is remembered.
 #[derive(Debug, Clone, Copy)]
-struct Limits {
+pub(crate) struct Limits {
     /// In ms.
-    within: i64,
-    max_keys: usize,
+    pub(crate) within: i64,
+    pub(crate) max_keys: usize,
 }
 
 /// Whether a value of this type says when.
@@ -212,17 +212,17 @@ fn is_time(data_type: &DataType) -> bool {
 
 /// How rows are read: their keys and times.
 #[derive(Debug, Clone)]
-struct Rows {
-    node: Arc<str>,
-    keys: Vec<Expression>,
-    time: Option<Expression>,
-    late: Late,
+pub(crate) struct Rows {
+    pub(crate) node: Arc<str>,
+    pub(crate) keys: Vec<Expression>,
+    pub(crate) time: Option<Expression>,
+    pub(crate) late: Late,
 }
 
 /// The rows of a step that have a key and a time.
-struct Examined {
-    rows: RecordBatch,
-    keys: Vec<Key>,
+pub(crate) struct Examined {
+    pub(crate) rows: RecordBatch,
+    pub(crate) keys: Vec<Key>,
     /// In ms; empty without `time`: then all have the step's.
     times: Vec<i64>,
     /// Their numbers in the step; empty where all rows have a key and a time.
@@ -241,7 +241,7 @@ impl Examined {
 
 impl Rows {
     /// Finds key and time of each row; rejects rows that have none.
-    fn examine(&mut self, step: &StepHeader, rows: &RecordBatch, out: &mut Output) -> Result<Examined> {
+    pub(crate) fn examine(&mut self, step: &StepHeader, rows: &RecordBatch, out: &mut Output) -> Result<Examined> {
         let mut bad: Vec<BadRow> = Vec::new();
         let mut columns: Vec<ArrayRef> = Vec::with_capacity(self.keys.len());
         for key in &mut self.keys {
@@ -305,7 +305,7 @@ impl Rows {
 
 /// The newest time seen, as far as it may be believed.
 #[derive(Debug, Clone, Copy, Default)]
-struct Clock {
+pub(crate) struct Clock {
     newest: Option<i64>,
 }
 

@@ -6,6 +6,7 @@ mod plan;
 mod print;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use arrow::datatypes::SchemaRef;
 use serde::{Deserialize, Serialize};
@@ -54,6 +55,8 @@ pub struct Node {
     pub on_error: OnError,
     /// What the end of this source means.
     pub on_end: OnEnd,
+    /// How long this source may give nothing before it counts as stalled.
+    pub stall_after: Option<Duration>,
     /// Its ports: the data ports, then `errors`.
     pub ports: Vec<Port>,
     /// What it reads: `from:` in order, then side inputs.

@@ -228,6 +228,7 @@ impl Planner<'_> {
             shown_place: format!("{}:{}:{}", self.file, place.line, place.column),
             on_error: spec.on_error,
             on_end: spec.on_end,
+            stall_after: spec.stall_after.map(|after| after.0),
             ports,
             inputs,
             planned,

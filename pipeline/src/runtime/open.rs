@@ -16,6 +16,7 @@ use super::checkpointing::{PIPELINE_SECTIONS, blocking};
 use super::clock::Clock;
 use super::delivery::Deliverer;
 use super::effects::{EffectIdentity, Ledger};
+use super::ending::Ending;
 use super::fenced::fenced;
 use super::lookups::stored_contents;
 use super::outbox::Outbox;
@@ -91,6 +92,8 @@ pub struct Pipeline {
     pub(super) deliverers: Vec<Deliverer>,
     pub(super) effects: Ledger,
     pub(super) cancel: CancellationToken,
+    /// Ends it from within.
+    pub(super) ending: Ending,
     /// New nodes that have not been told yet what is in the tables that they read.
     pub(super) joined: Vec<String>,
     /// Stop when the journal's tail has been executed.
@@ -169,6 +172,7 @@ impl Pipeline {
         }
         let checkpointed = manifest.as_ref().map_or(StepNumber::ZERO, |manifest| manifest.step);
         status.step.store(checkpointed.0, Ordering::Relaxed);
+        let cancel = CancellationToken::new();
         let mut pipeline = Self {
             graph,
             options,
@@ -184,7 +188,8 @@ impl Pipeline {
             bodies: Vec::new(),
             deliverers: Vec::new(),
             effects,
-            cancel: CancellationToken::new(),
+            ending: Ending::new(&cancel),
+            cancel,
             joined,
             only_tail: false,
             recorded: None,
@@ -336,7 +341,8 @@ impl Pipeline {
                                 first_marks.insert(node.name.to_string(), mark);
                             }
                             let body =
-                                SinkNode::transactional(&node.name, sink, mark.as_ref(), self.rows_of(&node.name));
+                                SinkNode::transactional(&node.name, sink, mark.as_ref(), self.rows_of(&node.name))
+                                    .with_ending(self.ending.clone());
                             let body = Body::Sink(Box::new(body));
                             self.bodies.push(NodeBody { node: index, inputs: all, body });
                         }
@@ -502,7 +508,7 @@ impl Pipeline {
             schemas: state.schemas.iter().map(decode).collect::<Result<_>>()?,
             once: self.options.once,
             tables: self.shared_tables.get(&node.name).cloned().unwrap_or_default(),
-            cancel: self.cancel.clone(),
+            cancel: self.ending.intake().clone(),
         })
     }
 }

@@ -167,6 +167,7 @@ impl Pipeline {
     /// As [`Pipeline::run`].
     pub(super) async fn catch_up(mut self) -> Result<()> {
         self.only_tail = true;
+        self.ending.ignore_sinks();
         self.run().await.map(drop)
     }
 
@@ -235,7 +236,8 @@ impl Pipeline {
         mut tasks: Tasks,
         lookups: mpsc::Sender<super::lookups::LookupChange>,
     ) -> Result<RunOutcome> {
-        let (cancel, within) = (self.cancel.clone(), self.graph.spec.stop.within.0);
+        // Whoever ends the pipeline, from outside or from within: nothing more is taken in.
+        let (cancel, within) = (self.ending.intake().clone(), self.graph.spec.stop.within.0);
         let deadline = stop_deadline(cancel.clone(), within);
         let recorded = self.recorded.take();
         tokio::pin!(deadline);
@@ -296,7 +298,7 @@ impl Pipeline {
         within: Duration,
     ) -> Result<RunOutcome> {
         let outcome = match end {
-            SequencerEnd::Stopped => return Ok(RunOutcome::Stopped),
+            SequencerEnd::Stopped => return self.settle_stopped(tasks).await,
             SequencerEnd::Finished => RunOutcome::Finished,
             SequencerEnd::Once => RunOutcome::Once,
         };
@@ -316,6 +318,22 @@ impl Pipeline {
             () = deadline => return Err(overdue(within)),
         }
         Ok(outcome)
+    }
+
+    /// After a stop: where the pipeline has ended itself, effects have some time to be delivered.
+    async fn settle_stopped(&self, tasks: &mut Tasks) -> Result<RunOutcome> {
+        let Some(delay) = self.ending.delay().filter(|_| !self.only_tail) else { return Ok(RunOutcome::Stopped) };
+        self.ending.intake().cancel();
+        tokio::select! {
+            () = self.effects.settled() => {}
+            error = first_failure(&mut tasks.nodes) => return Err(error),
+            () = self.cancel.cancelled() => {}
+            () = tokio::time::sleep(delay) => {
+                let left = self.effects.intended();
+                tracing::warn!(left, ?delay, "Effects were not delivered in time; the next start delivers them.");
+            }
+        }
+        Ok(RunOutcome::Stopped)
     }
 
     /// The sources with the contexts that the checkpoint gives them.

@@ -285,7 +285,8 @@ impl Sequencer {
         state.state.ended = true;
         state.state.fingerprint.clone_from(&fingerprint);
         let (source, position) = (state.name.to_string(), state.state.position.clone());
-        let stop = state.on_end == OnEnd::Stop;
+        // Where nothing is left to be stopped, the pipeline has finished.
+        let stop = state.on_end == OnEnd::Stop && self.slots.iter().any(|slot| !slot.state.ended);
         self.engine_step(EngineEvent::SourceEnded { source, position, fingerprint }, None)?;
         Ok(stop)
     }

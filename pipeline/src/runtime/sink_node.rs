@@ -7,6 +7,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 
 use super::comparison::Comparison;
+use super::ending::Ending;
 use super::event::Event;
 use super::outbox::Outbox;
 use super::row_trail::{RowTrail, Waypoint};
@@ -27,6 +28,7 @@ pub(crate) struct SinkNode {
     /// The name of its mark.
     name: String,
     body: Body,
+    ending: Option<Ending>,
 }
 
 /// What a sink hands over at a barrier: its mark, once it is durable, and the way there.
@@ -88,7 +90,12 @@ impl SinkNode {
     fn new(name: String, body: Body, mark: Option<&Mark>, from: RunningHash) -> Self {
         // Marks that the outbox implies know nothing of rows.
         let promised = mark.map(|mark| mark.rows).filter(|rows| *rows != RunningHash::default());
-        Self { complete_through: through(mark), promised, trail: RowTrail::from(from), name, body }
+        Self { complete_through: through(mark), promised, trail: RowTrail::from(from), name, body, ending: None }
+    }
+
+    /// The same, and it may end the pipeline.
+    pub(crate) fn with_ending(self, ending: Ending) -> Self {
+        Self { ending: Some(ending), ..self }
     }
 
     /// Takes the rows of one input in one step.
@@ -99,7 +106,13 @@ impl SinkNode {
             return Ok(());
         }
         match &mut self.body {
-            Body::Transactional(sink) => sink.write(header, rows).await,
+            Body::Transactional(sink) => {
+                sink.write(header, rows).await?;
+                if let (Some(ending), Some(shutdown)) = (&self.ending, sink.shutdown()) {
+                    ending.ask(&self.name, &shutdown);
+                }
+                Ok(())
+            }
             Body::Dispatching { sink, staged, .. } => {
                 let first = staged.len() as u32;
                 let effects = sink.effects(header, rows)?.into_iter().zip(first..);

@@ -7,6 +7,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::crashed::guarded;
+use super::stall::Stall;
 use super::status::{NodeState, NodeStatus};
 use crate::error::{Error, Result, Retry};
 use crate::graph::{Graph, NodeIndex, Planned};
@@ -164,9 +165,14 @@ impl SourceTask {
             None => self.open().await?,
         };
         self.status.well();
+        let mut stall = Stall::new(self.graph.nodes[self.index.0].stall_after);
         loop {
             let arrival = tokio::select! {
                 arrival = source.next() => arrival?,
+                () = stall.comes() => {
+                    stall.tell(&self.status);
+                    continue;
+                }
                 Ok(()) = self.acknowledged.changed() => {
                     let durable = self.acknowledged.borrow_and_update().clone();
                     if let Some((_, position)) = durable {
@@ -179,7 +185,9 @@ impl SourceTask {
                 return Ok(source.fingerprint());
             };
             *failures = 0;
+            self.status.arrived();
             self.hand_over(arrival).await?;
+            stall.begin_anew(&self.status);
         }
     }
 

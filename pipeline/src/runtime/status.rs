@@ -21,6 +21,8 @@ pub enum NodeState {
     Running,
     /// A source that failed and will be opened again.
     Retrying,
+    /// A source that has given nothing for longer than its `stall_after`.
+    Stalled,
     /// A source that has ended, or a node that has done everything.
     Ended,
     /// Failed; its error ended the pipeline.
@@ -49,6 +51,8 @@ pub struct NodeStatus {
     pub(crate) progress: AtomicU64,
     /// How often it was opened again after a failure.
     pub restarts: AtomicU64,
+    /// When a source last gave something, in ms since 1970; 0 before the first time in this process.
+    last_arrival: AtomicI64,
     state: AtomicU8,
     trouble: Mutex<Option<String>>,
     queues: Mutex<Vec<EdgeGauge>>,
@@ -68,6 +72,7 @@ impl NodeStatus {
             busy: zero(),
             progress: zero(),
             restarts: zero(),
+            last_arrival: AtomicI64::default(),
             state: AtomicU8::new(0),
             trouble: Mutex::default(),
             queues: Mutex::default(),
@@ -80,7 +85,8 @@ impl NodeStatus {
             0 => NodeState::Starting,
             1 => NodeState::Running,
             2 => NodeState::Retrying,
-            3 => NodeState::Ended,
+            3 => NodeState::Stalled,
+            4 => NodeState::Ended,
             _ => NodeState::Failed,
         }
     }
@@ -99,6 +105,19 @@ impl NodeStatus {
         self.restarts.fetch_add(1, Ordering::Relaxed);
         *self.trouble.lock() = Some(error.message.clone());
         self.set_state(NodeState::Retrying);
+    }
+
+    /// When a source last gave something, in ms since 1970; `None` before the first time in this process.
+    pub fn last_arrival(&self) -> Option<i64> {
+        Some(self.last_arrival.load(Ordering::Relaxed)).filter(|time| *time > 0)
+    }
+
+    /// A source gave something.
+    pub(crate) fn arrived(&self) {
+        self.last_arrival.store(jiff::Timestamp::now().as_millisecond(), Ordering::Relaxed);
+        if self.state() == NodeState::Stalled {
+            self.set_state(NodeState::Running);
+        }
     }
 
     /// A source is open.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 
 use super::diagnostic::{Diagnostic, FINDINGS, Located, Place, Severity};
+use super::filters::Filters;
 use super::node::NodeReader;
 use super::pipeline::{
     CheckpointSettings, JournalSettings, Limits, NodeSpec, PipelineSpec, RestartSettings, Section, StopSettings,
@@ -96,7 +97,8 @@ pub fn load(text: &str, file: &str, variables: &Variables, kinds: &KnownKinds) -
             return Err(vec![diagnostic]);
         }
     };
-    let mut loader = Loader { source: text.into(), kinds, found: Vec::new(), declared: Vec::new() };
+    let mut loader =
+        Loader { source: text.into(), kinds, found: Vec::new(), declared: Vec::new(), filters: Filters::default() };
     let spec = loader.pipeline(&entries, root.place, file);
     loader.check(&spec);
     loader.found.sort_by_key(|diagnostic| (diagnostic.place.offset, Reverse(diagnostic.severity)));
@@ -114,6 +116,7 @@ struct Loader<'a> {
     found: Vec<Diagnostic>,
     /// The names of all nodes, also of those that cannot be read.
     declared: Vec<(Located<Arc<str>>, Section)>,
+    filters: Filters,
 }
 
 impl Loader<'_> {
@@ -126,6 +129,12 @@ impl Loader<'_> {
         let get = |name: &str| entries.iter().find(|(key, _)| *key.value == *name).map(|(_, value)| value);
         self.version(get("version"), root);
         let settings = self.settings(entries, root);
+        let sources = self.section(Section::Source, get("sources"));
+        let mut operators = self.section(Section::Operator, get("operators"));
+        let mut sinks = self.section(Section::Sink, get("sinks"));
+        self.filters.redirect(&mut operators);
+        self.filters.redirect(&mut sinks);
+        operators.append(&mut self.filters.nodes);
         PipelineSpec {
             name: self.name(get("name"), file),
             description: settings.description,
@@ -134,9 +143,9 @@ impl Loader<'_> {
             journal: settings.journal.unwrap_or_default(),
             restart: settings.restart.unwrap_or_default(),
             stop: settings.stop.unwrap_or_default(),
-            sources: self.section(Section::Source, get("sources")),
-            operators: self.section(Section::Operator, get("operators")),
-            sinks: self.section(Section::Sink, get("sinks")),
+            sources,
+            operators,
+            sinks,
         }
     }
 
@@ -193,6 +202,7 @@ impl Loader<'_> {
             source: Arc::clone(&self.source),
             found: &mut self.found,
             declared: &mut self.declared,
+            filters: &mut self.filters,
         };
         match value.map(|value| (&value.value, value.place)) {
             None | Some((Tree::Null, _)) => Vec::new(),

@@ -7,6 +7,7 @@
 mod canonical;
 mod containers;
 pub mod diagnostic;
+mod filters;
 mod json;
 mod load;
 mod node;

@@ -7,20 +7,21 @@ use serde::Deserialize;
 
 use super::containers::OneOrMany;
 use super::diagnostic::{Diagnostic, FINDINGS, Located, Place};
+use super::filters::Filters;
 use super::load::KnownKinds;
 use super::pipeline::{NodeSpec, OnEnd, OnError, Section};
 use super::variables::as_written;
-use super::{Options, PortReference, Tree};
+use super::{Duration, Options, PortReference, Tree};
 
 type Entry = (Located<Arc<str>>, Located<Tree>);
 
-/// What ansible-rulebook writes before the kinds of its sources.
+/// What ansible-rulebook writes before the kinds of its sources and filters.
 const SOURCE_PREFIXES: [&str; 3] = ["ansible.eda.", "ansible.builtin.", "eda.builtin."];
 
 /// The keys that a node of a section has besides its kind's.
 pub(super) fn common_keys(section: Section) -> &'static [&'static str] {
     match section {
-        Section::Source => &["on_end", "was", "on_error", "description"],
+        Section::Source => &["on_end", "stall_after", "filters", "was", "on_error", "description"],
         Section::Operator => &["from", "match", "was", "on_error", "description"],
         Section::Sink => &["from", "was", "on_error", "description"],
     }
@@ -34,7 +35,8 @@ struct Common {
     r#match: Option<Match>,
     was: Option<Located<Arc<str>>>,
     on_error: OnError,
-    on_end: OnEnd,
+    on_end: Option<OnEnd>,
+    stall_after: Option<Located<Duration>>,
     description: Option<String>,
 }
 
@@ -57,6 +59,8 @@ pub(super) struct NodeReader<'a> {
     pub(super) found: &'a mut Vec<Diagnostic>,
     /// The names of all nodes, also of those that cannot be read.
     pub(super) declared: &'a mut Vec<(Located<Arc<str>>, Section)>,
+    /// The filters of sources.
+    pub(super) filters: &'a mut Filters,
 }
 
 impl NodeReader<'_> {
@@ -65,7 +69,7 @@ impl NodeReader<'_> {
         self.declared.push((name.clone(), self.section));
         self.check_name(name);
         match &node.value {
-            Tree::Map(entries) => self.entries(name, entries, node.place),
+            Tree::Map(entries) => self.entries(name, entries, node.place, OnEnd::default()),
             _ => {
                 let message = format!("the node `{}` wants a map with its kind{}", name.value, self.and_from());
                 let help = format!(
@@ -78,16 +82,12 @@ impl NodeReader<'_> {
         }
     }
 
-    /// `- name: NAME` beside the kind, as ansible-rulebook lists its sources.
+    /// `- name: NAME` beside the kind, as ansible-rulebook lists its sources. As there, the end of one ends it all.
     pub(super) fn listed(&mut self, item: &Located<Tree>) -> Option<NodeSpec> {
         let Tree::Map(entries) = &item.value else {
             return self.error(Diagnostic::error(item.place, "a source in a list is a map with `name` and its kind"));
         };
         let named = |wanted: &str| entries.iter().find(|(key, _)| *key.value == *wanted);
-        if let Some((key, _)) = named("filters") {
-            let filters = Diagnostic::error(key.place, "`filters` of a source are not supported yet");
-            self.found.push(filters.with_help("write them as operators: `filter`, `select`, `dedupe`"));
-        }
         let name = match named("name") {
             Some((_, Located { value: Tree::Text(name), place })) => Located::new(Arc::clone(name), *place),
             Some((_, other)) => {
@@ -99,11 +99,10 @@ impl NodeReader<'_> {
                 return self.error(diagnostic.with_help("add `name: NAME`"));
             }
         };
-        let rest: Vec<Entry> =
-            entries.iter().filter(|(key, _)| !["name", "filters"].contains(&key.as_ref())).cloned().collect();
+        let rest: Vec<Entry> = entries.iter().filter(|(key, _)| key.as_ref() != "name").cloned().collect();
         self.declared.push((name.clone(), self.section));
         self.check_name(&name);
-        self.entries(&name, &rest, item.place)
+        self.entries(&name, &rest, item.place, OnEnd::Stop)
     }
 
     /// Reads on, unless so much is wrong already that more would help nobody.
@@ -133,36 +132,82 @@ impl NodeReader<'_> {
         }
     }
 
-    fn entries(&mut self, name: &Located<Arc<str>>, entries: &[Entry], place: Place) -> Option<NodeSpec> {
+    fn entries(
+        &mut self,
+        name: &Located<Arc<str>>,
+        entries: &[Entry],
+        place: Place,
+        on_end: OnEnd,
+    ) -> Option<NodeSpec> {
         let common_keys = common_keys(self.section);
         let (common, others): (Vec<&Entry>, Vec<&Entry>) =
             entries.iter().partition(|(key, _)| common_keys.contains(&key.as_ref()));
         let kind = self.kind(name, &others);
-        let common = Tree::Map(common.into_iter().cloned().collect());
+        if let Some((_, filters)) = common.iter().find(|(key, _)| &*key.value == "filters") {
+            self.filters(name, filters);
+        }
+        let common = Tree::Map(common.into_iter().filter(|(key, _)| &*key.value != "filters").cloned().collect());
         let common = Options::in_source(Located::new(common, place), Arc::clone(&self.source)).read::<Common>();
         let common = common.map_err(|errors| self.found.extend(errors)).ok();
         let from =
             common.as_ref().and_then(|common| self.from(name, entries, common.from.as_deref().unwrap_or_default()));
         let (kind, options) = kind?;
         let (common, from) = (common?, from?);
+        if let Some(after) = common.stall_after.as_ref().filter(|after| after.value.0.is_zero()) {
+            self.found.push(Diagnostic::error(after.place, "`stall_after` is zero: every source would be stalled"));
+        }
         if let Some((key, _)) = entries.iter().find(|(key, _)| &*key.value == "match")
             && &*kind.value != "route"
         {
             self.found.push(Diagnostic::error(key.place, "`match` stands only beside `route`").with_help("remove it"));
         }
         Some(NodeSpec {
-            name: name.clone(),
             section: self.section,
             from,
-            kind,
-            options: Options::in_source(options, Arc::clone(&self.source)),
             was: common.was,
             on_error: common.on_error,
             description: common.description,
-            on_end: common.on_end,
+            on_end: common.on_end.unwrap_or(on_end),
+            stall_after: common.stall_after.map(|after| after.value),
             match_all: common.r#match == Some(Match::All),
-            place,
+            ..self.plain_node(name.clone(), kind, options, place)
         })
+    }
+
+    /// An operator that reads nothing yet and has no options besides its kind's.
+    pub(super) fn plain_node(
+        &self,
+        name: Located<Arc<str>>,
+        kind: Located<Arc<str>>,
+        options: Located<Tree>,
+        place: Place,
+    ) -> NodeSpec {
+        NodeSpec {
+            name,
+            section: Section::Operator,
+            from: Vec::new(),
+            kind,
+            options: Options::in_source(options, Arc::clone(&self.source)),
+            was: None,
+            on_error: OnError::default(),
+            description: None,
+            on_end: OnEnd::default(),
+            stall_after: None,
+            match_all: false,
+            place,
+        }
+    }
+
+    /// The kind of a filter, which is one of operators.
+    pub(super) fn kind_of_filter(
+        &mut self,
+        name: &Located<Arc<str>>,
+        entries: &[Entry],
+    ) -> Option<(Located<Arc<str>>, Located<Tree>)> {
+        let section = std::mem::replace(&mut self.section, Section::Operator);
+        let kind = self.kind(name, &entries.iter().collect::<Vec<_>>());
+        self.section = section;
+        kind
     }
 
     /// The one entry that names a kind.
@@ -200,7 +245,7 @@ impl NodeReader<'_> {
     /// A kind without the prefix that ansible-rulebook wants.
     fn plain_kind<'k>(&self, kind: &'k str) -> &'k str {
         let stripped = SOURCE_PREFIXES.iter().find_map(|prefix| kind.strip_prefix(prefix));
-        stripped.filter(|_| self.section == Section::Source).unwrap_or(kind)
+        stripped.filter(|_| self.section != Section::Sink).unwrap_or(kind)
     }
 
     fn unknown_kind(&self, key: &Located<Arc<str>>) -> Diagnostic {
@@ -240,6 +285,8 @@ impl NodeReader<'_> {
         let message = match &*key.value {
             "from" => "a source reads from no other node",
             "on_end" => "only sources have `on_end`",
+            "stall_after" => "only sources have `stall_after`",
+            "filters" => "only sources have `filters`",
             "match" => "`match` stands only beside `route`",
             _ => return None,
         };

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::diagnostic::{Located, Place};
-use super::{Options, PortReference};
+use super::{Duration, Options, PortReference};
 
 pub use super::settings::{
     CheckpointInterval, CheckpointSettings, EdgeLimits, JournalInline, JournalSettings, Keep, Limits, RestartSettings,
@@ -133,6 +133,8 @@ pub struct NodeSpec {
     pub description: Option<String>,
     /// For sources: what happens when it ends.
     pub on_end: OnEnd,
+    /// For sources: how long it may give nothing before it counts as stalled; for ever where it is absent.
+    pub stall_after: Option<Duration>,
     /// For `route`: whether `match: all` stands beside it.
     pub match_all: bool,
     /// Where it stands.

@@ -4,6 +4,7 @@ use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema};
 use serde_json::{Map, Value, json};
 
+use super::Duration;
 use super::node::common_keys;
 use super::pipeline::{
     CheckpointSettings, JournalSettings, Limits, OnEnd, OnError, RestartSettings, Section, StopSettings, VERSION,
@@ -151,6 +152,16 @@ impl Document {
             }
             "on_error" => self.of::<OnError>(),
             "on_end" => self.of::<OnEnd>(),
+            "stall_after" => {
+                let mut after = self.of::<Duration>();
+                after["description"] = "How long the source may give nothing before it is shown as stalled.".into();
+                after
+            }
+            "filters" => json!({
+                "description": "Operators through which everything passes before others read the source, as ansible-rulebook lists them.",
+                "type": ["array", "null"],
+                "items": {"anyOf": [{"type": "string"}, {"type": "object", "minProperties": 1, "maxProperties": 1}]},
+            }),
             _ => json!({"type": ["string", "null"], "description": "What the node is for."}),
         }
     }

@@ -40,7 +40,11 @@ pub(crate) fn load(files: &[String], folder: &Path) -> Result<Facts> {
     Ok(Facts { lines: lines.into(), naming: Naming::Events(names.into()) })
 }
 
-fn events(text: &str, name: &str) -> Result<Vec<Value>> {
+/// The events of a file's text.
+///
+/// # Errors
+/// When it is not YAML, or holds anything but a map or a list of maps.
+pub(super) fn events(text: &str, name: &str) -> Result<Vec<Value>> {
     if text.trim().is_empty() {
         return Ok(Vec::new());
     }

@@ -1,6 +1,7 @@
 //! `file`: rows of a file on this machine — JSON lines, CSV, Parquet, or YAML facts.
 
 mod facts;
+mod facts_watch;
 mod feed;
 mod format;
 pub mod input;
@@ -18,6 +19,9 @@ use std::sync::Arc;
 
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use async_trait::async_trait;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use tidegate_pipeline::diagnosis::Diagnosis;
 use tidegate_pipeline::error::Result;
 use tidegate_pipeline::rows::Port;
 use tidegate_pipeline::source::{
@@ -27,6 +31,7 @@ use tidegate_pipeline::source::{
 use tidegate_pipeline::spec::Options;
 use tidegate_pipeline::spec::diagnostic::Diagnostic;
 
+use self::facts_watch::PlannedFacts;
 use self::feed::{Cut, Feed};
 use self::format::Format;
 use self::input::{Compression, Fingerprint, Input};
@@ -37,6 +42,7 @@ use crate::decode::infer::{SAMPLE, infer, sample};
 use crate::decode::json_lines::JsonLines;
 use crate::decode::segment::{Limits, Naming};
 use crate::decode::shape::Shape;
+use crate::diagnosis;
 use crate::places::Places;
 
 /// How much of a file planning reads at most, in bytes.
@@ -49,6 +55,10 @@ pub struct FileKind;
 impl SourceKind for FileKind {
     fn name(&self) -> &'static str {
         "file"
+    }
+
+    fn aliases(&self) -> &'static [&'static str] {
+        &["ansible.eda.file", "eda.builtin.file"]
     }
 
     fn summary(&self) -> &'static str {
@@ -66,6 +76,20 @@ impl SourceKind for FileKind {
         schemars::schema_for!(FileOptions)
     }
 
+    fn diagnose<'a>(
+        &'a self,
+        _options: &'a Options,
+        planned: &'a PlannedSource,
+        context: SourceContext,
+        found: &'a mut Diagnosis,
+    ) -> BoxFuture<'a, ()> {
+        async move {
+            let source = diagnosis::open(found, "file opened", planned.open.open(context)).await;
+            diagnosis::first_arrival(found, "first rows", source).await;
+        }
+        .boxed()
+    }
+
     fn state_of(&self, options: &Options) -> Option<String> {
         Some(options.canonical_of(&["path", "files", "format", "compression"]))
     }
@@ -77,6 +101,11 @@ impl SourceKind for FileKind {
         let mut planned = plan(&settings, &places, &context.working_directory)?;
         if let Some(recorded) = &context.recorded {
             planned = planned.with_schema(recorded);
+        }
+        if let (Some(files), true) = (settings.files, settings.follow) {
+            let (schema, folder) = (planned.schema, context.working_directory.clone());
+            let port = Port { open: true, ..Port::out(Arc::clone(&schema)) };
+            return Ok(PlannedSource::new(Delivery::Inline, vec![port], PlannedFacts { files, folder, schema }));
         }
         let open = planned.schema.fields().is_empty();
         Ok(PlannedSource {

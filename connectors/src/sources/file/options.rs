@@ -51,7 +51,8 @@ pub struct FileOptions {
     pub format: Option<FileFormat>,
     /// The compression; by default what the extension says.
     pub compression: Option<Compression>,
-    /// Go on with what is appended, also after a rotation, instead of ending (JSON lines and CSV).
+    /// Go on with what is appended, also after a rotation, instead of ending (JSON lines and CSV). With `files`: read
+    /// a file again whenever it changes.
     #[serde(default)]
     pub follow: bool,
     /// Types of columns that the sample lacks or shows wrongly: `int`, `float`, `bool`, `text`, `timestamp`
@@ -98,9 +99,6 @@ impl FileOptions {
         }
         if self.max_line == 0 {
             found.push(places.at("max_line", "`max_line` must be at least 1"));
-        }
-        if self.files.is_some() && self.follow {
-            found.push(places.at("follow", "`follow` goes with `path` only"));
         }
         if found.is_empty() { Ok(()) } else { Err(found) }
     }

@@ -276,11 +276,15 @@ fn settings_with_wrong_values() {
 #[test]
 fn filters_of_ansible_rulebook() {
     insta::assert_snapshot!(
-        refused("version: 1\nsources:\n- name: a\n  range: {}\n  filters:\n  - x: {}\n- range: {}\n- 5\n"),
+        refused("version: 1\nsources:\n- name: a\n  range: {}\n  filters:\n  - x: {}\n  - 7\n  - {filter: a, select: b}\n- range: {}\n- 5\n- {name: b, range: {}, filters: x, stall_after: 0s}\n"),
         @r###"
-    bad.yaml:5:3: error: `filters` of a source are not supported yet (write them as operators: `filter`, `select`, `dedupe`)
-    bad.yaml:7:3: error: a source in a list wants a `name` (add `name: NAME`)
-    bad.yaml:8:3: error: a source in a list is a map with `name` and its kind
+    bad.yaml:6:5: error: unknown kind of operator `x` (expected: `filter`, `select`, `enrich`, `dedupe`, `check`, `route`, `from`, `match`, `was`, `on_error`, `description`)
+    bad.yaml:7:5: error: a filter is a map of its kind and its options (write `{json_filter: {exclude_keys: ["*_url"]}}`)
+    bad.yaml:8:17: error: a node has one kind; `filter` and `select` are two (make it two nodes, the second one reading from the first)
+    bad.yaml:9:3: error: a source in a list wants a `name` (add `name: NAME`)
+    bad.yaml:10:3: error: a source in a list is a map with `name` and its kind
+    bad.yaml:11:33: error: `filters` wants a list (write `filters: [{json_filter: {exclude_keys: ["*_url"]}}]`)
+    bad.yaml:11:49: error: `stall_after` is zero: every source would be stalled
     "###
     );
 }

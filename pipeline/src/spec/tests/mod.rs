@@ -119,11 +119,12 @@ fn settings_can_be_set() {
 #[test]
 fn common_keys_of_nodes_are_read() {
     let spec = loaded(
-        "version: 1\nsources:\n  a: {file: {path: x}, on_end: stop}\noperators:\n  b:\n    from: [a, a.errors]\n    \
+        "version: 1\nsources:\n  a: {file: {path: x}, on_end: stop, stall_after: 5m}\noperators:\n  b:\n    from: [a, a.errors]\n    \
          was: old\n    on_error: fail\n    description: what it is for\n    match: all\n    route: {x: y}\n\
          sinks: {c: {from: b, drop: {}}}\n",
     );
     assert_eq!(spec.node("a").unwrap().on_end, OnEnd::Stop);
+    assert_eq!(spec.node("a").unwrap().stall_after, Some(Duration::seconds(300)));
     let node = spec.node("b").unwrap();
     assert_eq!(node.was.as_ref().map(|was| &*was.value), Some("old"));
     assert_eq!(node.on_error, OnError::Fail);
@@ -140,6 +141,31 @@ fn sources_may_be_listed_as_ansible_rulebook_does() {
     );
     let kinds: Vec<&str> = spec.sources.iter().map(|source| &*source.kind.value).collect();
     assert_eq!(kinds, ["webhook", "range"]);
+    assert!(spec.sources.iter().all(|source| source.on_end == OnEnd::Stop), "the end of one is the end of all");
+}
+
+#[test]
+fn filters_of_a_source_are_operators_behind_it() {
+    let spec = loaded(
+        "version: 1\nsources:\n- name: a\n  range: {limit: 5}\n  on_end: ignore\n  filters:\n  - ansible.eda.filter: x\n  - eda.builtin.select: y\n\
+         operators:\n  b: {from: [a, a.errors], filter: z}\nsinks: {c: {from: [a.out, a_filter_1], drop: {}}}\n",
+    );
+    let nodes: Vec<String> = spec
+        .nodes()
+        .map(|node| {
+            let from: Vec<String> = node.from.iter().map(|from| from.value.to_string()).collect();
+            format!("{} {} {}", node.name.value, node.kind.value, from.join(","))
+        })
+        .collect();
+    let behind = [
+        "a range ",
+        "b filter a_filter_2,a.errors,a_filter_1.errors,a_filter_2.errors",
+        "a_filter_1 filter a",
+        "a_filter_2 select a_filter_1",
+        "c drop a_filter_2.out,a_filter_1",
+    ];
+    assert_eq!(nodes, behind);
+    assert_eq!(loaded(&spec.canonical()).canonical(), spec.canonical());
 }
 
 #[test]

@@ -1,0 +1,58 @@
+//! How a running pipeline is, as JSON for programs.
+
+use std::sync::atomic::Ordering::Relaxed;
+
+use serde::Serialize;
+use tidegate_pipeline::runtime::{NodeState, PipelineStatus};
+use tidegate_pipeline::spec::pipeline::Section;
+
+/// A pipeline.
+#[derive(Serialize)]
+struct Page<'a> {
+    pipeline: &'a str,
+    step: u64,
+    nodes: Vec<NodePage<'a>>,
+}
+
+/// One of its nodes.
+#[derive(Serialize)]
+struct NodePage<'a> {
+    node: &'a str,
+    kind: &'a str,
+    section: Section,
+    state: NodeState,
+    rows_in: u64,
+    rows_out: u64,
+    rejected: u64,
+    queued: usize,
+    /// How often a source was opened again after a failure.
+    restarts: u64,
+    /// Why a source is being opened again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trouble: Option<String>,
+    /// When a source last gave something.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_arrival: Option<String>,
+}
+
+/// The page of a pipeline.
+pub(crate) fn json(pipeline: &str, status: &PipelineStatus) -> String {
+    let nodes = status.nodes.iter().map(|node| NodePage {
+        node: &node.name,
+        kind: &node.kind,
+        section: node.section,
+        state: node.state(),
+        rows_in: node.rows_in.load(Relaxed),
+        rows_out: node.rows_out.load(Relaxed),
+        rejected: node.rejected.load(Relaxed),
+        queued: node.queued_rows(),
+        restarts: node.restarts.load(Relaxed),
+        trouble: node.trouble_now(),
+        last_arrival: node
+            .last_arrival()
+            .and_then(|time| jiff::Timestamp::from_millisecond(time).ok())
+            .map(|time| time.to_string()),
+    });
+    let page = Page { pipeline, step: status.step.load(Relaxed), nodes: nodes.collect() };
+    serde_json::to_string_pretty(&page).unwrap_or_default() + "\n"
+}
