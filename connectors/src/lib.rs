@@ -11,6 +11,7 @@ mod places;
 pub mod providers;
 pub mod sinks;
 pub mod sources;
+mod tls;
 
 pub use sinks::console::is_closed_output;
 use tidegate_pipeline::sink::SinkKind;
@@ -22,6 +23,7 @@ pub fn sources() -> Vec<Box<dyn SourceKind>> {
         Box::new(sources::file::FileKind),
         Box::new(sources::generic::GenericKind),
         Box::new(providers::host::HostKind),
+        Box::new(sources::mqtt::MqttKind),
         Box::new(sources::range::RangeKind),
         Box::new(sources::tick::TickKind),
     ]

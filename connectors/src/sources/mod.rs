@@ -2,6 +2,7 @@
 
 pub mod file;
 pub mod generic;
+pub mod mqtt;
 pub mod range;
 #[cfg(test)]
 pub(crate) mod testing;
