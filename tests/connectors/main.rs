@@ -7,5 +7,8 @@
     reason = "what a test needs and does not get fails it"
 )]
 
+mod mqtt;
+#[allow(dead_code, reason = "the suites take what they need of it")]
+mod program;
 #[allow(dead_code, reason = "the suites take what they need of it")]
 mod service;
