@@ -24,6 +24,7 @@ pub fn sources() -> Vec<Box<dyn SourceKind>> {
         Box::new(sources::generic::GenericKind),
         Box::new(providers::host::HostKind),
         Box::new(sources::mqtt::MqttKind),
+        Box::new(sources::nats::NatsKind),
         Box::new(sources::range::RangeKind),
         Box::new(sources::tick::TickKind),
     ]

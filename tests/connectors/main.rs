@@ -8,6 +8,7 @@
 )]
 
 mod mqtt;
+mod nats;
 #[allow(dead_code, reason = "the suites take what they need of it")]
 mod program;
 #[allow(dead_code, reason = "the suites take what they need of it")]

@@ -31,7 +31,7 @@ fn publish_numbers(port: u16, numbers: std::ops::Range<i64>, qos: &str) {
 fn home(port: u16, qos: u8) -> Home {
     publish(port, "ready", &["{\"ready\":true}"], &["-r"]);
     let home = Home::new(&format!(
-        "  in: {{mqtt: {{host: 127.0.0.1, port: {port}, topics: [plant/#, ready], qos: {qos}, client_id: tests, keep_alive: 5s}}}}"
+        "  in: {{mqtt: {{host: 127.0.0.1, port: {port}, topics: [plant/#, ready], qos: {qos}, client_id: tests, keep_alive: 5s, max_in_flight: 10}}}}"
     ));
     let mut program = home.run();
     program.until("the session", || !home.rows().is_empty());

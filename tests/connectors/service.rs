@@ -30,7 +30,8 @@ impl Service {
     /// The same, with ports of the caller's choice, and with environment variables.
     pub(crate) fn start_with(name: &str, ports: &[u16], environment: &[(&str, &str)]) -> Option<Self> {
         let folder = tempfile::tempdir().expect("a folder for the server");
-        let environment = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let environment: Vec<_> =
+            environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let child = started(name, folder.path(), ports, &environment)?;
         Some(Self { name: name.to_owned(), environment, child, folder, ports: ports.to_vec() })
     }
@@ -70,7 +71,7 @@ impl Drop for Service {
 }
 
 /// The script at work, once it has said `ready`.
-fn started(name: &str, folder: &Path, ports: &[u16], environment: &Vec<(String, String)>) -> Option<Child> {
+fn started(name: &str, folder: &Path, ports: &[u16], environment: &[(String, String)]) -> Option<Child> {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/services").join(format!("{name}.sh"));
     let mut command = Command::new("bash");
     command.arg(&script).arg(folder).args(ports.iter().map(u16::to_string));

@@ -5,21 +5,10 @@
 source "$(dirname "$0")/common.sh"
 need_debian mosquitto mosquitto
 need_debian mosquitto_pub mosquitto-clients
-need_debian openssl openssl
+source "$(dirname "$0")/certificates.sh"
 
-certificate() {
-  openssl req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout "$folder/$1.key" -subj "/CN=$1" \
-    -out "$folder/$1.request"
-  openssl x509 -req -in "$folder/$1.request" -CA "$folder/ca.pem" -CAkey "$folder/ca.key" -CAcreateserial -days 2 \
-    -extfile <(printf 'subjectAltName=DNS:localhost,IP:127.0.0.1') -out "$folder/$1.pem"
-}
-if [ ! -e "$folder/ca.pem" ]; then
-  {
-    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout "$folder/ca.key" -subj /CN=tests \
-      -days 2 -out "$folder/ca.pem"
-    certificate server
-    certificate client
-  } >>"$folder/log" 2>&1
+certificates
+if [ ! -e "$folder/passwords" ]; then
   mkdir -p "$folder/data"
   mosquitto_passwd -b -c "$folder/passwords" gate sluice
   printf 'topic readwrite #\n' >"$folder/all"
@@ -51,3 +40,6 @@ END
 PATH=$PATH:/usr/sbin server mosquitto -c "$folder/mosquitto.conf"
 await 20 listens "$3"
 serve
+# It may write what it keeps before it ends.
+kill "${servers[0]}"
+timeout 10 tail --pid="${servers[0]}" -f /dev/null || true

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use tidegate_pipeline::error::Result;
 use tidegate_pipeline::rows::{OUT, Port, PortIndex, Rejected};
 use tidegate_pipeline::source::{Arrival, SourceContext};
-use tidegate_pipeline::step::SchemaVersion;
+use tidegate_pipeline::step::{Position, SchemaVersion};
 
 use super::Event;
 use crate::decode::chunk::RawChunk;
@@ -67,6 +68,12 @@ impl EventDecoder {
         Ok(arrivals.flatten().collect())
     }
 
+    /// An arrival that holds nothing, and only says where its source stands.
+    pub fn nothing(&self, position: Position) -> Arrival {
+        let batch = RecordBatch::new_empty(Arc::clone(&self.schema));
+        Arrival { rows: Vec::new(), schema_version: self.version, ..Arrival::rows(batch, position) }
+    }
+
     /// What the schema is now.
     pub fn schema(&self) -> &SchemaRef {
         &self.schema
@@ -102,7 +109,6 @@ impl EventDecoder {
 mod tests {
     use serde_json::json;
     use tidegate_pipeline::envelope::envelope_schema;
-    use tidegate_pipeline::step::Position;
     use tokio::sync::oneshot;
 
     use super::*;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tidegate_pipeline::error::{Error, Result};
 use tidegate_pipeline::source::Arrival;
+use tidegate_pipeline::step::Position;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use super::{Event, EventDecoder};
@@ -32,6 +33,16 @@ impl<M> Clone for Feed<M> {
     fn clone(&self) -> Self {
         Self { messages: self.messages.clone(), bytes: Arc::clone(&self.bytes) }
     }
+}
+
+/// What a source makes of a message.
+#[derive(Debug)]
+pub(crate) enum Taken {
+    /// An event, or why it is none.
+    Event(Event),
+    /// A message that was taken before, and where the source stands behind it: it becomes nothing, and is
+    /// acknowledged again when that is durable.
+    Known(Position),
 }
 
 enum Sent<M> {
@@ -67,11 +78,11 @@ impl<M> Feed<M> {
 }
 
 impl<M> Inbox<M> {
-    /// The next arrival: of what waits, in order, made events by `event`; `None` of it leaves a message out.
+    /// The next arrival: of what waits, in order, made events by `take`.
     ///
     /// # Errors
     /// What the task failed with, once everything before it was given.
-    pub(crate) async fn next(&mut self, mut event: impl FnMut(M) -> Option<Event>) -> Result<Option<Arrival>> {
+    pub(crate) async fn next(&mut self, mut take: impl FnMut(M) -> Taken) -> Result<Option<Arrival>> {
         loop {
             if let Some(arrival) = self.ready.pop_front() {
                 return Ok(Some(arrival));
@@ -85,13 +96,21 @@ impl<M> Inbox<M> {
                 return Err(Error::external("the connection was given up"));
             }
             let mut events = Vec::with_capacity(sent.len());
+            let mut known = None;
             for sent in sent {
                 match sent {
-                    Sent::Message(message, _permit) => events.extend(event(message)),
+                    Sent::Message(message, _permit) => match take(message) {
+                        Taken::Event(event) => {
+                            events.push(event);
+                            known = None;
+                        }
+                        Taken::Known(position) => known = Some(position),
+                    },
                     Sent::Failure(error) => self.failure = Some(error),
                 }
             }
             self.ready.extend(self.decoder.decode(events)?);
+            self.ready.extend(known.map(|position| self.decoder.nothing(position)));
         }
     }
 }
@@ -99,14 +118,18 @@ impl<M> Inbox<M> {
 #[cfg(test)]
 mod tests {
     use tidegate_pipeline::envelope::envelope_schema;
-    use tidegate_pipeline::step::Position;
 
     use super::*;
     use crate::sources::testing::{context, text};
 
-    fn event(number: u32) -> Option<Event> {
+    fn event(number: u32) -> Taken {
         let position = Position(number.to_string().into());
-        Some(Event { content: Ok(format!("{{\"n\":{number}}}").into()), at: number.to_string(), position, reply: None })
+        Taken::Event(Event {
+            content: Ok(format!("{{\"n\":{number}}}").into()),
+            at: number.to_string(),
+            position,
+            reply: None,
+        })
     }
 
     #[tokio::test]

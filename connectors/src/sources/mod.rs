@@ -3,6 +3,7 @@
 pub mod file;
 pub mod generic;
 pub mod mqtt;
+pub mod nats;
 pub mod range;
 #[cfg(test)]
 pub(crate) mod testing;

@@ -24,7 +24,7 @@ use tidegate_pipeline::step::Position;
 
 use self::options::MqttOptions;
 use crate::event::body::text_column;
-use crate::event::inbox::{Inbox, inbox};
+use crate::event::inbox::{Inbox, Taken, inbox};
 use crate::event::{Envelope, EventDecoder, event_port};
 use crate::places::Places;
 use crate::tls::TlsSettings;
@@ -141,7 +141,7 @@ impl Source for Mqtt {
                 if message.qos != QoS::AtMostOnce {
                     unacknowledged.push_back((*taken, message::without_payload(&message)));
                 }
-                Some(event)
+                Taken::Event(event)
             })
             .await
     }
