@@ -20,11 +20,14 @@ use tidegate_pipeline::source::SourceKind;
 /// The kinds of sources that this crate offers.
 pub fn sources() -> Vec<Box<dyn SourceKind>> {
     vec![
+        Box::new(sources::amqp::AmqpKind),
+        Box::new(sources::amqp::ServiceBusKind),
         Box::new(sources::file::FileKind),
         Box::new(sources::generic::GenericKind),
         Box::new(providers::host::HostKind),
         Box::new(sources::mqtt::MqttKind),
         Box::new(sources::nats::NatsKind),
+        Box::new(sources::pg_listener::PgListenerKind),
         Box::new(sources::range::RangeKind),
         Box::new(sources::tick::TickKind),
     ]

@@ -7,8 +7,10 @@
     reason = "what a test needs and does not get fails it"
 )]
 
+mod amqp;
 mod mqtt;
 mod nats;
+mod pg_listener;
 #[allow(dead_code, reason = "the suites take what they need of it")]
 mod program;
 #[allow(dead_code, reason = "the suites take what they need of it")]

@@ -40,6 +40,8 @@ impl<M> Clone for Feed<M> {
 pub(crate) enum Taken {
     /// An event, or why it is none.
     Event(Event),
+    /// Several, or none.
+    Events(Vec<Event>),
     /// A message that was taken before, and where the source stands behind it: it becomes nothing, and is
     /// acknowledged again when that is durable.
     Known(Position),
@@ -104,6 +106,7 @@ impl<M> Inbox<M> {
                             events.push(event);
                             known = None;
                         }
+                        Taken::Events(several) => events.extend(several),
                         Taken::Known(position) => known = Some(position),
                     },
                     Sent::Failure(error) => self.failure = Some(error),

@@ -1,9 +1,11 @@
 //! Sources: a file or folder each, named as in YAML.
 
+pub mod amqp;
 pub mod file;
 pub mod generic;
 pub mod mqtt;
 pub mod nats;
+pub mod pg_listener;
 pub mod range;
 #[cfg(test)]
 pub(crate) mod testing;

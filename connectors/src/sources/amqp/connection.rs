@@ -65,7 +65,8 @@ struct Tokens {
 /// When the broker cannot be reached, or refuses the credentials or the address.
 pub(super) async fn connect(target: &Target, feed: Feed<Received>) -> Result<ReceiverDisposer> {
     let attached = tokio::time::timeout(CONNECT, attach(target)).await;
-    let mut link = attached.map_err(|_| Error::external(format!("the broker does not answer within {CONNECT:?}")))??;
+    let mut link =
+        attached.map_err(|_| Error::external(format!("the broker does not answer within {CONNECT:?}")))??;
     let disposer = link.receiver.disposer();
     let address = target.address.clone();
     tokio::spawn(async move {
@@ -147,11 +148,17 @@ impl Tokens {
                 self.due = Instant::now() + RENEW;
                 Ok(())
             }
-            Err(fe2o3_amqp_management::error::Error::Status(status)) => {
-                let message = format!("the broker refuses the token for {}: {status:?}", self.audience);
-                Err(Error::user(message).with_remedy("check the key and its name in `conn_str`, and `queue_name`"))
+            Err(error) => {
+                let said = format!("{error:?}");
+                // The type of the error cannot be named here; what it says can.
+                if said.starts_with("Status") {
+                    let message = format!("the broker refuses the token for {}: {said}", self.audience);
+                    return Err(
+                        Error::user(message).with_remedy("check the key and its name in `conn_str`, and `queue_name`")
+                    );
+                }
+                Err(Error::external(format!("the token for {} could not be put: {said}", self.audience)))
             }
-            Err(error) => Err(Error::external(format!("the token for {} could not be put: {error:?}", self.audience))),
         }
     }
 }
@@ -181,14 +188,12 @@ async fn receive(link: &mut Link, feed: &Feed<Received>, address: &str) -> Resul
 
 fn not_opened(error: &OpenError, url: &str) -> Error {
     match error {
-        OpenError::SaslError { .. } => {
-            Error::user(format!("the broker {url} refuses the credentials")).with_remedy("check `username` and `password`")
-        }
+        OpenError::SaslError { .. } => Error::user(format!("the broker {url} refuses the credentials"))
+            .with_remedy("check `username` and `password`"),
         OpenError::Io(error) => Error::external(format!("the broker {url} cannot be reached: {error}"))
             .with_remedy("check the address, and whether the broker runs"),
-        OpenError::ProtocolHeaderMismatch(_) => {
-            Error::user(format!("{url} does not speak AMQP 1.0")).with_remedy("RabbitMQ needs its plugin `rabbitmq_amqp1_0`")
-        }
+        OpenError::ProtocolHeaderMismatch(_) => Error::user(format!("{url} does not speak AMQP 1.0"))
+            .with_remedy("RabbitMQ needs its plugin `rabbitmq_amqp1_0`"),
         error => Error::external(format!("the broker {url} accepts no connection: {error}")),
     }
 }

@@ -79,7 +79,7 @@ fn json(value: &AmqpValue, depth: usize) -> Option<Value> {
         AmqpValue::Double(value) => value.0.into(),
         AmqpValue::Char(value) => value.to_string().into(),
         AmqpValue::Timestamp(value) => time(value.milliseconds()),
-        AmqpValue::Uuid(value) => uuid::Uuid::from(value.clone()).to_string().into(),
+        AmqpValue::Uuid(value) => uuid::Uuid::from_bytes(value.clone().into_inner()).to_string().into(),
         AmqpValue::Binary(value) => text(value).into(),
         AmqpValue::String(value) => value.as_str().into(),
         AmqpValue::Symbol(value) => value.as_str().into(),
@@ -113,7 +113,7 @@ fn time(milliseconds: i64) -> Value {
 fn id(id: &MessageId) -> String {
     match id {
         MessageId::Ulong(number) => number.to_string(),
-        MessageId::Uuid(uuid) => uuid::Uuid::from(uuid.clone()).to_string(),
+        MessageId::Uuid(uuid) => uuid::Uuid::from_bytes(uuid.clone().into_inner()).to_string(),
         MessageId::Binary(bytes) => text(bytes),
         MessageId::String(text) => text.clone(),
     }
@@ -191,7 +191,7 @@ mod tests {
     use super::*;
 
     fn row(body: AmqpBody<AmqpValue>) -> Value {
-        let properties = Properties::builder().message_id("order 7").build();
+        let properties = Properties::builder().message_id("order 7".to_owned()).build();
         let headers = ApplicationProperties::builder().insert("tries", 3_i32).build();
         let message = Message::builder().properties(properties).application_properties(headers).body(body).build();
         let line = event(&message, "alerts", 1, &Envelope::new("in", "amqp")).content.unwrap();

@@ -109,9 +109,10 @@ impl Waiting {
         let text = self.text();
         let found = format!("{:08x}", xxh32(text.as_bytes(), 0));
         match self.hash {
-            Some(hash) if !hash.eq_ignore_ascii_case(&found) => {
-                Outcome::Given { reason: format!("its hash is {found}, not {hash}: chunks are missing or damaged"), text }
-            }
+            Some(hash) if !hash.eq_ignore_ascii_case(&found) => Outcome::Given {
+                reason: format!("its hash is {found}, not {hash}: chunks are missing or damaged"),
+                text,
+            },
             _ => Outcome::Whole(text),
         }
     }

@@ -4,7 +4,6 @@ mod chunks;
 mod connection;
 pub mod options;
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, SchemaRef};
@@ -136,7 +135,7 @@ impl Reader {
                 let mut more = Map::new();
                 more.insert("resync".to_owned(), true.into());
                 let at = format!("resync#{}", self.taken);
-                Taken::Events(VecDeque::from([self.event(&row, at, more)]))
+                Taken::Events(vec![self.event(&row, at, more)])
             }
             Received::Notification { channel, process, payload } => {
                 let mut more = Map::new();
@@ -145,13 +144,14 @@ impl Reader {
                 more.insert("resync".to_owned(), false.into());
                 let at = format!("{channel}#{}", self.taken);
                 let Some(chunk) = Chunk::of(&payload) else {
-                    return Taken::Events(VecDeque::from([self.event(&payload, at, more)]));
+                    return Taken::Events(vec![self.event(&payload, at, more)]);
                 };
                 let outcomes = self.chunks.take(chunk);
                 let events = outcomes.into_iter().map(|outcome| match outcome {
                     Outcome::Whole(text) => self.event(&text, at.clone(), more.clone()),
                     Outcome::Given { reason, text } => {
-                        let rejected = Rejected::new(at.clone(), format!("a chunked message: {reason}"), text.as_bytes());
+                        let rejected =
+                            Rejected::new(at.clone(), format!("a chunked message: {reason}"), text.as_bytes());
                         Event { content: Err(rejected), at: at.clone(), position: self.position(), reply: None }
                     }
                 });
@@ -186,10 +186,7 @@ mod tests {
         };
         assert_eq!(
             refusals(r#"{"channels": []}"#),
-            [
-                "exactly one of `dsn` and `postgres_params` must be given",
-                "`channels` must name at least one channel"
-            ]
+            ["exactly one of `dsn` and `postgres_params` must be given", "`channels` must name at least one channel"]
         );
         assert!(refusals(r#"{"dsn": "host=x user=y", "channels": ["a"]}"#).is_empty());
         assert!(refusals(r#"{"postgres_params": {"user": "y", "database": "z"}, "channels": ["a"]}"#).is_empty());
