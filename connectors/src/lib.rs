@@ -13,6 +13,7 @@ mod program;
 pub mod providers;
 pub mod sinks;
 pub mod sources;
+mod tls;
 
 pub use sinks::console::is_closed_output;
 use tidegate_pipeline::sink::SinkKind;
@@ -23,6 +24,8 @@ pub fn sources() -> Vec<Box<dyn SourceKind>> {
     vec![
         Box::new(sources::alertmanager::AlertmanagerKind),
         Box::new(sources::exec::ExecKind),
+        Box::new(sources::amqp::AmqpKind),
+        Box::new(sources::amqp::ServiceBusKind),
         Box::new(sources::file::FileKind),
         Box::new(sources::file_watch::FileWatchKind),
         Box::new(sources::generic::GenericKind),
@@ -30,6 +33,9 @@ pub fn sources() -> Vec<Box<dyn SourceKind>> {
         Box::new(sources::http_poll::HttpPollKind),
         Box::new(sources::kafka::KafkaKind),
         Box::new(sources::journald::JournaldKind),
+        Box::new(sources::mqtt::MqttKind),
+        Box::new(sources::nats::NatsKind),
+        Box::new(sources::pg_listener::PgListenerKind),
         Box::new(sources::range::RangeKind),
         Box::new(sources::tick::TickKind),
         Box::new(sources::url_check::UrlCheckKind),

@@ -8,10 +8,17 @@
 )]
 
 mod alertmanager;
+mod amqp;
 mod aws;
 #[allow(dead_code, reason = "the suites take what they need of it")]
+mod bus;
+#[allow(dead_code, reason = "the suites take what they need of it")]
 mod child;
+mod journald;
 mod kafka;
+mod mqtt;
+mod nats;
+mod pg_listener;
 mod polling;
 #[allow(dead_code, reason = "the suites take what they need of it")]
 #[path = "../cli/program.rs"]
@@ -19,5 +26,3 @@ mod program;
 #[allow(dead_code, reason = "the suites take what they need of it")]
 mod service;
 mod webhook;
-
-mod journald;

@@ -13,6 +13,8 @@ const CANNOT: i32 = 77;
 
 /// A server that runs until this is dropped.
 pub(crate) struct Service {
+    name: String,
+    environment: Vec<(String, String)>,
     child: Child,
     folder: TempDir,
     ports: Vec<u16>,
@@ -27,27 +29,23 @@ impl Service {
 
     /// The same, with ports of the caller's choice, and with environment variables.
     pub(crate) fn start_with(name: &str, ports: &[u16], environment: &[(&str, &str)]) -> Option<Self> {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/services").join(format!("{name}.sh"));
         let folder = tempfile::tempdir().expect("a folder for the server");
-        let mut command = Command::new("bash");
-        command
-            .arg(&script)
-            .arg(folder.path())
-            .args(ports.iter().map(u16::to_string))
-            .envs(environment.iter().copied());
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
-        let mut child = command.spawn().expect("bash");
-        let mut lines = BufReader::new(child.stdout.take().expect("stdout is piped")).lines();
-        if lines.by_ref().any(|line| line.expect("a line") == "ready") {
-            return Some(Self { child, folder, ports: ports.to_vec() });
-        }
-        let mut said = String::new();
-        child.stderr.take().expect("stderr is piped").read_to_string(&mut said).expect("text");
-        let status = child.wait().expect("the script ends");
-        let required = std::env::var("TIDEGATE_REQUIRE_SERVICES").is_ok_and(|value| value == "1");
-        assert!(status.code() == Some(CANNOT) && !required, "the server `{name}` did not start ({status}):\n{said}");
-        eprintln!("SKIPPED: the server `{name}` cannot be had: {}", said.lines().last().unwrap_or_default());
-        None
+        let environment: Vec<_> =
+            environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let child = started(name, folder.path(), ports, &environment)?;
+        Some(Self { name: name.to_owned(), environment, child, folder, ports: ports.to_vec() })
+    }
+
+    /// Stops it; its files stay.
+    pub(crate) fn stop(&mut self) {
+        // The script stops its server when its stdin is closed.
+        drop(self.child.stdin.take());
+        let _ = self.child.wait();
+    }
+
+    /// Starts it again after [`Service::stop`], with its files and on the same ports.
+    pub(crate) fn start_again(&mut self) {
+        self.child = started(&self.name, self.folder.path(), &self.ports, &self.environment).expect("it ran before");
     }
 
     /// The address of its first port.
@@ -68,10 +66,29 @@ impl Service {
 
 impl Drop for Service {
     fn drop(&mut self) {
-        // The script stops its server when its stdin is closed.
-        drop(self.child.stdin.take());
-        let _ = self.child.wait();
+        self.stop();
     }
+}
+
+/// The script at work, once it has said `ready`.
+fn started(name: &str, folder: &Path, ports: &[u16], environment: &[(String, String)]) -> Option<Child> {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/services").join(format!("{name}.sh"));
+    let mut command = Command::new("bash");
+    command.arg(&script).arg(folder).args(ports.iter().map(u16::to_string));
+    command.envs(environment.iter().map(|(name, value)| (name, value)));
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+    let mut child = command.spawn().expect("bash");
+    let mut lines = BufReader::new(child.stdout.take().expect("stdout is piped")).lines();
+    if lines.by_ref().any(|line| line.expect("a line") == "ready") {
+        return Some(child);
+    }
+    let mut said = String::new();
+    child.stderr.take().expect("stderr is piped").read_to_string(&mut said).expect("text");
+    let status = child.wait().expect("the script ends");
+    let required = std::env::var("TIDEGATE_REQUIRE_SERVICES").is_ok_and(|value| value == "1");
+    assert!(status.code() == Some(CANNOT) && !required, "the server `{name}` did not start ({status}):\n{said}");
+    eprintln!("SKIPPED: the server `{name}` cannot be had: {}", said.lines().last().unwrap_or_default());
+    None
 }
 
 /// Ports that nobody listens on.

@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use tidegate_pipeline::error::Result;
 use tidegate_pipeline::rows::{OUT, Port, PortIndex};
@@ -93,6 +94,12 @@ impl EventDecoder {
             }
         }
         Ok(arrivals)
+    }
+
+    /// An arrival that holds nothing, and only says where its source stands.
+    pub fn nothing(&self, position: Position) -> Arrival {
+        let batch = RecordBatch::new_empty(Arc::clone(&self.schema));
+        Arrival { rows: Vec::new(), schema_version: self.version, ..Arrival::rows(batch, position) }
     }
 
     /// What the schema is now.

@@ -3,7 +3,10 @@
 //! A source makes each message an [`Event`] (the fields that its kind is known for, and `meta`), and [`EventDecoder`]
 //! makes arrivals of them, under a schema that widens as events bring more.
 
+pub mod body;
 mod decoder;
+pub mod identity;
+pub(crate) mod inbox;
 mod line;
 
 pub use decoder::{EventDecoder, event_port};

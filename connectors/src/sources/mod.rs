@@ -1,6 +1,7 @@
 //! Sources: a file or folder each, named as in YAML.
 
 pub mod alertmanager;
+pub mod amqp;
 pub mod exec;
 pub mod file;
 pub mod file_watch;
@@ -10,6 +11,9 @@ mod http_client;
 pub mod http_poll;
 pub mod journald;
 pub mod kafka;
+pub mod mqtt;
+pub mod nats;
+pub mod pg_listener;
 pub mod range;
 #[cfg(test)]
 pub(crate) mod testing;

@@ -1,0 +1,225 @@
+//! The connection to the broker: a task of its own, from attaching to the first failure.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use fe2o3_amqp::connection::{ConnectionHandle, OpenError};
+use fe2o3_amqp::link::receiver::CreditMode;
+use fe2o3_amqp::link::{Receiver, ReceiverAttachError, ReceiverDisposer, RecvError};
+use fe2o3_amqp::sasl_profile::SaslProfile;
+use fe2o3_amqp::session::SessionHandle;
+use fe2o3_amqp::types::definitions::{AmqpError, Error as AmqpCondition, ErrorCondition};
+use fe2o3_amqp::types::messaging::Body;
+use fe2o3_amqp::types::primitives::{Timestamp, Value};
+use fe2o3_amqp::{Connection, Delivery, Session};
+use fe2o3_amqp_cbs::client::CbsClient;
+use fe2o3_amqp_cbs::token::CbsToken;
+use secrecy::ExposeSecret;
+use tidegate_pipeline::error::{Error, Result};
+use tidegate_pipeline::spec::Secret;
+use tokio::time::Instant;
+use tokio_rustls::TlsConnector;
+use uuid::Uuid;
+
+use super::Target;
+use super::service_bus::{ConnectionString, TOKEN_LIFE};
+use crate::event::inbox::Feed;
+
+/// How long connecting may take.
+const CONNECT: Duration = Duration::from_secs(30);
+/// After which time without a word from the broker the connection is taken for dead.
+const SILENCE: Duration = Duration::from_secs(60);
+/// How long before its end a token is renewed.
+const RENEW: Duration = Duration::from_secs(TOKEN_LIFE / 4 * 3);
+
+/// How one gets in.
+#[derive(Clone)]
+pub(super) enum Access {
+    /// A broker, with or without a user.
+    Broker { url: String, user: Option<(String, Secret)> },
+    /// Azure Service Bus.
+    ServiceBus { connection_string: Secret },
+}
+
+/// A message on its way to the source.
+pub(super) type Received = Delivery<Body<Value>>;
+
+/// What keeps the link open.
+struct Link {
+    connection: ConnectionHandle<()>,
+    session: SessionHandle<()>,
+    receiver: Receiver,
+    tokens: Option<Tokens>,
+}
+
+/// What shows again and again that one may read the queue.
+struct Tokens {
+    client: CbsClient,
+    string: ConnectionString,
+    audience: String,
+    due: Instant,
+}
+
+/// Attaches to the queue. Messages, and at last the failure, go to `feed`; what settles them is given back.
+///
+/// # Errors
+/// When the broker cannot be reached, or refuses the credentials or the address.
+pub(super) async fn connect(target: &Target, feed: Feed<Received>) -> Result<ReceiverDisposer> {
+    let attached = tokio::time::timeout(CONNECT, attach(target)).await;
+    let mut link =
+        attached.map_err(|_| Error::external(format!("the broker does not answer within {CONNECT:?}")))??;
+    let disposer = link.receiver.disposer();
+    let address = target.address.clone();
+    tokio::spawn(async move {
+        if let Err(error) = receive(&mut link, &feed, &address).await {
+            feed.failure(error).await;
+        }
+        // Told to close, not waited for: what was not settled is sent again in any case.
+        drop((link.receiver, link.session, link.connection));
+    });
+    Ok(disposer)
+}
+
+async fn attach(target: &Target) -> Result<Link> {
+    let string = match &target.access {
+        Access::Broker { .. } => None,
+        Access::ServiceBus { connection_string } => Some(ConnectionString::parse(&connection_string.resolve()?)?),
+    };
+    let mut connection = open(target, string.as_ref()).await?;
+    let mut session = Session::begin(&mut connection)
+        .await
+        .map_err(|error| Error::external(format!("the broker begins no session: {error}")))?;
+    let tokens = match string {
+        Some(string) => Some(Tokens::first(string, &target.address, &mut session).await?),
+        None => None,
+    };
+    let receiver = Receiver::builder()
+        .name(format!("tidegate-{}", Uuid::new_v4().simple()))
+        .source(target.address.as_str())
+        .credit_mode(CreditMode::Auto(target.credit))
+        .attach(&mut session)
+        .await
+        .map_err(|error| not_attached(&error, &target.address))?;
+    Ok(Link { connection, session, receiver, tokens })
+}
+
+async fn open(target: &Target, string: Option<&ConnectionString>) -> Result<ConnectionHandle<()>> {
+    let (url, profile) = match (&target.access, string) {
+        (Access::Broker { url, user: Some((user, password)) }, _) => {
+            let password = password.resolve()?.expose_secret().to_owned();
+            (url.as_str(), SaslProfile::Plain { username: user.clone(), password })
+        }
+        (Access::Broker { url, user: None }, _) => (url.as_str(), SaslProfile::Anonymous),
+        (Access::ServiceBus { .. }, string) => {
+            (string.map(|string| string.url.as_str()).unwrap_or_default(), SaslProfile::Anonymous)
+        }
+    };
+    let builder = Connection::builder()
+        .container_id(format!("tidegate-{}", Uuid::new_v4().simple()))
+        .idle_time_out(u32::try_from(SILENCE.as_millis()).unwrap_or(u32::MAX))
+        .sasl_profile(profile);
+    let opened = if url.starts_with("amqps:") {
+        builder.rustls_connector(TlsConnector::from(target.tls.client()?)).open(url).await
+    } else {
+        builder.open(url).await
+    };
+    opened.map_err(|error| not_opened(&error, url))
+}
+
+impl Tokens {
+    async fn first(string: ConnectionString, queue: &str, session: &mut SessionHandle<()>) -> Result<Self> {
+        let client = CbsClient::attach(session)
+            .await
+            .map_err(|error| Error::external(format!("the broker takes no tokens: {error:?}")))?;
+        let audience = string.audience(queue);
+        let mut tokens = Self { client, string, audience, due: Instant::now() };
+        tokens.renew().await?;
+        Ok(tokens)
+    }
+
+    async fn renew(&mut self) -> Result<()> {
+        // A token ends at a time of day; nothing downstream sees it.
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_err(Error::internal)?.as_secs();
+        let expires = now + TOKEN_LIFE;
+        let token = self.string.token(&self.audience, expires)?;
+        let end = Timestamp::from_milliseconds(i64::try_from(expires * 1000).unwrap_or(i64::MAX));
+        let token = CbsToken::new(token, "servicebus.windows.net:sastoken", Some(end));
+        match self.client.put_token(self.audience.clone(), token).await {
+            Ok(()) => {
+                self.due = Instant::now() + RENEW;
+                Ok(())
+            }
+            Err(error) => {
+                let said = format!("{error:?}");
+                // The type of the error cannot be named here; what it says can.
+                if said.starts_with("Status") {
+                    let message = format!("the broker refuses the token for {}: {said}", self.audience);
+                    return Err(
+                        Error::user(message).with_remedy("check the key and its name in `conn_str`, and `queue_name`")
+                    );
+                }
+                Err(Error::external(format!("the token for {} could not be put: {said}", self.audience)))
+            }
+        }
+    }
+}
+
+async fn receive(link: &mut Link, feed: &Feed<Received>, address: &str) -> Result<()> {
+    loop {
+        let due = link.tokens.as_ref().map(|tokens| tokens.due);
+        let renewal = async {
+            match due {
+                Some(due) => tokio::time::sleep_until(due).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = feed.closed() => return Ok(()),
+            () = renewal => if let Some(tokens) = &mut link.tokens { tokens.renew().await? },
+            received = link.receiver.recv::<Body<Value>>() => {
+                let message = received.map_err(|error| lost(&error, address))?;
+                let bytes = super::message::size(message.body());
+                if !feed.message(message, bytes).await {
+                    return Ok(());
+                }
+            }
+        }
+    }
+}
+
+fn not_opened(error: &OpenError, url: &str) -> Error {
+    match error {
+        OpenError::SaslError { .. } => Error::user(format!("the broker {url} refuses the credentials"))
+            .with_remedy("check `username` and `password`"),
+        OpenError::Io(error) => Error::external(format!("the broker {url} cannot be reached: {error}"))
+            .with_remedy("check the address, and whether the broker runs"),
+        OpenError::ProtocolHeaderMismatch(_) => Error::user(format!("{url} does not speak AMQP 1.0"))
+            .with_remedy("RabbitMQ needs its plugin `rabbitmq_amqp1_0`"),
+        error => Error::external(format!("the broker {url} accepts no connection: {error}")),
+    }
+}
+
+fn not_attached(error: &ReceiverAttachError, address: &str) -> Error {
+    match error {
+        ReceiverAttachError::RemoteClosedWithError(reason) => refused(reason, address),
+        error => Error::external(format!("the broker gives nothing of `{address}`: {error}"))
+            .with_remedy("check that the queue is there and may be read"),
+    }
+}
+
+/// What the broker says when it refuses a link or ends it.
+fn refused(reason: &AmqpCondition, address: &str) -> Error {
+    let said = reason.description.as_deref().unwrap_or_default();
+    match &reason.condition {
+        ErrorCondition::AmqpError(AmqpError::NotFound) => {
+            Error::user(format!("`{address}` is not there: {said}")).with_remedy("create the queue, or check its name")
+        }
+        ErrorCondition::AmqpError(AmqpError::UnauthorizedAccess | AmqpError::NotAllowed) => {
+            Error::user(format!("`{address}` may not be read: {said}")).with_remedy("let this user read it")
+        }
+        _ => Error::external(format!("the broker gives nothing of `{address}`: {reason}")),
+    }
+}
+
+fn lost(error: &RecvError, address: &str) -> Error {
+    Error::external(format!("the link to `{address}` is lost: {error}"))
+}

@@ -1,0 +1,106 @@
+//! TLS of connections that sources open themselves.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ClientConfig, RootCertStore};
+use tidegate_pipeline::error::{Error, Result};
+use tidegate_pipeline::spec::Options;
+use tidegate_pipeline::spec::diagnostic::Diagnostic;
+
+use crate::places::Places;
+
+/// Whom to trust and who we are. The files are read when a source opens, so that a renewed certificate needs no
+/// restart of the program.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct TlsSettings {
+    /// PEM certificates of the authorities that are trusted; those of the system where there is none.
+    pub(crate) cafile: Option<PathBuf>,
+    /// Our own PEM certificate, with its chain.
+    pub(crate) certfile: Option<PathBuf>,
+    /// Its PEM key.
+    pub(crate) keyfile: Option<PathBuf>,
+}
+
+impl TlsSettings {
+    /// Settings from the options `tls`, `cafile`, `certfile` and `keyfile`; relative paths are relative to `folder`.
+    /// `None`: no TLS. A file asks for it even without `tls`.
+    ///
+    /// # Errors
+    /// A certificate without its key, a key without its certificate, files beside `tls: false`.
+    pub(crate) fn of(
+        tls: Option<bool>,
+        files: [Option<&Path>; 3],
+        folder: &Path,
+        options: &Options,
+    ) -> Result<Option<Self>, Vec<Diagnostic>> {
+        let places = Places(options);
+        let [cafile, certfile, keyfile] = files.map(|file| file.map(|file| folder.join(file)));
+        if certfile.is_some() != keyfile.is_some() {
+            let key = if certfile.is_some() { "certfile" } else { "keyfile" };
+            return Err(vec![places.at(key, "`certfile` and `keyfile` are given together")]);
+        }
+        let any = cafile.is_some() || certfile.is_some();
+        if tls == Some(false) && any {
+            return Err(vec![places.at("tls", "`tls: false` contradicts `cafile`, `certfile` and `keyfile`")]);
+        }
+        Ok((any || tls == Some(true)).then_some(Self { cafile, certfile, keyfile }))
+    }
+
+    /// What rustls connects with.
+    ///
+    /// # Errors
+    /// When a file cannot be read or holds nothing of use.
+    pub(crate) fn client(&self) -> Result<Arc<ClientConfig>> {
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let builder = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(Error::internal)?
+            .with_root_certificates(self.trusted()?);
+        let config = match (&self.certfile, &self.keyfile) {
+            (Some(certfile), Some(keyfile)) => {
+                let key = PrivateKeyDer::from_pem_file(keyfile).map_err(|error| unreadable(keyfile, error))?;
+                builder.with_client_auth_cert(certificates(certfile)?, key).map_err(|error| {
+                    Error::user(format!("{} and {}: {error}", certfile.display(), keyfile.display()))
+                })?
+            }
+            _ => builder.with_no_client_auth(),
+        };
+        Ok(Arc::new(config))
+    }
+
+    fn trusted(&self) -> Result<RootCertStore> {
+        let mut trusted = RootCertStore::empty();
+        match &self.cafile {
+            Some(path) => {
+                for certificate in certificates(path)? {
+                    trusted.add(certificate).map_err(|error| unreadable(path, error))?;
+                }
+            }
+            None => {
+                let found = rustls_native_certs::load_native_certs();
+                trusted.add_parsable_certificates(found.certs);
+                if trusted.is_empty() {
+                    let message = "this system has no certificates of authorities to trust";
+                    return Err(Error::user(message).with_remedy("install `ca-certificates` or give `cafile`"));
+                }
+            }
+        }
+        Ok(trusted)
+    }
+}
+
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>> {
+    let read = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    match read {
+        Ok(certificates) if !certificates.is_empty() => Ok(certificates),
+        Ok(_) => Err(unreadable(path, "it holds no PEM certificate")),
+        Err(error) => Err(unreadable(path, error)),
+    }
+}
+
+fn unreadable(path: &Path, reason: impl std::fmt::Display) -> Error {
+    Error::user(format!("{} cannot be used: {reason}", path.display()))
+}

@@ -1,0 +1,132 @@
+//! `amqp` with RabbitMQ, whose queues are made and filled over its management port.
+
+use std::process::{Command, Stdio};
+
+use serde_json::{Value, json};
+
+use crate::bus::{DEATHS, Home, dying_at, numbers};
+use crate::service::{Service, free_ports};
+
+fn broker() -> Option<Service> {
+    let ports = free_ports(3);
+    Service::start_with("rabbitmq", &ports, &[])
+}
+
+/// A request to the management port; its answer.
+fn ask(broker: &Service, method: &str, path: &str, body: &Value) -> Value {
+    let url = format!("http://127.0.0.1:{}/api/{path}", broker.ports()[1]);
+    let output = Command::new("curl")
+        .args(["-sS", "--fail-with-body", "-u", "guest:guest", "-X", method, "-H", "content-type: application/json"])
+        .args(["-d", &body.to_string(), &url])
+        .stdin(Stdio::null())
+        .output()
+        .expect("curl");
+    assert!(output.status.success(), "{url}: {}", String::from_utf8_lossy(&output.stdout));
+    serde_json::from_slice(&output.stdout).unwrap_or(Value::Null)
+}
+
+fn queue(broker: &Service) {
+    ask(broker, "PUT", "queues/%2F/alerts", &json!({"durable": true}));
+}
+
+fn publish(broker: &Service, payload: &str, encoding: &str, properties: &Value) {
+    let mut properties = properties.clone();
+    properties["delivery_mode"] = json!(2);
+    let message =
+        json!({"routing_key": "alerts", "payload": payload, "payload_encoding": encoding, "properties": properties});
+    let answer = ask(broker, "POST", "exchanges/%2F/amq.default/publish", &message);
+    assert_eq!(answer["routed"], true);
+}
+
+fn publish_numbers(broker: &Service, numbers: std::ops::Range<i64>) {
+    for n in numbers {
+        publish(broker, &json!({ "n": n }).to_string(), "string", &json!({}));
+    }
+}
+
+/// How many messages are in the queue, unsettled ones too.
+fn left(broker: &Service) -> Option<i64> {
+    ask(broker, "GET", "queues/%2F/alerts", &json!({}))["messages"].as_i64()
+}
+
+fn home(broker: &Service) -> Home {
+    Home::new(&format!(
+        "  in: {{amqp: {{url: 'amqp://127.0.0.1:{}', address: /queue/alerts, username: guest, password: guest, credit: 10}}}}",
+        broker.ports()[0]
+    ))
+}
+
+#[test]
+fn messages_come_with_their_properties_and_are_settled_and_what_is_no_text_goes_to_errors() {
+    let Some(broker) = broker() else { return };
+    queue(&broker);
+    let uuid = "0192d3a0-0000-7000-8000-000000000000";
+    publish(&broker, "{\"n\":1}", "string", &json!({"message_id": uuid, "headers": {"site": "north"}}));
+    publish(&broker, "door open", "string", &json!({"message_id": "seven"}));
+    publish(&broker, "//4=", "base64", &json!({}));
+    let home = home(&broker);
+    let mut program = home.run();
+    program.until("everything", || home.rows().len() == 2 && home.errors().len() == 1);
+    program.until("everything is settled", || left(&broker) == Some(0));
+    program.stop();
+    let rows = home.rows();
+    assert_eq!((&rows[0]["body"]["n"], &rows[0]["meta"]["uuid"]), (&json!(1), &json!(uuid)));
+    assert_eq!(
+        (&rows[0]["meta"]["headers"]["site"], &rows[0]["meta"]["address"]),
+        (&json!("north"), &json!("/queue/alerts"))
+    );
+    assert_eq!((&rows[1]["text"], &rows[1]["meta"]["message_id"]), (&json!("door open"), &json!("seven")));
+    assert_eq!(home.errors()[0]["position"], "/queue/alerts#3");
+}
+
+#[test]
+fn killed_before_and_after_a_step_is_durable_nothing_is_lost() {
+    let Some(broker) = broker() else { return };
+    queue(&broker);
+    let home = home(&broker);
+    let mut sent = 0;
+    for point in DEATHS {
+        publish_numbers(&broker, sent..sent + 60);
+        sent += 60;
+        home.run_with(&dying_at(point)).dies();
+    }
+    let mut program = home.run();
+    program.until("every message", || numbers(&home.rows()).0.len() as i64 == sent);
+    program.until("everything is settled", || left(&broker) == Some(0));
+    program.stop();
+    let (distinct, all) = numbers(&home.rows());
+    assert_eq!(distinct, (0..sent).collect::<Vec<_>>());
+    // What was in flight at a death came again.
+    assert!(all <= distinct.len() + 15 * DEATHS.len(), "{all} rows of {} messages", distinct.len());
+}
+
+#[test]
+fn a_broker_that_goes_away_is_waited_for_and_loses_nothing() {
+    let Some(mut broker) = broker() else { return };
+    queue(&broker);
+    let home = home(&broker);
+    publish_numbers(&broker, 0..10);
+    let mut program = home.run();
+    program.until("the first", || numbers(&home.rows()).0.len() == 10);
+    broker.stop();
+    program.until_said("A source failed and will be opened again");
+    program.until_said("cannot be reached");
+    broker.start_again();
+    publish_numbers(&broker, 10..20);
+    program.until("the others", || numbers(&home.rows()).0.len() == 20);
+    program.stop();
+}
+
+#[test]
+fn credentials_queues_and_brokers_that_do_not_work_are_named_without_the_password() {
+    let Some(broker) = broker() else { return };
+    let port = broker.ports()[0];
+    let with = |port: u16, more: &str| {
+        Home::new(&format!("  in: {{amqp: {{url: 'amqp://127.0.0.1:{port}', address: /amq/queue/none, {more}}}}}"))
+    };
+    let said = with(port, "username: guest, password: wrong-one").fails();
+    assert!(said.contains("refuses the credentials") && !said.contains("wrong-one"), "{said}");
+    with(port, "username: guest, password: guest").run().until_said("/amq/queue/none");
+    let nobody = free_ports(1)[0];
+    with(nobody, "username: guest, password: guest").run().until_said("cannot be reached");
+}

@@ -1,0 +1,34 @@
+#!/bin/bash
+# rabbitmq.sh FOLDER PORT MANAGEMENT_PORT DISTRIBUTION_PORT: Debian's RabbitMQ with its plugin for AMQP 1.0. User `guest`,
+# password `guest`; the management port takes HTTP. Everything that it writes is in FOLDER.
+source "$(dirname "$0")/common.sh"
+need_debian rabbitmq-server rabbitmq-server
+need_debian epmd erlang-base
+
+export HOME=$folder
+export RABBITMQ_NODENAME=tidegate$1@localhost RABBITMQ_NODE_IP_ADDRESS=127.0.0.1 RABBITMQ_NODE_PORT=$1
+export RABBITMQ_DIST_PORT=$3 RABBITMQ_MNESIA_BASE=$folder/data RABBITMQ_LOG_BASE=$folder/logs
+export RABBITMQ_ENABLED_PLUGINS_FILE=$folder/plugins RABBITMQ_PID_FILE=$folder/pid RABBITMQ_CONFIG_FILE=$folder/rabbitmq
+export RABBITMQ_CONF_ENV_FILE=/dev/null
+# The port mapper of Erlang listens on loopback too, on a port of its own: no other node is met there.
+export ERL_EPMD_ADDRESS=127.0.0.1 ERL_EPMD_PORT=$(($3 + 1))
+mkdir -p "$folder/data" "$folder/logs"
+echo '[rabbitmq_amqp1_0,rabbitmq_management].' >"$folder/plugins"
+cat >"$folder/rabbitmq.conf" <<END
+management.tcp.ip = 127.0.0.1
+management.tcp.port = $2
+END
+
+# Debian's wrapper wants the user `rabbitmq`; the program itself does not.
+program=/usr/lib/rabbitmq/bin/rabbitmq-server
+[ -x "$program" ] || program=$(ls -d /usr/lib/rabbitmq/lib/*/sbin/rabbitmq-server | head -n 1)
+server "$program"
+answers() { curl -sf -u guest:guest "http://127.0.0.1:$1/api/health/checks/local-alarms"; }
+need_debian curl curl
+await 90 answers "$2"
+await 20 listens "$1"
+serve
+# The shell that started it passes the signal on; what was settled is written before it ends.
+kill "${servers[0]}"
+timeout 20 tail --pid="${servers[0]}" -f /dev/null || true
+epmd -port "$ERL_EPMD_PORT" -kill >/dev/null 2>&1 || true
