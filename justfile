@@ -37,3 +37,7 @@ bench-journal *arguments:
 # State: bytes per checkpoint, restore, what checkpoints cost.
 bench-state *arguments:
     cargo bench --bench state -- {{arguments}}
+
+# Kafka JSON against a bare consumer: `just bench-kafka 1000000 3`
+bench-kafka *arguments:
+    cargo bench --bench kafka -- {{arguments}}

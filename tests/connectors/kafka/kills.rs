@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use super::broker::broker;
-use super::program::{Home, eventually};
+use super::program::{Home, within};
 
 const EVENTS: u64 = 20_000;
 const KILLS: u64 = 5;
@@ -65,13 +65,14 @@ fn killed_at_random_moments_every_event_is_once_in_the_file_and_once_in_the_topi
     write(events);
     let mut program = home.run();
     let out = || std::fs::read(home.path("out.jsonl")).unwrap_or_default();
+    let longest = Duration::from_secs(90 + events / 1_000);
     let lines = || out().iter().filter(|byte| **byte == b'\n').count() as u64;
-    eventually("all events in the file", || {
+    within(longest, "all events in the file", || {
         assert!(program.runs(), "it has ended: {}", home.said());
         lines() >= events
     });
     // What is in the file may not be committed in the topic yet.
-    eventually("all events in the topic", || broker.consume("taken", "%s\\n").lines().count() as u64 >= events);
+    within(longest, "all events in the topic", || broker.consume("taken", "%s\\n").lines().count() as u64 >= events);
     program.kill();
     let once = |mut found: Vec<u64>, what: &str| {
         found.sort_unstable();

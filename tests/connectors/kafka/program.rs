@@ -10,11 +10,18 @@ use tempfile::TempDir;
 const LONGEST: Duration = Duration::from_secs(90);
 
 /// Waits until it is so.
-pub(super) fn eventually(what: &str, mut so: impl FnMut() -> bool) {
-    let deadline = Instant::now() + LONGEST;
+pub(super) fn eventually(what: &str, so: impl FnMut() -> bool) {
+    within(LONGEST, what, so);
+}
+
+/// Waits until it is so, no longer than `longest`.
+pub(super) fn within(longest: Duration, what: &str, mut so: impl FnMut() -> bool) {
+    let (begun, mut pause) = (Instant::now(), Duration::from_millis(50));
     while !so() {
-        assert!(Instant::now() < deadline, "not within {LONGEST:?}: {what}");
-        std::thread::sleep(Duration::from_millis(100));
+        assert!(begun.elapsed() < longest, "not within {longest:?}: {what}");
+        std::thread::sleep(pause);
+        // What takes long is looked at less often: looking may mean to read all of a topic.
+        pause = (pause * 5 / 4).min(Duration::from_secs(5));
     }
 }
 
