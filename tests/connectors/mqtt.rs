@@ -9,7 +9,7 @@ use crate::bus::{DEATHS, Home, dying_at, numbers, shown};
 use crate::service::{Service, free_ports};
 
 fn broker() -> Option<Service> {
-    Service::start("mosquitto", 3)
+    Service::start("mosquitto", 2)
 }
 
 /// Publishes each line as a message of its own.
@@ -143,15 +143,15 @@ fn what_was_acknowledged_does_not_come_again_and_killed_anywhere_nothing_is_lost
 fn a_broker_that_goes_away_is_waited_for_and_loses_nothing() {
     let Some(mut broker) = broker() else { return };
     let port = broker.ports()[0];
-    let home = home(port, 1);
+    let home = home(port, 2);
     let mut program = home.run();
-    publish_numbers(port, 0..20, "1");
+    publish_numbers(port, 0..20, "2");
     program.until("the first", || numbers(&home.rows()).0.len() == 20);
     broker.stop();
     program.until_said("A source failed and will be opened again");
     program.until_said("Connection refused");
     broker.start_again();
-    publish_numbers(port, 20..40, "1");
+    publish_numbers(port, 20..40, "2");
     program.until("the others", || numbers(&home.rows()).0.len() == 40);
     program.stop();
 }
@@ -159,7 +159,7 @@ fn a_broker_that_goes_away_is_waited_for_and_loses_nothing() {
 #[test]
 fn credentials_subscriptions_and_brokers_that_do_not_work_are_named_without_the_password() {
     let Some(broker) = broker() else { return };
-    let port = broker.ports()[1];
+    let port = broker.ports()[0];
     let with = |more: &str| format!("  in: {{mqtt: {{host: 127.0.0.1, client_id: x, {more}}}}}");
     let home = Home::new(&with(&format!("port: {port}, topics: open/#, username: gate, password: wrong-one")));
     let said = home.fails();
@@ -181,7 +181,7 @@ fn credentials_subscriptions_and_brokers_that_do_not_work_are_named_without_the_
 #[test]
 fn tls_with_a_client_certificate_works_and_an_unknown_authority_is_refused() {
     let Some(broker) = broker() else { return };
-    let port = broker.ports()[2];
+    let port = broker.ports()[1];
     let file = |name: &str| shown(&broker.file(name));
     let with = |cafile: &str| {
         format!(

@@ -4,6 +4,8 @@ mod connection;
 mod message;
 pub mod options;
 mod service_bus;
+#[cfg(test)]
+mod tests;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -183,34 +185,5 @@ impl Source for Amqp {
             }
         }
         Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::sources::testing::{options, plan};
-
-    #[test]
-    fn what_contradicts_itself_is_refused_with_its_reason() {
-        let refusals = |kind: &dyn SourceKind, json: &str| -> Vec<String> {
-            let refused = plan(kind, &options(json)).err().unwrap_or_default();
-            refused.into_iter().map(|found| found.message).collect()
-        };
-        assert_eq!(
-            refusals(&AmqpKind, r#"{"url": "amqp://me:key@host", "address": "", "cafile": "ca.pem", "credit": 1}"#),
-            [
-                "credentials do not belong into an address",
-                "`address` names no queue",
-                "`credit` must be between 2 and 1000",
-                "certificates need `amqps://`",
-            ]
-        );
-        assert_eq!(
-            refusals(&AmqpKind, r#"{"url": "http://host", "address": "q"}"#),
-            ["`url` must be `amqp://HOST:PORT` or `amqps://HOST:PORT`"]
-        );
-        let rulebook = r#"{"conn_str": "Endpoint=sb://x;SharedAccessKeyName=a;SharedAccessKey=b", "queue_name": "q", "logging_enable": false}"#;
-        assert!(refusals(&ServiceBusKind, rulebook).is_empty());
     }
 }

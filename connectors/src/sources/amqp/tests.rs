@@ -1,0 +1,122 @@
+//! `azure_service_bus` with a broker in this process that takes tokens as Service Bus does.
+
+use fe2o3_amqp::acceptor::{
+    ConnectionAcceptor, LinkAcceptor, LinkEndpoint, ListenerConnectionHandle, ListenerSessionHandle,
+    SaslAnonymousMechanism, SessionAcceptor,
+};
+use fe2o3_amqp::link::{Receiver, Sender};
+use fe2o3_amqp::types::messaging::{ApplicationProperties, Body, Message, Outcome, Properties};
+use fe2o3_amqp::types::primitives::Value;
+use tidegate_pipeline::error::Retry;
+use tidegate_pipeline::source::{Source, SourceKind};
+use tokio::net::TcpListener;
+
+use super::{AmqpKind, ServiceBusKind};
+use crate::sources::testing::{context, options, plan, text};
+
+/// A connection that has put a token.
+struct Peer {
+    token: String,
+    session: ListenerSessionHandle,
+    _connection: ListenerConnectionHandle,
+    _links: (Sender, Receiver),
+}
+
+/// Takes a connection and the token that is put, and answers with `status`.
+async fn accept(listener: &TcpListener, status: i32) -> Peer {
+    let (stream, _) = listener.accept().await.unwrap();
+    let acceptor = ConnectionAcceptor::builder().container_id("broker").sasl_acceptor(SaslAnonymousMechanism::new());
+    let mut connection = acceptor.build().accept(stream).await.unwrap();
+    let mut session = SessionAcceptor::new().accept(&mut connection).await.unwrap();
+    let (mut answers, mut requests) = (None, None);
+    while answers.is_none() || requests.is_none() {
+        match LinkAcceptor::new().accept(&mut session).await.unwrap() {
+            LinkEndpoint::Sender(link) => answers = Some(link),
+            LinkEndpoint::Receiver(link) => requests = Some(link),
+        }
+    }
+    let (mut answers, mut requests) = (answers.unwrap(), requests.unwrap());
+    let request = requests.recv::<String>().await.unwrap();
+    requests.accept(&request).await.unwrap();
+    let token = request.body().clone();
+    let id = request.message().properties.as_ref().and_then(|properties| properties.message_id.clone());
+    let mut properties = Properties::new();
+    properties.correlation_id = id;
+    let said = ApplicationProperties::builder().insert("status-code", status).insert("status-description", "said");
+    let answer = Message::builder().properties(properties).application_properties(said.build()).value("done".to_owned());
+    let sent = answers.send(answer.build()).await.unwrap();
+    assert!(matches!(sent, Outcome::Accepted(_)));
+    Peer { token, session, _connection: connection, _links: (answers, requests) }
+}
+
+fn service_bus(listener: &TcpListener) -> tidegate_pipeline::source::PlannedSource {
+    let port = listener.local_addr().unwrap().port();
+    let given = format!(
+        r#"{{"conn_str": "Endpoint=sb://127.0.0.1:{port};SharedAccessKeyName=Listen;SharedAccessKey=a2V5;UseDevelopmentEmulator=true", "queue_name": "alerts"}}"#
+    );
+    plan(&ServiceBusKind, &options(&given)).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_opens_the_queue_and_a_message_is_settled_when_it_is_durable() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let planned = service_bus(&listener);
+    let broker = tokio::spawn(async move {
+        let mut peer = accept(&listener, 202).await;
+        let LinkEndpoint::Sender(queue) = LinkAcceptor::new().accept(&mut peer.session).await.unwrap() else {
+            panic!("the source receives");
+        };
+        (peer, queue)
+    });
+    let mut source = planned.open.open(context()).await.unwrap();
+    let (peer, mut queue) = broker.await.unwrap();
+    assert!(peer.token.starts_with("SharedAccessSignature sr=sb%3A%2F%2F127.0.0.1%2Falerts&sig="), "{}", peer.token);
+    let body: Body<Value> = Message::builder().data(b"{\"n\":1}".to_vec()).build().body.into();
+    let message = Message::builder().properties(Properties::builder().message_id("seven".to_owned()).build()).body(body);
+    let mut outcome = tokio::spawn(async move {
+        let outcome = queue.send(message.build()).await;
+        (queue, outcome)
+    });
+    let arrival = source.next().await.unwrap().unwrap();
+    let position = arrival.position.clone();
+    let row: serde_json::Value = serde_json::from_str(&text(&[arrival])).unwrap();
+    assert_eq!((&row["body"]["n"], &row["meta"]["message_id"]), (&serde_json::json!(1), &serde_json::json!("seven")));
+    assert!(tokio::time::timeout(std::time::Duration::from_millis(200), &mut outcome).await.is_err(), "settled too early");
+    source.acknowledge(&position).await.unwrap();
+    let (_queue, outcome) = outcome.await.unwrap();
+    assert!(matches!(outcome, Ok(Outcome::Accepted(_))), "{outcome:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_that_is_refused_is_an_error_that_no_other_attempt_mends_and_the_key_is_not_told() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let planned = service_bus(&listener);
+    let broker = tokio::spawn(async move { accept(&listener, 401).await });
+    let error = planned.open.open(context()).await.err().unwrap();
+    assert!(error.message.contains("refuses the token") && !error.message.contains("a2V5"), "{error}");
+    assert_eq!(error.retry, Retry::Never);
+    drop(broker.await);
+}
+
+#[test]
+fn what_contradicts_itself_is_refused_with_its_reason() {
+    let refusals = |kind: &dyn SourceKind, json: &str| -> Vec<String> {
+        let refused = plan(kind, &options(json)).err().unwrap_or_default();
+        refused.into_iter().map(|found| found.message).collect()
+    };
+    assert_eq!(
+        refusals(&AmqpKind, r#"{"url": "amqp://me:key@host", "address": "", "cafile": "ca.pem", "credit": 1}"#),
+        [
+            "credentials do not belong into an address",
+            "`address` names no queue",
+            "`credit` must be between 2 and 1000",
+            "certificates need `amqps://`",
+        ]
+    );
+    assert_eq!(
+        refusals(&AmqpKind, r#"{"url": "http://host", "address": "q"}"#),
+        ["`url` must be `amqp://HOST:PORT` or `amqps://HOST:PORT`"]
+    );
+    let rulebook = r#"{"conn_str": "Endpoint=sb://x;SharedAccessKeyName=a;SharedAccessKey=b", "queue_name": "q", "logging_enable": false}"#;
+    assert!(refusals(&ServiceBusKind, rulebook).is_empty());
+}
