@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{DataType, Field as Column, SchemaRef};
 use async_trait::async_trait;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -33,6 +33,35 @@ use crate::program::{Line, Program, ProgramCommand, Said};
 
 /// The longest entry, in bytes: journald itself cuts messages at 48 KiB, but a field may hold a core dump's report.
 const MAX_ENTRY: usize = 8 * 1024 * 1024;
+
+/// Fields that most entries have, as they are written here.
+const USUAL: [&str; 19] = [
+    "message",
+    "message_id",
+    "priority",
+    "syslog_facility",
+    "syslog_identifier",
+    "_pid",
+    "_uid",
+    "_gid",
+    "_comm",
+    "_exe",
+    "_cmdline",
+    "_systemd_unit",
+    "_hostname",
+    "_machine_id",
+    "_boot_id",
+    "_transport",
+    "__cursor",
+    "__realtime_timestamp",
+    "__monotonic_timestamp",
+];
+
+/// The columns of events as far as they are known before there is one.
+fn usual_schema() -> SchemaRef {
+    let usual: Vec<Column> = USUAL.iter().map(|name| Column::new(*name, DataType::Utf8, true)).collect();
+    envelope_schema([Column::new("journald", DataType::Struct(usual.into()), true)], [])
+}
 
 /// The options of `journald`.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -96,7 +125,7 @@ impl SourceKind for JournaldKind {
         }
         let bounded = settings.file.is_some();
         let folder = context.working_directory.clone();
-        let schema = envelope_schema([], []);
+        let schema = usual_schema();
         let open = PlannedJournald { settings, folder, delay, schema: Arc::clone(&schema) };
         let planned = PlannedSource::new(Delivery::Inline, vec![event_port(schema)], open);
         Ok(PlannedSource { envelope: true, reconnects: !bounded, bounded, ..planned })
