@@ -1,6 +1,6 @@
 //! The ids of what has been taken, so that a repetition is taken once.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::HashSet;
 
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD as BASE64;
@@ -18,7 +18,8 @@ pub(crate) type SeenId = [u8; LENGTH];
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct SeenIds {
     most: usize,
-    order: VecDeque<SeenId>,
+    /// In order, as positions have them: every step needs this text.
+    text: String,
     known: HashSet<SeenId>,
 }
 
@@ -31,10 +32,8 @@ impl SeenIds {
     /// What `text` says, as [`SeenIds::text`] wrote it, perhaps with another bound; what cannot be read is nothing.
     pub(crate) fn read(text: &str, most: usize) -> Self {
         let mut seen = Self::new(most);
-        for letters in text.as_bytes().chunks_exact(LETTERS) {
-            if let Some(id) = BASE64.decode(letters).ok().and_then(|bytes| bytes.try_into().ok()) {
-                seen.remember(id);
-            }
+        for id in text.as_bytes().chunks_exact(LETTERS).filter_map(decoded) {
+            seen.remember(id);
         }
         seen
     }
@@ -63,21 +62,24 @@ impl SeenIds {
         if !self.known.insert(id) {
             return false;
         }
-        self.order.push_back(id);
-        if self.order.len() > self.most
-            && let Some(oldest) = self.order.pop_front()
-        {
-            self.known.remove(&oldest);
+        BASE64.encode_string(id, &mut self.text);
+        if self.known.len() > self.most {
+            let oldest: String = self.text.drain(..LETTERS).collect();
+            if let Some(oldest) = decoded(oldest.as_bytes()) {
+                self.known.remove(&oldest);
+            }
         }
         true
     }
 
     /// All of them, as text.
-    pub(crate) fn text(&self) -> String {
-        let mut text = String::with_capacity(self.order.len() * LETTERS);
-        self.order.iter().for_each(|id| BASE64.encode_string(id, &mut text));
-        text
+    pub(crate) fn text(&self) -> &str {
+        &self.text
     }
+}
+
+fn decoded(letters: &[u8]) -> Option<SeenId> {
+    BASE64.decode(letters).ok()?.try_into().ok()
 }
 
 #[cfg(test)]
@@ -90,7 +92,7 @@ mod tests {
         let mut seen = SeenIds::new(3);
         assert!((0..5).all(|number| seen.remember(id(number))));
         assert!(!seen.remember(id(4)) && seen.remember(id(0)));
-        let again = SeenIds::read(&seen.text(), 3);
+        let again = SeenIds::read(seen.text(), 3);
         assert_eq!(again, seen);
         assert!(again.knows(&id(3)) && again.knows(&id(4)) && again.knows(&id(0)) && !again.knows(&id(2)));
     }
@@ -100,7 +102,7 @@ mod tests {
         let mut seen = SeenIds::new(2);
         let (a, b) = (SeenIds::id("in", b"a"), SeenIds::id("in", b"b"));
         assert!(seen.remember(a) && seen.remember(b));
-        let one = SeenIds::read(&seen.text(), 1);
+        let one = SeenIds::read(seen.text(), 1);
         assert!(one.knows(&b) && !one.knows(&a));
         assert_eq!(SeenIds::read("!", 1).text(), "");
         assert_ne!(a, SeenIds::id("other", b"a"));

@@ -1,5 +1,6 @@
 //! The source behind a listener: takes what callers bring, once per id, and makes arrivals of it.
 
+use std::borrow::Cow;
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
@@ -19,12 +20,12 @@ use crate::event::{Event, EventDecoder};
 
 /// A position as it is written.
 #[derive(Debug, Default, Serialize, Deserialize)]
-struct Written {
+struct Written<'a> {
     /// How many events have been taken.
     events: u64,
     /// The newest ids.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    ids: String,
+    #[serde(default, skip_serializing_if = "str::is_empty")]
+    ids: Cow<'a, str>,
 }
 
 /// Where the source stands: a fold of its own steps.
@@ -37,13 +38,13 @@ struct Stand {
 impl Stand {
     fn at(position: Option<&Position>, most: usize) -> Result<Self> {
         let Some(position) = position else { return Ok(Self { events: 0, seen: SeenIds::new(most) }) };
-        let written: Written = serde_json::from_str(&position.0)
+        let written: Written<'_> = serde_json::from_str(&position.0)
             .map_err(|error| Error::internal(format!("`{position}` is no position of a listener: {error}")))?;
         Ok(Self { events: written.events, seen: SeenIds::read(&written.ids, most) })
     }
 
     fn position(&self) -> Result<Position> {
-        let written = Written { events: self.events, ids: self.seen.text() };
+        let written = Written { events: self.events, ids: self.seen.text().into() };
         serde_json::to_string(&written).map(|text| Position(text.into())).map_err(Error::internal)
     }
 }

@@ -256,7 +256,7 @@ impl Polls {
     }
 
     fn position(&mut self) -> Result<Position> {
-        self.stand.ids = self.seen.text();
+        self.seen.text().clone_into(&mut self.stand.ids);
         serde_json::to_string(&self.stand).map(|text| Position(text.into())).map_err(Error::internal)
     }
 }
