@@ -23,16 +23,16 @@ use tidegate_pipeline::source::SourceKind;
 pub fn sources() -> Vec<Box<dyn SourceKind>> {
     vec![
         Box::new(sources::alertmanager::AlertmanagerKind),
-        Box::new(sources::exec::ExecKind),
         Box::new(sources::amqp::AmqpKind),
         Box::new(sources::amqp::ServiceBusKind),
+        Box::new(sources::exec::ExecKind),
         Box::new(sources::file::FileKind),
         Box::new(sources::file_watch::FileWatchKind),
         Box::new(sources::generic::GenericKind),
         Box::new(providers::host::HostKind),
         Box::new(sources::http_poll::HttpPollKind),
-        Box::new(sources::kafka::KafkaKind),
         Box::new(sources::journald::JournaldKind),
+        Box::new(sources::kafka::KafkaKind),
         Box::new(sources::mqtt::MqttKind),
         Box::new(sources::nats::NatsKind),
         Box::new(sources::pg_listener::PgListenerKind),
