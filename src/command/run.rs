@@ -26,7 +26,12 @@ pub(crate) async fn run(arguments: RunArguments, queries: Option<&Path>) -> Resu
     let graph = Arc::new(recorded::graph(&arguments.pipeline.pipeline, &catalog, &arguments.pipeline.dir)?);
     let directory = arguments.pipeline.dir.join(&*graph.spec.name.value);
     if let Some(from) = &arguments.restore_from {
-        let report = bring_back(&directory, from, true, graph.spec.checkpoint.copy_to.as_ref())?;
+        let (directory, from, own) = (directory.clone(), from.clone(), graph.spec.checkpoint.copy_to.clone());
+        // A place far away may take its time: what is given up half-way is begun anew by the next start.
+        let restoring = tokio::task::spawn_blocking(move || bring_back(&directory, &from, true, own.as_ref()));
+        let restored = stop.run_until_cancelled(restoring).await;
+        let restored = restored.ok_or_else(|| Failure::failed("stopped before the checkpoint was restored"))?;
+        let report = restored.map_err(|error| Failure::failed(format!("the restore has failed: {error}")))??;
         eprint!("restored {}", brought(&report));
     }
     let set_aside = if arguments.fresh { Pipeline::set_aside(&directory)? } else { None };

@@ -191,6 +191,17 @@ fn copies_are_made_while_it_runs_and_a_lost_directory_comes_back_from_them() {
 }
 
 #[test]
+fn what_is_replayed_is_not_copied() {
+    let folder = Folder::with(&[("p.yaml", &SLOW.replace("keep: 3", "keep: 3, copy_to: file://backup/p"))]);
+    folder.run(&["run", "p.yaml"]).code(0);
+    let listed = folder.run(&["checkpoint", "list", "p", "--format", "json"]).code(0).json();
+    let first = listed[0]["checkpoint"].to_string();
+    std::fs::remove_dir_all(folder.path().join("backup")).expect("copies were made");
+    folder.run(&["replay", "p.yaml", "--from", &first]).code(0);
+    assert!(!folder.path().join("backup").exists());
+}
+
+#[test]
 fn a_place_that_copies_cannot_go_to_is_an_error_of_the_pipeline() {
     let folder = Folder::with(&[("p.yaml", &SLOW.replace("keep: 3", "copy_to: ftp://bucket/p"))]);
     folder.run(&["validate", "p.yaml"]).code(3).said(&["p.yaml:3:", "s3://", "file:///backup"]);

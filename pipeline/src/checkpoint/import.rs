@@ -65,7 +65,7 @@ pub fn import(directory: &Path, from: &Path, outputs: bool) -> Result<ImportRepo
         Some(_) => Err(Error::external("the file holds other segments than its manifest names").never_retry()),
         None => Err(Error::external("the file holds too few segments").never_retry()),
     };
-    stage(directory, Staged { manifest, outputs, copies: None }, fetch, || Ok(()))
+    stage(directory, Staged { manifest, outputs, copies: None }, fetch)
 }
 
 /// What a directory is made of.
@@ -78,12 +78,11 @@ pub(super) struct Staged {
 }
 
 /// Makes the directory of a checkpoint beside the place and moves it there. `fetch` is asked for each segment that
-/// the manifest names, in that order, and writes its contents; `last` is done when everything is there.
+/// the manifest names, in that order, and writes its contents.
 pub(super) fn stage(
     directory: &Path,
     staged: Staged,
     mut fetch: impl FnMut(&ContentHash, &mut dyn Write) -> Result<()>,
-    last: impl FnOnce() -> Result<()>,
 ) -> Result<ImportReport> {
     let vacated = vacate(directory)?;
     let staging = beside(directory);
@@ -96,7 +95,6 @@ pub(super) fn stage(
     }
     let report = take(&store, staged, names.len() as u64)?;
     drop(store);
-    last()?;
     if directory.exists() {
         fs::remove_dir_all(directory).map_err(|error| failed("remove", directory, &error))?;
     }
@@ -138,7 +136,7 @@ fn successor(incarnation: Incarnation) -> Incarnation {
 }
 
 /// Makes sure that a directory holds no pipeline; it is locked as long as what this returns lives.
-fn vacate(directory: &Path) -> Result<Option<OwnerLock>> {
+pub(super) fn vacate(directory: &Path) -> Result<Option<OwnerLock>> {
     if !directory.exists() {
         if let Some(parent) = directory.parent().filter(|parent| !parent.as_os_str().is_empty()) {
             create_directory(parent)?;

@@ -75,7 +75,7 @@ fn every_event_comes_once_oldest_first_also_late_ones_and_across_a_kill() {
         })
     };
     let running = start();
-    let lookups = || fake.requests("com.amazonaws.cloudtrail.v20131101.CloudTrail_20131101.LookupEvents");
+    let lookups = || fake.requests("CloudTrail_20131101.LookupEvents");
     let first = eventually("the first look", || lookups().first().cloned());
     assert_eq!(first["LookupAttributes"], json!([{"AttributeKey": "ReadOnly", "AttributeValue": "false"}]));
     let begun = first["StartTime"].as_f64().expect("a time") as i64;

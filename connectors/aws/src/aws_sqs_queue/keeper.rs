@@ -126,16 +126,18 @@ async fn extend(queue: &Queue, shared: &Shared) {
         custody.forget(Instant::now());
         custody.next_overdue(queue.visibility() / 3, Instant::now())
     };
-    for batch in messages.chunks(BATCH) {
-        let receipts: Vec<String> = batch.iter().map(|(_, receipt)| receipt.clone()).collect();
-        // What is not extended comes again while it is held, which is noticed: nothing is emitted twice.
-        match queue.extend(&receipts).await {
-            Ok(refused) => refused.iter().for_each(|refused| {
-                tracing::debug!(queue = queue.name(), reason = refused.reason, "A message was not extended.");
-            }),
-            Err(error) => {
-                tracing::warn!(queue = queue.name(), %error, "Messages were not extended and may come again.")
-            }
-        }
+    for batches in messages.chunks(BATCH * AT_ONCE) {
+        join_all(batches.chunks(BATCH).map(|batch| extend_batch(queue, batch))).await;
+    }
+}
+
+async fn extend_batch(queue: &Queue, batch: &[(String, String)]) {
+    let receipts: Vec<String> = batch.iter().map(|(_, receipt)| receipt.clone()).collect();
+    // What is not extended comes again while it is held, which is noticed: nothing is emitted twice.
+    match queue.extend(&receipts).await {
+        Ok(refused) => refused.iter().for_each(|refused| {
+            tracing::debug!(queue = queue.name(), reason = refused.reason, "A message was not extended.");
+        }),
+        Err(error) => tracing::warn!(queue = queue.name(), %error, "Messages were not extended and may come again."),
     }
 }

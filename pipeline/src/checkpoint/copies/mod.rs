@@ -76,15 +76,24 @@ fn hold(remote: &dyn Remote, owner: &Owner) -> Result<()> {
     ))
 }
 
-/// Makes the place the one of `owner`, whoever had it before.
-fn take_over(remote: &dyn Remote, owner: &Owner) -> Result<()> {
-    let taken = match remote.read(OWNER)? {
-        Some(before) => remote.exchange(OWNER, &before, &to_json(owner)?)?,
+/// Makes the place the one of `owner`, whoever had it before: who, as the file said it.
+fn take_over(remote: &dyn Remote, owner: &Owner) -> Result<Option<Vec<u8>>> {
+    let before = remote.read(OWNER)?;
+    let taken = match &before {
+        Some(before) => remote.exchange(OWNER, before, &to_json(owner)?)?,
         None => remote.create(OWNER, &to_json(owner)?)?,
     };
     match taken {
-        true => Ok(()),
+        true => Ok(before),
         false => Err(Error::user(format!("somebody else is taking {} over at the same time", remote.place()))),
+    }
+}
+
+/// Makes the place again the one of who had it before `owner` took it over.
+fn give_back(remote: &dyn Remote, owner: &Owner, before: Option<&[u8]>) -> Result<()> {
+    match before {
+        Some(before) => remote.exchange(OWNER, &to_json(owner)?, before).map(drop),
+        None => remote.remove(OWNER),
     }
 }
 

@@ -214,6 +214,84 @@ fn a_damaged_copy_is_refused_and_leaves_nothing_behind() {
     assert!(restore(&into, &copied.remote, true, false).unwrap_err().message.contains("holds a pipeline already"));
 }
 
+/// A place whose writer goes on while somebody restores from it.
+struct Busy<'a> {
+    copied: &'a Copied,
+    left: std::sync::atomic::AtomicU32,
+}
+
+impl std::fmt::Debug for Busy<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Busy")
+    }
+}
+
+impl Remote for Busy<'_> {
+    fn names(&self, folder: &str) -> Result<BTreeSet<String>> {
+        self.copied.remote.names(folder)
+    }
+    fn read(&self, name: &str) -> Result<Option<Vec<u8>>> {
+        self.copied.remote.read(name)
+    }
+    fn fetch(&self, name: &str, into: &mut dyn std::io::Write) -> Result<bool> {
+        let another = |left: u32| left.checked_sub(1);
+        if self.left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, another).is_ok() {
+            for state in 0..3 {
+                self.copied.pipeline.commit(&format!("{name} {state}"));
+                self.copied.pipeline.checkpoints.retain(Retention::last(1), None).unwrap();
+                self.copied.settle();
+            }
+        }
+        self.copied.remote.fetch(name, into)
+    }
+    fn send(&self, name: &str, from: &std::path::Path) -> Result<()> {
+        self.copied.remote.send(name, from)
+    }
+    fn create(&self, name: &str, bytes: &[u8]) -> Result<bool> {
+        self.copied.remote.create(name, bytes)
+    }
+    fn exchange(&self, name: &str, before: &[u8], bytes: &[u8]) -> Result<bool> {
+        self.copied.remote.exchange(name, before, bytes)
+    }
+    fn remove(&self, name: &str) -> Result<()> {
+        self.copied.remote.remove(name)
+    }
+    fn place(&self) -> String {
+        self.copied.remote.place()
+    }
+}
+
+#[test]
+fn a_writer_that_goes_on_and_removes_what_it_needs_no_longer_spoils_no_restore() {
+    let copied = Copied::new(Duration::ZERO);
+    copied.pipeline.commit("one");
+    copied.settle();
+    let busy = |left: u32| Busy { copied: &copied, left: left.into() };
+    let into = copied.elsewhere.path().join("followed");
+    let followed = restore(&into, &busy(2), true, false).unwrap();
+    assert!(followed.checkpoint > CheckpointNumber(1), "it followed the writer: {followed:?}");
+    let newest = followed.checkpoint;
+    let taken = restore(&copied.elsewhere.path().join("taken"), &busy(2), true, true).unwrap();
+    assert!(taken.checkpoint >= newest);
+    assert!(copied.status.last_error.lock().as_ref().is_some_and(|error| error.contains("taken them over")));
+}
+
+#[test]
+fn a_place_that_was_taken_over_for_a_restore_that_failed_is_given_back() {
+    let copied = Copied::new(Duration::ZERO);
+    let manifest = copied.pipeline.commit("one");
+    copied.settle();
+    let path = copied.place().join(segment(&manifest.nodes["fresh"].segments[0]).unwrap());
+    let good = std::fs::read(&path).unwrap();
+    std::fs::write(&path, b"rotten").unwrap();
+    assert!(restore(&copied.elsewhere.path().join("p"), &copied.remote, true, true).is_err());
+    std::fs::write(&path, good).unwrap();
+    copied.pipeline.commit("two");
+    copied.settle();
+    assert_eq!(*copied.status.last_error.lock(), None);
+    assert_eq!(*copied.status.newest.lock(), Some(CheckpointNumber(2)));
+}
+
 #[test]
 fn a_copy_that_failed_is_tried_again_without_another_checkpoint() {
     let copied = Copied::new(Duration::ZERO);
