@@ -36,12 +36,14 @@ fn run(arguments: &[String]) -> Outcome<()> {
     let place = arguments.get(1).map_or_else(|| PathBuf::from("."), PathBuf::from);
     let (folder, each) = (tempfile::tempdir_in(place)?, Duration::from_secs_f64(seconds));
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    let (mut bare, mut webhook, mut with_ids) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut bare, mut webhook, mut with_ids, mut joined) = (vec![], vec![], vec![], vec![]);
     for round in 0..ROUNDS {
         let place = |name: &str| folder.path().join(format!("{name}-{round}"));
         bare.push(runtime.block_on(bare::measure(&place("bare"), each))?);
-        webhook.push(runtime.block_on(pipeline::measure(&place("webhook"), false, each))?);
-        with_ids.push(runtime.block_on(pipeline::measure(&place("ids"), true, each))?);
+        let (rate, together) = runtime.block_on(pipeline::measure(&place("webhook"), false, each))?;
+        webhook.push(rate);
+        joined.push(together);
+        with_ids.push(runtime.block_on(pipeline::measure(&place("ids"), true, each))?.0);
     }
     let (bare, webhook, with_ids) = (median(bare), median(webhook), median(with_ids));
     println!("| {} connections, each answered when durable | per second | ratio | wanted |", clients::CONNECTIONS);
@@ -49,6 +51,7 @@ fn run(arguments: &[String]) -> Outcome<()> {
     println!("| axum, one group-committed fdatasync | {bare:.0} | 1.00 | |");
     println!("| webhook through a pipeline | {webhook:.0} | {:.2} | 0.60 |", webhook / bare);
     println!("| webhook through a pipeline, each event with an id | {with_ids:.0} | {:.2} | |", with_ids / bare);
+    println!("events in each step: {:.1}", median(joined));
     Ok(())
 }
 
