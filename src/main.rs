@@ -15,12 +15,16 @@ mod serve;
 mod status_page;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser;
 
 /// Batches of Arrow memory come and go by the thousand on every thread: mimalloc halves what that costs.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// How long the exit waits for tasks to be dropped.
+const LAST_MOMENT: Duration = Duration::from_millis(200);
 
 fn main() -> ExitCode {
     let arguments = match arguments::Arguments::try_parse() {
@@ -33,7 +37,8 @@ fn main() -> ExitCode {
         Err(error) => return exit::failed(&format!("the async runtime cannot start: {error}")),
     };
     let code = runtime.block_on(command::execute(arguments));
-    // Background work that is still under way (a slow disk, a blocked read) must not hold up the exit.
-    runtime.shutdown_background();
+    // Tasks are dropped, and with them the programs that sources have started. Background work that is still under
+    // way (a slow disk, a blocked read) must not hold up the exit.
+    runtime.shutdown_timeout(LAST_MOMENT);
     code
 }

@@ -57,7 +57,15 @@ pub(crate) enum Said {
 /// A program that runs until this is dropped.
 pub(crate) struct Program {
     said: mpsc::Receiver<Result<Said>>,
+    group: Arc<Group>,
     _stop: DropGuard,
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        // At once: whoever drops this may end right after it.
+        self.group.signal(Signal::TERM);
+    }
 }
 
 impl Program {
@@ -77,7 +85,8 @@ impl Program {
         let stop = CancellationToken::new();
         let last = Arc::new(Mutex::new(None));
         let errors = tokio::spawn(tell(stderr, Arc::clone(node), Arc::clone(&last), stop.clone()));
-        let running = Running { group: Group::of(&child), child };
+        let group = Arc::new(Group::of(&child));
+        let running = Running { group: Arc::clone(&group), child };
         let stopping = stop.clone();
         tokio::spawn(async move {
             let status = running.run(stdout, max_line, &to, &stopping).await;
@@ -88,7 +97,7 @@ impl Program {
                 let _ = to.send(status.map(|status| Said::Ended(status, last))).await;
             }
         });
-        Ok(Self { said, _stop: stop.drop_guard() })
+        Ok(Self { said, group, _stop: stop.drop_guard() })
     }
 
     /// What it says next. Cancel-safe.
@@ -112,15 +121,20 @@ fn cannot_start(program: &str, error: &std::io::Error) -> Error {
 }
 
 /// The process group that a program leads. Whoever is still in it when this is dropped is killed.
-struct Group(Option<Pid>);
+struct Group(Mutex<Option<Pid>>);
 
 impl Group {
     fn of(child: &Child) -> Self {
-        Self(child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw))
+        Self(Mutex::new(child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw)))
+    }
+
+    /// The program has ended: its number may belong to another one by now.
+    fn forget(&self) {
+        *self.0.lock() = None;
     }
 
     fn signal(&self, signal: Signal) {
-        if let Some(group) = self.0 {
+        if let Some(group) = *self.0.lock() {
             // A group that has ended by itself is no matter.
             let _ = kill_process_group(group, signal);
         }
@@ -134,7 +148,7 @@ impl Drop for Group {
 }
 
 struct Running {
-    group: Group,
+    group: Arc<Group>,
     child: Child,
 }
 
@@ -160,13 +174,13 @@ impl Running {
         };
         match stop.run_until_cancelled(read).await {
             Some(Some(ended)) => {
-                // Its number may belong to another program by now.
-                self.group.0 = None;
+                self.group.forget();
                 Some(ended)
             }
             Some(None) | None => {
                 self.group.signal(Signal::TERM);
                 let _ = tokio::time::timeout(PATIENCE, self.child.wait()).await;
+                self.group.signal(Signal::KILL);
                 None
             }
         }

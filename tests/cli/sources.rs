@@ -111,3 +111,30 @@ fn the_sources_of_a_rulebook_run_and_a_row_ends_the_pipeline() {
     let lines: Vec<Value> = all.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
     assert!(lines.iter().enumerate().all(|(number, line)| line["i"] == number), "none is missing");
 }
+
+const STUBBORN: &str = "
+version: 1
+name: p
+sources:
+  stubborn:
+    exec: {command: [sh, -c, 'trap \"\" TERM; echo \"{\\\"id\\\": $$}\"; while :; do sleep 0.05; done']}
+sinks: {all: {from: stubborn, file: {path: all.jsonl}}}
+checkpoint: {every: 50ms}
+";
+
+#[test]
+fn a_program_that_does_not_want_to_end_ends_with_the_pipeline() {
+    let folder = Folder::with(&[("p.yaml", STUBBORN)]);
+    let running = folder.start(&["run", "p.yaml"]);
+    let id = eventually("its number", || {
+        let event: Value = serde_json::from_str(folder.read("all.jsonl").lines().next()?).ok()?;
+        event["id"].as_u64()
+    });
+    running.terminate();
+    running.wait().code(0);
+    let lives = || {
+        let state = std::fs::read_to_string(format!("/proc/{id}/stat")).ok();
+        state.is_some_and(|state| !state.contains(") Z "))
+    };
+    eventually("the end of the program", || (!lives()).then_some(()));
+}
