@@ -26,7 +26,8 @@ pub struct EventMeta {
 pub enum Field<'a> {
     /// A value.
     Value(&'a Value),
-    /// JSON text as it came. It may be anything: what is not JSON is found out when the line is decoded.
+    /// The text of exactly one JSON value, as it came. The caller has checked that it is one: of `{"a":1},"b":2` a
+    /// sender would make a field of its own.
     Raw(&'a [u8]),
 }
 
