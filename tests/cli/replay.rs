@@ -100,7 +100,7 @@ fn input_that_has_gone_or_changed_is_said_before_anything_runs() {
     done.said(&["error: node `events`: its recorded input (step ", "cannot be replayed", "journal: {inline: all}"]);
     folder.write("events.jsonl", &input[..input.len() / 2]);
     replay(&folder, &[]).code(3).said(&["node `events`: its recorded input (step ", "cannot be replayed"]);
-    folder.write("events.jsonl", &input.replace("\"n\":25,", "\"n\":26,"));
+    folder.write("events.jsonl", input.replace("\"n\":25,", "\"n\":26,"));
     replay(&folder, &[]).code(3).said(&["node `events`: its recorded input (step ", "`events.jsonl` has changed"]);
     std::fs::remove_file(folder.path().join("events.jsonl")).unwrap();
     let gone = [
