@@ -9,7 +9,7 @@ use axum::Router;
 use axum::http::{StatusCode, header};
 use axum::routing::get;
 use tidegate_pipeline::graph::Graph;
-use tidegate_pipeline::runtime::{NodeState, NodeStatus, PipelineStatus};
+use tidegate_pipeline::runtime::{EffectCounts, NodeState, NodeStatus, PipelineStatus};
 use tidegate_pipeline::spec::pipeline::Section;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -124,6 +124,7 @@ fn metrics(pipeline: &str, status: &PipelineStatus) -> String {
         "When the source last gave something; 0 before.",
         &|node| node.last_arrival().unwrap_or_default() as f64 / 1e3,
     );
+    effect_metrics(&mut text, pipeline, status);
     let mut metric = |name: &str, kind: &str, help: &str, value: f64| {
         let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}\n{name}{{pipeline=\"{pipeline}\"}} {value}");
     };
@@ -175,4 +176,19 @@ fn metrics(pipeline: &str, status: &PipelineStatus) -> String {
         );
     }
     text
+}
+
+/// The metrics of effects, for each sink that has had any.
+fn effect_metrics(text: &mut String, pipeline: &str, status: &PipelineStatus) {
+    let counts = status.effects();
+    let mut effect_metric = |name: &str, kind: &str, help: &str, value: &dyn Fn(&EffectCounts) -> u64| {
+        let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}");
+        for (sink, counts) in &counts {
+            let _ = writeln!(text, "{name}{{pipeline=\"{pipeline}\",node=\"{sink}\"}} {}", value(counts));
+        }
+    };
+    effect_metric("tidegate_effects_intended", "gauge", "Effects to be delivered.", &|of| of.intended as u64);
+    effect_metric("tidegate_effects_done_total", "counter", "Effects delivered.", &|of| of.tally.done);
+    effect_metric("tidegate_effects_dead_total", "counter", "Effects given up.", &|of| of.tally.given_up);
+    effect_metric("tidegate_effect_attempts_total", "counter", "Attempts to deliver effects.", &|of| of.tally.attempts);
 }

@@ -75,6 +75,9 @@ pub trait TransactionalSink: Send {
     /// Everything written so far shall become durable. Returns at once with the work to be done in the
     /// background; that work resolves to the detail of the mark.
     ///
+    /// Work that takes longer than the checkpoint waits (10 minutes) goes on; then the next commit may begin before it
+    /// has ended, and its work is begun after it. After eight of them the pipeline stops.
+    ///
     /// A sink that is opened without a mark is committed once, and that mark stored, before its first
     /// [`TransactionalSink::write`]: so a crash never leaves output behind that no mark explains.
     ///

@@ -87,6 +87,28 @@ fn a_node_that_is_gone_takes_its_state_with_it_only_when_that_is_agreed_to() {
 }
 
 #[test]
+fn a_name_that_no_node_has_is_not_agreed_to() {
+    let folder = run_over(30);
+    changed(&folder, "key: k,", "key: [k, level],");
+    let refused = folder.run(&["run", "p.yaml", "--once", "--accept-state-loss", "frsh"]).code(3);
+    refused.said(&["--accept-state-loss frsh: there is no such node", "did you mean `fresh`?", "nothing was changed"]);
+}
+
+#[test]
+fn a_list_of_one_key_is_that_key_and_a_filter_that_is_gone_is_no_sink() {
+    let folder = run_over(30);
+    let written = folder.read("out.jsonl");
+    changed(&folder, "key: k,", "key: [k],");
+    changed(&folder, "  loud: {from: events, filter: \"level > 0\"}\n", "");
+    changed(&folder, "from: loud", "from: events");
+    folder.write("events.jsonl", events(0, 60));
+    let run = folder.run(&["run", "p.yaml", "--once"]).code(0);
+    let run = run.said(&["goes on under a changed definition"]);
+    assert!(!run.stderr.contains("loud") && !run.stderr.contains("fresh begins"), "{}", run.stderr);
+    assert_eq!(folder.read("out.jsonl"), written, "all keys were known");
+}
+
+#[test]
 fn a_pipeline_that_has_finished_is_not_changed() {
     let folder = Folder::with(&[("p.yaml", PIPELINE), ("events.jsonl", &events(0, 30))]);
     folder.run(&["run", "p.yaml"]).code(0);

@@ -39,6 +39,20 @@ fn metrics_and_health_are_served_until_a_signal_stops_it_in_order() {
 }
 
 #[test]
+fn metrics_say_what_becomes_of_effects() {
+    // No sink of the program dispatches yet in a way that a test can use: the names are there all the same.
+    let folder = Folder::with(&[("p.yaml", TICKS)]);
+    let address = free_address();
+    let running = folder.start(&["run", "p.yaml", "--serve", &address.to_string()]);
+    let metrics = eventually("metrics", || get(address, "/metrics").filter(|text| text.contains("tidegate_step")));
+    for name in ["effects_intended gauge", "effects_done_total counter", "effects_dead_total counter"] {
+        assert!(metrics.contains(&format!("# TYPE tidegate_{name}")), "{metrics}");
+    }
+    running.terminate();
+    running.wait().code(0);
+}
+
+#[test]
 fn an_address_in_use_is_told() {
     let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = taken.local_addr().expect("an address").to_string();

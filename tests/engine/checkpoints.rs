@@ -96,6 +96,38 @@ sinks: {slow: {from: in, hindered: {}}}
 }
 
 #[test]
+fn a_sink_that_does_not_commit_fails_the_checkpoint_by_its_name_and_steps_go_on() {
+    let text = "
+checkpoint: {every: 5ms}
+sources: {in: {given: {}}}
+sinks: {slow: {from: in, hindered: {}}}
+";
+    let pause = |_| {
+        std::thread::sleep(Duration::from_millis(1));
+        Ok(())
+    };
+    let mut stage = Stage::new(text).give("in", Given::new(vec![rows(0..1)]).repeating().with_hook(pause));
+    // The first commit, when the sink is opened, is not one of a checkpoint.
+    stage.hindered.commit = Duration::from_millis(200);
+    stage.options.commit_within = Duration::from_millis(20);
+    let told = std::cell::RefCell::new(String::new());
+    let seen = std::cell::Cell::new(0);
+    stage
+        .stop_when(|status| {
+            if let Some(error) = status.last_checkpoint_error.lock().clone() {
+                told.replace(error);
+                seen.set(if seen.get() == 0 { steps(status) } else { seen.get() });
+            }
+            status.checkpoints_failed.load(Ordering::Relaxed) >= 2 && steps(status) > seen.get()
+        })
+        .unwrap_err();
+    assert!(told.borrow().contains("has not made its output durable within 20ms"), "{}", told.borrow());
+    stage.hindered.commit = Duration::from_millis(1);
+    stage.options.commit_within = Duration::from_secs(10);
+    stage.stop_when(|status| checkpoints(status) >= 1).unwrap();
+}
+
+#[test]
 fn the_state_of_a_failed_checkpoint_goes_into_the_next_one() {
     let given = Given::new(batches(60, 6));
     let whole = stateful(given.clone());

@@ -26,7 +26,9 @@ fn again() -> Attempt {
 fn outcomes(stage: &Stage) -> BTreeMap<(&'static str, Option<String>), usize> {
     let mut counts = BTreeMap::new();
     for record in read_directory(&stage.directory(), StepNumber::ZERO).unwrap() {
-        if let Record::Outcome(ended) = record.unwrap().1 {
+        if let Record::Outcome(ended) = record.unwrap().1
+            && ended.outcome != Outcome::Tried
+        {
             let outcome = if ended.outcome == Outcome::Done { "done" } else { "dead" };
             *counts.entry((outcome, ended.reason)).or_default() += 1;
         }
@@ -50,6 +52,48 @@ fn effects_that_were_not_delivered_before_a_stop_arrive_after_it_under_the_same_
     let after = stage.take_attempts();
     assert_eq!(after.len(), 30, "each is delivered once");
     assert_eq!(after.into_iter().collect::<BTreeSet<_>>(), before);
+}
+
+#[test]
+fn attempts_are_counted_over_stops_and_crashes() {
+    let mut stage = Stage::new(PLAIN).give("in", Given::new(batches(1, 1)).endless());
+    stage.options.delivery.attempts = 7;
+    stage.answer = Arc::new(|_| again());
+    let attempts = Arc::clone(&stage.attempts);
+    let listed = |stage: &Stage| list_effects(&stage.directory(), "stage", EffectReach::Checkpoint).unwrap();
+    stage.options.delivery.longest = Duration::from_secs(3_600);
+    stage.options.delivery.initial = Duration::from_millis(40);
+    stage.stop_when(|_| !attempts.lock().is_empty()).unwrap();
+    let one = listed(&stage);
+    assert_eq!((one[0].state, one[0].attempts), (EffectState::Intended, attempts.lock().len() as u32));
+    stage.crash_when(|_| attempts.lock().len() >= 3);
+    stage.options.delivery.initial = Duration::from_millis(1);
+    stage.options.delivery.longest = Duration::from_millis(5);
+    stage.stop_when(|status| status.effects().get("page").is_some_and(|page| page.tally.given_up == 1)).unwrap();
+    // An attempt whose record the crash has swallowed is made once more.
+    assert!((7..=8).contains(&attempts.lock().len()), "{:?}", attempts.lock().len());
+    let dead = listed(&stage);
+    assert_eq!((dead[0].state, dead[0].attempts), (EffectState::Dead, 7));
+}
+
+#[test]
+fn a_status_counts_what_becomes_of_effects() {
+    let mut stage = Stage::new(PLAIN).give("in", Given::new(batches(3, 3)).endless());
+    stage.options.delivery.attempts = 2;
+    stage.answer = Arc::new(|body| match body.contains("\"n\":1,") {
+        true => again(),
+        false => Attempt::Done,
+    });
+    let counted = std::cell::Cell::default();
+    stage
+        .stop_when(|status| {
+            counted.set(status.effects().get("page").copied().unwrap_or_default());
+            let tally = counted.get().tally;
+            tally.done + tally.given_up == 3
+        })
+        .unwrap();
+    let (counts, tally) = (counted.get(), counted.get().tally);
+    assert_eq!((counts.intended, tally.attempts, tally.done, tally.given_up), (0, 4, 2, 1));
 }
 
 #[test]

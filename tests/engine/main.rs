@@ -11,6 +11,7 @@
 mod checkpoints;
 mod crash_points;
 mod definitions;
+mod definitions_of_readers;
 mod determinism;
 mod disk_faults;
 mod effects;

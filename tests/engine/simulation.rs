@@ -34,6 +34,13 @@ const CRASHES: u64 = 4;
 struct Numbers(u64);
 
 impl Numbers {
+    /// The numbers of a seed. It is mixed first: the first numbers of small seeds are too much alike.
+    fn of(seed: u64) -> Self {
+        let mixed = (seed ^ (seed >> 30)).wrapping_add(0x9e37_79b9_7f4a_7c15).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        Self(mixed ^ (mixed >> 31))
+    }
+
     fn below(&mut self, bound: u64) -> u64 {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) % bound
@@ -170,7 +177,7 @@ struct Tally {
 }
 
 fn play(seed: u64, tally: &mut Tally) {
-    let mut numbers = Numbers(seed);
+    let mut numbers = Numbers::of(seed);
     let world = World::new(&mut numbers);
     let told = format!("TIDEGATE_SEED={seed}\n{}", world.text);
     let mut stage = world.stage();

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use crate::disk::{create_directory, failed, sync_directory};
 use crate::error::{Error, Result};
+use crate::runtime::{PIPELINE_SECTIONS, any_intended};
 use crate::step::{ContentHash, Incarnation, StepNumber};
 
 use super::archive::Archive;
@@ -36,7 +37,8 @@ pub struct ImportReport {
     pub incarnation: Incarnation,
     /// How many segments there are.
     pub segments: u64,
-    /// Whether there are effects that had not come to an end: they are sent, under the ids that they had.
+    /// Whether there are effects that had not come to an end: they are sent, under the ids that they had. Dead ones are
+    /// kept, but do not count.
     pub pending_effects: bool,
     /// The sinks that go back to the mark of the checkpoint. Empty when outputs were left out.
     pub marks: Vec<String>,
@@ -117,7 +119,7 @@ fn take(store: &CheckpointStore, staged: Staged, segments: u64) -> Result<Import
         step: manifest.step,
         incarnation: manifest.incarnation,
         segments,
-        pending_effects: !manifest.effects.segments.is_empty(),
+        pending_effects: any_intended(store.read_state(&manifest.effects, PIPELINE_SECTIONS)?)?,
         marks: manifest.marks.keys().cloned().collect(),
     };
     store.put_value(JOURNAL_BEGINS, &manifest.step)?;

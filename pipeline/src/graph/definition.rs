@@ -95,6 +95,15 @@ impl Definition {
         Ok((own.unwrap_or_default(), self.contents_of(node)))
     }
 
+    /// Whether a node is a sink.
+    ///
+    /// # Errors
+    /// When the spec cannot be read.
+    pub(crate) fn is_sink(&self, node: &str) -> Result<bool> {
+        let spec: serde_json::Value = serde_json::from_str(self.spec()?).map_err(Error::external)?;
+        Ok(spec.get("sinks").is_some_and(|sinks| sinks.get(node).is_some()))
+    }
+
     fn part(&self, wanted: &str) -> Option<&Arc<[u8]>> {
         self.parts.iter().find(|(name, _)| name == wanted).map(|(_, bytes)| bytes)
     }

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use arrow::datatypes::SchemaRef;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::operator::PlannedOperator;
 use crate::rows::{Port, PortIndex};
@@ -76,6 +77,32 @@ pub struct StateMeaning {
     pub kind: String,
     /// What its kind says of the options; the options themselves where it says nothing.
     pub of: String,
+}
+
+impl StateMeaning {
+    /// Whether state of the one means the same to the other. One value and a list of only that value are the same.
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.kind == other.kind
+            && (self.of == other.of || plain(&self.of).is_some_and(|of| Some(of) == plain(&other.of)))
+    }
+}
+
+/// Options with the only value of a list in place of the list; `None` where they are no JSON.
+fn plain(options: &str) -> Option<Value> {
+    fn unlist(value: Value) -> Value {
+        match value {
+            Value::Array(values) => {
+                let mut values: Vec<Value> = values.into_iter().map(unlist).collect();
+                match values.len() {
+                    1 => values.remove(0),
+                    _ => Value::Array(values),
+                }
+            }
+            Value::Object(entries) => entries.into_iter().map(|(key, value)| (key, unlist(value))).collect(),
+            other => other,
+        }
+    }
+    serde_json::from_str(options).ok().map(unlist)
 }
 
 impl Node {

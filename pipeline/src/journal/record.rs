@@ -136,14 +136,14 @@ pub struct OutboxEffect {
     pub payload: EffectPayload,
 }
 
-/// How an effect ended.
+/// How an effect ended, or goes on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OutcomeRecord {
     /// The node of the sink.
     pub sink: String,
     /// The id of the effect.
     pub effect: String,
-    /// The end.
+    /// The end, or what has come of it so far.
     pub outcome: Outcome,
     /// How often it was tried.
     pub attempts: u32,
@@ -151,7 +151,7 @@ pub struct OutcomeRecord {
     pub reason: Option<String>,
 }
 
-/// The ends that an effect can come to.
+/// The ends that an effect can come to, and what lies on the way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Outcome {
     /// Delivered.
@@ -164,16 +164,21 @@ pub enum Outcome {
     Suppressed,
     /// No end: intended again, on somebody's word, after it was given up.
     Retried,
+    /// No end: it was tried in vain, and will be tried again.
+    Tried,
 }
 
 /// The kind byte of a frame that holds a step.
 pub(super) const STEP: u8 = 1;
 const OUTBOX: u8 = 2;
 const OUTCOME: u8 = 3;
+/// The version byte of plain frames of earlier programs, which knew no [`EngineEvent::Joined`], no outcomes on somebody's
+/// word or by a rule, and no tries. Their compressed frames have the next one. What both hold is read as it is today.
+const FIRST_PLAIN: u8 = 1;
 /// The version byte of a frame that holds a record as postcard writes it.
-pub(super) const PLAIN: u8 = 1;
+pub(super) const PLAIN: u8 = 3;
 /// The version byte of a frame that holds the length of that (u32, little endian) and itself compressed with zstd.
-pub(super) const COMPRESSED: u8 = 2;
+pub(super) const COMPRESSED: u8 = 4;
 /// Longer records are compressed, if that makes them a quarter shorter: below it neither the disk's time nor its
 /// space is worth the processor's (`cargo bench --bench journal -- compression`).
 const COMPRESS_ABOVE: usize = 4 * 1024;
@@ -258,7 +263,7 @@ pub(super) fn known(kind: u8, version: u8) -> Result<()> {
         OUTCOME => "outcome",
         _ => "unknown",
     };
-    if name != "unknown" && (PLAIN..=COMPRESSED).contains(&version) {
+    if name != "unknown" && (FIRST_PLAIN..=COMPRESSED).contains(&version) {
         return Ok(());
     }
     Err(Error::user(format!(
@@ -283,7 +288,7 @@ fn compress(plain: &[u8]) -> Result<Vec<u8>> {
 
 /// A record as postcard writes it.
 fn plain(version: u8, payload: &[u8]) -> Result<Cow<'_, [u8]>> {
-    if version == PLAIN {
+    if [FIRST_PLAIN, PLAIN].contains(&version) {
         return Ok(Cow::Borrowed(payload));
     }
     let Some((length, compressed)) = payload.split_first_chunk::<4>() else {

@@ -148,14 +148,18 @@ fn finished(graph: &Graph) -> Error {
     Error::user(message).with_remedy(remedy).at_place(&graph.file)
 }
 
-fn changed(graph: &Graph, recorded: &ContentHash, now: &ContentHash) -> Error {
+/// A pipeline that cannot go on as what it was.
+pub(super) fn changed(graph: &Graph, recorded: &ContentHash, now: &ContentHash) -> Error {
     let name = &graph.spec.name.value;
     let message = format!(
         "pipeline `{name}` has been changed since it last ran (definition {} then, {} now)",
         short(recorded),
         short(now)
     );
-    Error::user(message).with_remedy("run it with `tidegate run`, which takes its state over").at_place(&graph.file)
+    let remedy = "`tidegate run` takes its state over (`--accept-state-loss NODE` where some would be lost, \
+                  `--accept-divergence` where what was recorded cannot be planned any more); `--fresh` begins anew and drops \
+                  its state; as it was, it goes on as it did";
+    Error::user(message).with_remedy(remedy).at_place(&graph.file)
 }
 
 fn unplannable(error: &Error, graph: &Graph, tail: u64) -> Error {

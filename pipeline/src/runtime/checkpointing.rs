@@ -10,11 +10,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use arrow::array::RecordBatch;
-use futures::future::{BoxFuture, try_join_all};
+use futures::future::BoxFuture;
 use tokio::sync::mpsc;
 
 use super::chains::Chains;
 use super::clock::wall;
+use super::commits::Commits;
 use super::compacting::Compactor;
 use super::effects::Ledger;
 use super::row_trail::Waypoint;
@@ -109,6 +110,7 @@ pub(crate) struct Coordinator {
     /// The hashes of what sinks were given since the last checkpoint.
     pub(crate) waypoints: BTreeMap<String, Vec<Waypoint>>,
     pub(crate) compactor: Compactor,
+    pub(crate) commits: Commits,
 }
 
 /// What sinks hand over at a barrier.
@@ -150,17 +152,7 @@ impl Coordinator {
         let Sinks { commits, rows } = self.collect(request.source_parts).await?;
         self.take_effects(&request.barrier)?;
         self.journal.sync(request.journaled).await?;
-        let marks = try_join_all(
-            // A sink that failed to make its output durable may have forgotten what it owes: it is not asked again,
-            // and the next start brings it back to its mark.
-            commits.into_iter().map(|(name, commit)| async move {
-                match commit.await {
-                    Ok(mark) => Ok((name, mark)),
-                    Err(error) => Err(error.never_retry().at_node(name)),
-                }
-            }),
-        );
-        let marks: BTreeMap<String, Mark> = marks.await?.into_iter().collect();
+        let marks = self.commits.settle(commits).await?;
 
         let number = self.store.next_number();
         let parent = self.store.list().pop().map(|newest| newest.number);
@@ -306,4 +298,43 @@ pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T>
     tokio::task::spawn_blocking(work)
         .await
         .map_err(|error| Error::internal(format!("background work failed: {error}")))?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checkpoint::CheckpointNumber;
+    use crate::spec::{ByteSize, Duration as Span};
+
+    /// Checkpoints at these steps and times, oldest first.
+    fn checkpoints(of: &[(u64, i64)]) -> Vec<CheckpointSummary> {
+        let summary = |(number, (step, time)): (u64, &(u64, i64))| CheckpointSummary {
+            number: CheckpointNumber(number),
+            step: StepNumber(*step),
+            time: StepTime(*time),
+            created: 0,
+            took_ms: 0,
+            bytes: 0,
+            manifest: ContentHash("m".into()),
+            finished: false,
+        };
+        (1..).zip(of).map(summary).collect()
+    }
+
+    #[test]
+    fn the_journal_reaches_back_to_the_oldest_of_the_last_and_as_long_as_it_is_kept() {
+        let kept = checkpoints(&[(10, 1_000), (20, 2_000), (30, 3_000)]);
+        let retention = |last| Retention { last, hourly: 0, daily: 0 };
+        let settings = JournalSettings::default();
+        let plain = reach(&kept, retention(2), &settings).unwrap();
+        assert_eq!((plain.needed, plain.wanted, plain.since), (StepNumber(30), StepNumber(20), None));
+        assert_eq!(reach(&kept, retention(9), &settings).unwrap().wanted, StepNumber(10));
+        let second = std::time::Duration::from_secs(1);
+        let keeping = JournalSettings { keep: Some(Span(second)), bytes: Some(ByteSize(7)), ..settings.clone() };
+        let longer = reach(&kept, retention(1), &keeping).unwrap();
+        assert_eq!((longer.wanted, longer.since, longer.bytes), (StepNumber(30), Some(StepTime(2_000)), Some(7)));
+        let ages = JournalSettings { keep: Some(Span(second * 3600)), ..settings.clone() };
+        assert_eq!(reach(&kept, retention(1), &ages).unwrap().since, Some(StepTime(3_000 - 3_600_000)));
+        assert!(reach(&[], retention(1), &settings).is_none(), "without a checkpoint everything stays");
+    }
 }

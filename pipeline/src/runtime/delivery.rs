@@ -108,8 +108,11 @@ impl Deliverer {
         self.ready(effect);
     }
 
+    /// What was tried before, in this life or an earlier one, goes on counting.
     fn ready(&mut self, effect: Arc<Effect>) {
-        self.ready.push_back(Try { effect, attempts: 0, wait: self.policy.initial });
+        let attempts = self.ledger.attempts(&effect.id);
+        let doubled = self.policy.initial.saturating_mul(1 << attempts.min(16));
+        self.ready.push_back(Try { effect, attempts, wait: doubled.min(self.policy.longest) });
     }
 
     /// Makes ready what has rested enough.
@@ -145,6 +148,7 @@ impl Deliverer {
     /// Takes note of how an attempt went; lets an effect rest that is to be tried again.
     fn settle(&mut self, mut tried: Try, attempt: Attempt) -> Result<()> {
         tried.attempts += 1;
+        self.ledger.attempted(&tried.effect.sink);
         let (attempts, effect) = (tried.attempts, &tried.effect);
         let (outcome, reason) = match attempt {
             Attempt::Done => (Outcome::Done, None),
@@ -157,6 +161,7 @@ impl Deliverer {
             }
             Attempt::Again { reason, after } => {
                 tracing::warn!(sink = %effect.sink, effect = %effect.id, attempts, reason, "An effect will be tried again.");
+                self.ledger.tried(&self.journal, effect, attempts, &reason)?;
                 let asked = after.map(|after| after.min(self.policy.longest_asked));
                 let wait = asked.unwrap_or(tried.wait.min(self.policy.longest));
                 tried.wait = (tried.wait * 2).min(self.policy.longest);

@@ -17,6 +17,7 @@ mod chain;
 mod chains;
 mod checkpointing;
 mod clock;
+mod commits;
 mod compacting;
 mod comparison;
 mod control;
@@ -52,15 +53,18 @@ mod trail;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::checkpoint::copies::OpenRemote;
 
 pub use adopt::{Acceptance, Replanner, recorded_definition};
+pub(crate) use checkpointing::PIPELINE_SECTIONS;
 pub use comparison::Difference;
 pub use edge::EdgeCapacity;
+pub(crate) use effects::any_intended;
 pub use effects::{
-    ChangedEffects, Effect, EffectChange, EffectReach, EffectState, ListedEffect, UnchangedEffect, change_effects,
-    list_effects,
+    ChangedEffects, Effect, EffectChange, EffectCounts, EffectReach, EffectState, ListedEffect, Tally, UnchangedEffect,
+    change_effects, list_effects,
 };
 pub use open::{Pipeline, SetAside};
 pub use outbox::DeliveryPolicy;
@@ -83,6 +87,8 @@ pub struct RunOptions {
     pub accept_clock: bool,
     /// How effects are tried.
     pub delivery: DeliveryPolicy,
+    /// How long a sink may take to make its output durable before the checkpoint fails.
+    pub commit_within: Duration,
     /// Bounds of each edge; `None`: as the spec says.
     pub edges: Option<EdgeCapacity>,
     /// Input that cannot be read again, or reads differently, is left out of what is executed again.
@@ -103,6 +109,7 @@ impl RunOptions {
             once: false,
             accept_clock: false,
             delivery: DeliveryPolicy::default(),
+            commit_within: Duration::from_secs(600),
             edges: None,
             accept_divergence: false,
             replanner: None,

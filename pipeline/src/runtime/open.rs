@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::RunOptions;
-use super::adopt::first_definition;
+use super::adopt::{changed, first_definition};
 use super::assembly::{NodeBody, runs_in_a_task};
 use super::chain::Body;
 use super::checkpointing::{PIPELINE_SECTIONS, blocking};
@@ -166,7 +166,7 @@ impl Pipeline {
             .nodes
             .iter()
             .map(|node| Arc::new(NodeStatus::new(Arc::clone(&node.name), Arc::clone(&node.kind), node.section)));
-        let status = Arc::new(PipelineStatus::new(statuses.collect()));
+        let status = Arc::new(PipelineStatus::new(statuses.collect(), effects.clone()));
         if let (Some(place), Some(copies)) = (&graph.spec.checkpoint.copy_to, &options.copies) {
             store.copy_to(copies.open(place)?, &graph.spec.name.value, &status.copies)?;
         }
@@ -521,9 +521,12 @@ pub(super) fn fold_outbox(
     effects: &Ledger,
 ) -> Result<BTreeMap<(String, u32), StepNumber>> {
     let mut through: BTreeMap<(String, u32), StepNumber> = BTreeMap::new();
-    for record in journal.read(from)? {
+    let mut records = journal.read(from)?;
+    while let Some(record) = records.next() {
         match record? {
             (_, Record::Outbox(record)) => {
+                // Its id is that of the incarnation that journaled it.
+                let identity = EffectIdentity { incarnation: records.incarnation(), ..identity.clone() };
                 let complete = through.entry((record.sink.clone(), record.input)).or_default();
                 *complete = (*complete).max(record.through);
                 effects.intend(&identity.effects_of(record));
@@ -543,14 +546,7 @@ fn check_definition(graph: &Graph, now: &ContentHash, manifest: Option<&Manifest
         None => first_definition(journal.read(StepNumber(1))?)?,
     };
     let Some(recorded) = recorded.filter(|recorded| recorded != now) else { return Ok(()) };
-    let name = &graph.spec.name.value;
-    let message = format!(
-        "pipeline `{name}` has been changed since it last ran (definition {} then, {} now)",
-        short(&recorded),
-        short(now)
-    );
-    let remedy = "`--fresh` begins anew and drops its state";
-    Err(Error::user(message).with_remedy(remedy).at_place(&graph.file))
+    Err(changed(graph, &recorded, now))
 }
 
 /// Stores the definition as a segment: its hash is the definition's name in journal and manifests.

@@ -24,7 +24,7 @@ pub struct DeliveryPolicy {
     pub longest_asked: Duration,
     /// How long one attempt may take.
     pub attempt: Duration,
-    /// Attempts before the effect is dead. They are counted anew after a restart and a retry.
+    /// Attempts before the effect is dead, over all starts. They are counted anew after a retry.
     pub attempts: u32,
     /// Effects of one sink that may wait at once; beyond it new ones are dead, reason `overflow`.
     pub bound: usize,

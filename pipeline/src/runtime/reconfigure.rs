@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::checkpoint::Manifest;
 use crate::error::{Error, Result};
 use crate::graph::{Definition, Graph, Node, Planned};
+use crate::spec::diagnostic::closest;
 use crate::spec::pipeline::Section;
 
 /// What becomes of a node when the definition changes.
@@ -72,7 +73,7 @@ impl Reconfiguration {
         let named = |name: &String| graph.node(name).is_some();
         let gone: Vec<&String> = before.states.keys().filter(|old| !going_on.contains(old) && !named(old)).collect();
         for old in gone {
-            if let Some(fate) = fate_of_gone(before, old) {
+            if let Some(fate) = fate_of_gone(before, recorded, old)? {
                 this.nodes.push(NodeFate { node: old.clone(), fate });
             }
         }
@@ -117,7 +118,7 @@ impl Reconfiguration {
             }
         };
         let means = &before.states[&old];
-        if *means == node.state {
+        if means.is_same(&node.state) {
             self.taken_over.insert(name.clone(), old.clone());
             return if old == name { Fate::Kept } else { Fate::Renamed { from: old } };
         }
@@ -137,6 +138,17 @@ impl Reconfiguration {
         Fate::Lost { why }
     }
 
+    fn check_names(&self, accepted: &[String], graph: &Graph) -> Result<()> {
+        let known: Vec<String> = self.nodes.iter().map(|node| node.node.clone()).collect();
+        let Some(unknown) = accepted.iter().find(|name| !known.contains(name)) else { return Ok(()) };
+        let near = closest(unknown, &known).map(|near| format!("did you mean `{near}`? ")).unwrap_or_default();
+        let losing: Vec<&str> = self.losses().map(|loss| loss.node.as_str()).collect();
+        let losing = if losing.is_empty() { "none".to_owned() } else { losing.join(", ") };
+        Err(Error::user(format!("--accept-state-loss {unknown}: there is no such node, and there was none"))
+            .with_remedy(format!("{near}nothing was changed; nodes that would lose their state: {losing}"))
+            .at_place(&graph.file))
+    }
+
     /// Whether a node has come that may be one of those that have gone, under another name.
     pub(super) fn may_rename(&self, before: &Manifest, graph: &Graph) -> bool {
         let is_new = |node: &NodeFate| node.fate == Fate::New;
@@ -151,8 +163,9 @@ impl Reconfiguration {
     /// Whether every loss is among `accepted`.
     ///
     /// # Errors
-    /// Naming the nodes that would lose their state, and why.
+    /// Naming the nodes that would lose their state, and why; or a name that no node has or had.
     pub(super) fn accept(&self, accepted: &[String], graph: &Graph) -> Result<()> {
+        self.check_names(accepted, graph)?;
         let refused: Vec<&NodeFate> = self.losses().filter(|loss| !accepted.contains(&loss.node)).collect();
         if refused.is_empty() {
             return Ok(());
@@ -185,10 +198,10 @@ fn has_state(manifest: &Manifest, node: &str) -> bool {
         || source.is_some_and(|source| source.position.is_some() || !source.tables.segments.is_empty())
 }
 
-fn fate_of_gone(manifest: &Manifest, node: &str) -> Option<Fate> {
+/// What becomes of a node that is not there any more; `None` where it leaves nothing.
+fn fate_of_gone(manifest: &Manifest, recorded: &Definition, node: &str) -> Result<Option<Fate>> {
     if has_state(manifest, node) {
-        return Some(Fate::Lost { why: "it is not in the pipeline any more".to_owned() });
+        return Ok(Some(Fate::Lost { why: "it is not in the pipeline any more".to_owned() }));
     }
-    let is_sink = !manifest.sources.contains_key(node) && !manifest.nodes.contains_key(node);
-    is_sink.then_some(Fate::Removed)
+    Ok(recorded.is_sink(node)?.then_some(Fate::Removed))
 }

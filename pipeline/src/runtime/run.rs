@@ -13,6 +13,7 @@ use super::chain::DOWNSTREAM_STOPPED;
 use super::chains::Chains;
 use super::checkpointing::{Coordinator, blocking};
 use super::clock::StepTimes;
+use super::commits::Commits;
 use super::compacting::Compactor;
 use super::control::{Controlled, serve};
 use super::edge::EdgeCapacity;
@@ -99,6 +100,7 @@ impl Pipeline {
             retired: self.manifest.as_ref().map(|manifest| manifest.retired.clone()).unwrap_or_default(),
             waypoints: BTreeMap::new(),
             compactor,
+            commits: Commits::new(self.options.commit_within),
         };
         let (feed, inbox) = mpsc::unbounded_channel();
         let (lookup_sender, lookup_changes) = mpsc::channel(16);

@@ -1,11 +1,13 @@
 //! What a running pipeline says of itself: counters per node, read by the live display and the metrics.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
 use super::edge::EdgeGauge;
+use super::effects::{EffectCounts, Ledger};
 use crate::checkpoint::CheckpointSummary;
 use crate::checkpoint::copies::CopyStatus;
 use crate::error::Error;
@@ -156,11 +158,13 @@ pub struct PipelineStatus {
     pub last_checkpoint_error: Mutex<Option<String>>,
     /// How copies of checkpoints elsewhere go.
     pub copies: Arc<CopyStatus>,
+    effects: Ledger,
 }
 
 impl PipelineStatus {
-    pub(crate) fn new(nodes: Vec<Arc<NodeStatus>>) -> Self {
+    pub(crate) fn new(nodes: Vec<Arc<NodeStatus>>, effects: Ledger) -> Self {
         Self {
+            effects,
             nodes,
             step: AtomicU64::default(),
             step_time: AtomicI64::default(),
@@ -171,6 +175,11 @@ impl PipelineStatus {
             last_checkpoint_error: Mutex::default(),
             copies: Arc::default(),
         }
+    }
+
+    /// The effects of each sink that has had any.
+    pub fn effects(&self) -> BTreeMap<String, EffectCounts> {
+        self.effects.counts()
     }
 
     /// The status of a node.

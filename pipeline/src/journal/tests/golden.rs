@@ -14,7 +14,7 @@ use super::*;
 use crate::step::{Scope, ScopeOutcome};
 
 /// The version that this program writes.
-const NEWEST: u32 = 2;
+const NEWEST: u32 = 3;
 const WRITE: &str = "TIDEGATE_WRITE_GOLDEN";
 
 fn golden(version: u32) -> PathBuf {
@@ -71,6 +71,19 @@ fn written_in(version: u32) -> Vec<Record> {
     let effects =
         vec![OutboxEffect { step: StepNumber(11), row: 1, payload: EffectPayload { key: Some("k".into()), body } }];
     records.push(Record::Outbox(OutboxRecord { sink: "page".into(), input: 1, through: StepNumber(11), effects }));
+    if version == 2 {
+        return records;
+    }
+    // Version 3 knows nodes that join, what becomes of effects on somebody's word or by a rule, and tries.
+    let joined = StepBody::Engine(EngineEvent::Joined { nodes: vec!["owned".into(), "found".into()] });
+    records.push(record((12, (Unit::Rows, joined))));
+    for (row, outcome) in [Outcome::Done, Outcome::Discarded, Outcome::Suppressed, Outcome::Retried, Outcome::Tried]
+        .into_iter()
+        .enumerate()
+    {
+        let (sink, effect, reason) = ("page".to_owned(), format!("p/0/1/page/1/11/{row}"), None);
+        records.push(Record::Outcome(OutcomeRecord { sink, effect, outcome, attempts: 2, reason }));
+    }
     records
 }
 
@@ -138,9 +151,11 @@ fn journals_of_all_versions_are_readable_and_say_what_they_said() {
             fs::copy(&path, copy.path().join(FOLDER).join(path.file_name().unwrap())).unwrap();
         }
         let (journal, recovery) = open(copy.path()).unwrap();
-        assert_eq!((recovery.last_step, recovery.torn), (StepNumber(11), None), "version {version}");
-        journal.append(&step(12, 10)).unwrap();
-        assert!(records(journal.read(StepNumber(12))).unwrap().contains(&step(12, 10)));
+        let last = if version < 3 { 11 } else { 12 };
+        assert_eq!((recovery.last_step, recovery.torn), (StepNumber(last), None), "version {version}");
+        let next = step(last + 1, 10);
+        journal.append(&next).unwrap();
+        assert!(records(journal.read(StepNumber(last + 1))).unwrap().contains(&next));
     }
 }
 

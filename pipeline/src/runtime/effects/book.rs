@@ -31,7 +31,10 @@ impl Bounds {
 /// How an effect in the book stands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Standing {
-    Intended,
+    Intended {
+        /// How often it was tried.
+        attempts: u32,
+    },
     Dead {
         /// Where the journal says so: the oldest are forgotten first.
         at: JournalPosition,
@@ -43,7 +46,7 @@ pub(crate) enum Standing {
 impl Standing {
     pub(crate) fn state(&self) -> EffectState {
         match self {
-            Self::Intended => EffectState::Intended,
+            Self::Intended { .. } => EffectState::Intended,
             Self::Dead { .. } => EffectState::Dead,
         }
     }
@@ -125,7 +128,7 @@ impl Book {
     /// An effect is intended. One that is in the book stays as it is.
     pub(crate) fn intend(&mut self, effect: Arc<Effect>) {
         if !self.entries.contains_key(&effect.id) {
-            self.put(Entry { effect, standing: Standing::Intended });
+            self.put(Entry { effect, standing: Standing::Intended { attempts: 0 } });
         }
     }
 
@@ -135,7 +138,9 @@ impl Book {
         let (attempts, reason) = (record.attempts, record.reason.clone());
         match record.outcome {
             Outcome::Dead => self.put(Entry { effect, standing: Standing::Dead { at, attempts, reason } }),
-            Outcome::Retried => self.put(Entry { effect, standing: Standing::Intended }),
+            // After a retry it is tried as often as at first.
+            Outcome::Retried => self.put(Entry { effect, standing: Standing::Intended { attempts: 0 } }),
+            Outcome::Tried => self.put(Entry { effect, standing: Standing::Intended { attempts } }),
             Outcome::Done | Outcome::Discarded | Outcome::Suppressed => {
                 self.take(&effect.id);
                 return Some(effect);
@@ -149,7 +154,7 @@ impl Book {
         self.take(&entry.effect.id);
         let (id, bytes) = (Arc::clone(&entry.effect.id), entry.effect.bytes());
         match &entry.standing {
-            Standing::Intended => self.intended.entry(entry.effect.sink.clone()).or_default().add(bytes),
+            Standing::Intended { .. } => self.intended.entry(entry.effect.sink.clone()).or_default().add(bytes),
             Standing::Dead { at, .. } => {
                 self.dead.insert((*at, Arc::clone(&id)));
                 self.dead_usage.add(bytes);
@@ -171,7 +176,7 @@ impl Book {
         let Some(entry) = self.entries.remove(id) else { return };
         let bytes = entry.effect.bytes();
         match entry.standing {
-            Standing::Intended => {
+            Standing::Intended { .. } => {
                 if let Some(usage) = self.intended.get_mut(&entry.effect.sink) {
                     usage.remove(bytes);
                 }
@@ -199,6 +204,16 @@ impl Book {
     /// Everything in the book, in order of the ids.
     pub(crate) fn entries(&self) -> impl Iterator<Item = &Entry> {
         self.entries.values()
+    }
+
+    /// Whether an effect is still to be delivered.
+    pub(crate) fn is_intended(&self, id: &str) -> bool {
+        self.get(id).is_some_and(|entry| matches!(entry.standing, Standing::Intended { .. }))
+    }
+
+    /// How many effects of each sink are intended.
+    pub(crate) fn intended_by_sink(&self) -> impl Iterator<Item = (&str, usize)> {
+        self.intended.iter().map(|(sink, usage)| (sink.as_str(), usage.count))
     }
 
     /// How many effects are intended.

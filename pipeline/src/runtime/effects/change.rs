@@ -53,7 +53,7 @@ impl EffectChange {
     pub(super) fn applies_to(self, entry: Option<&Entry>) -> Result<Arc<Effect>, &'static str> {
         match (self, entry.map(|entry| &entry.standing)) {
             (_, None) => Err("it is done, was discarded, or is no longer kept"),
-            (Self::Retry, Some(Standing::Intended)) => Err("it is being tried already"),
+            (Self::Retry, Some(Standing::Intended { .. })) => Err("it is being tried already"),
             _ => entry.map(|entry| Arc::clone(&entry.effect)).ok_or("it is not there"),
         }
     }

@@ -1,7 +1,7 @@
 //! The ledger of a running pipeline: the book, shared by sinks, deliverers, checkpoints and commands, and kept in
 //! step with the journal.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
@@ -18,6 +18,26 @@ use crate::journal::{Journal, JournalPosition};
 use crate::operator::SnapshotMode;
 use crate::testing::crash;
 
+/// What a process has done for the effects of a sink.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Attempts that have come to an end, whichever.
+    pub attempts: u64,
+    /// Effects that were delivered.
+    pub done: u64,
+    /// Effects that were given up.
+    pub given_up: u64,
+}
+
+/// How the effects of a sink stand.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct EffectCounts {
+    /// Effects that are to be delivered, now.
+    pub intended: usize,
+    /// What this process has done for them.
+    pub tally: Tally,
+}
+
 /// See the module.
 #[derive(Clone)]
 pub(crate) struct Ledger(Arc<Shared>);
@@ -27,6 +47,8 @@ struct Shared {
     settled: Notify,
     /// Counts effects that are gone on somebody's word: deliverers then look at what they hold.
     discards: watch::Sender<u64>,
+    /// What this process has done for each sink.
+    tallies: Mutex<BTreeMap<String, Tally>>,
     /// The way to the deliverer of each sink, for as long as the sink runs.
     deliverers: Mutex<HashMap<String, mpsc::WeakUnboundedSender<Arc<Effect>>>>,
 }
@@ -38,6 +60,7 @@ impl Ledger {
             book: Mutex::new(Book::new(bounds)),
             settled: Notify::new(),
             discards: watch::channel(0).0,
+            tallies: Mutex::default(),
             deliverers: Mutex::default(),
         }))
     }
@@ -74,6 +97,7 @@ impl Ledger {
         let mut room = self.0.book.lock().room(sink);
         let refused = effects.iter().filter(|effect| !room.take(effect.bytes()));
         let refuse = |effect: &Arc<Effect>| {
+            self.tally(sink, |tally| tally.given_up += 1);
             let reason = Some(OVERFLOW.to_owned());
             let record = outcome(effect, Outcome::Dead, 0, reason);
             let at = journal.append(&Record::Outcome(record.clone()))?;
@@ -94,12 +118,61 @@ impl Ledger {
         reason: Option<String>,
     ) -> Result<()> {
         let mut book = self.0.book.lock();
-        if ended == Outcome::Done || is_intended(&book, &effect.id) {
+        if ended == Outcome::Done || book.is_intended(&effect.id) {
             let record = outcome(effect, ended, attempts, reason);
+            let at = journal.append(&Record::Outcome(record.clone()))?;
+            self.apply(&mut book, &record, at);
+            self.tally(&effect.sink, |tally| match ended {
+                Outcome::Done => tally.done += 1,
+                _ => tally.given_up += 1,
+            });
+        }
+        Ok(())
+    }
+
+    /// Journals that an effect was tried in vain: the next start goes on counting.
+    pub(crate) fn tried(&self, journal: &Journal, effect: &Effect, attempts: u32, reason: &str) -> Result<()> {
+        let mut book = self.0.book.lock();
+        if book.is_intended(&effect.id) {
+            let record = outcome(effect, Outcome::Tried, attempts, Some(reason.to_owned()));
             let at = journal.append(&Record::Outcome(record.clone()))?;
             self.apply(&mut book, &record, at);
         }
         Ok(())
+    }
+
+    /// Counts an attempt.
+    pub(crate) fn attempted(&self, sink: &str) {
+        self.tally(sink, |tally| tally.attempts += 1);
+    }
+
+    fn tally(&self, sink: &str, count: impl FnOnce(&mut Tally)) {
+        let mut tallies = self.0.tallies.lock();
+        match tallies.get_mut(sink) {
+            Some(tally) => count(tally),
+            None => count(tallies.entry(sink.to_owned()).or_default()),
+        }
+    }
+
+    /// How the effects of each sink stand, and what this process has done for them.
+    pub(crate) fn counts(&self) -> BTreeMap<String, EffectCounts> {
+        let mut counts: BTreeMap<String, EffectCounts> = BTreeMap::new();
+        for (sink, tally) in self.0.tallies.lock().iter() {
+            counts.entry(sink.clone()).or_default().tally = *tally;
+        }
+        let book = self.0.book.lock();
+        for (sink, intended) in book.intended_by_sink() {
+            counts.entry(sink.to_owned()).or_default().intended = intended;
+        }
+        counts
+    }
+
+    /// How often an effect was tried.
+    pub(crate) fn attempts(&self, id: &str) -> u32 {
+        match self.0.book.lock().get(id).map(|entry| &entry.standing) {
+            Some(Standing::Intended { attempts } | Standing::Dead { attempts, .. }) => *attempts,
+            None => 0,
+        }
     }
 
     fn apply(&self, book: &mut Book, record: &OutcomeRecord, at: JournalPosition) {
@@ -151,13 +224,15 @@ impl Ledger {
 
     /// Whether an effect is still to be delivered.
     pub(crate) fn is_intended(&self, id: &str) -> bool {
-        is_intended(&self.0.book.lock(), id)
+        self.0.book.lock().is_intended(id)
     }
 
     /// What is intended of one sink, in the order of intent.
     pub(crate) fn intended_of(&self, sink: &str) -> Vec<Arc<Effect>> {
         let book = self.0.book.lock();
-        let own = book.entries().filter(|entry| entry.standing == Standing::Intended && entry.effect.sink == sink);
+        let own = book
+            .entries()
+            .filter(|entry| entry.effect.sink == sink && matches!(entry.standing, Standing::Intended { .. }));
         let mut effects: Vec<Arc<Effect>> = own.map(|entry| Arc::clone(&entry.effect)).collect();
         effects.sort_by_key(|effect| effect.order());
         effects
@@ -188,10 +263,6 @@ impl Ledger {
     pub(crate) fn watch_discards(&self) -> watch::Receiver<u64> {
         self.0.discards.subscribe()
     }
-}
-
-fn is_intended(book: &Book, id: &str) -> bool {
-    book.get(id).is_some_and(|entry| entry.standing == Standing::Intended)
 }
 
 pub(super) fn outcome(effect: &Effect, outcome: Outcome, attempts: u32, reason: Option<String>) -> OutcomeRecord {

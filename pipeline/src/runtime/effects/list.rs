@@ -12,7 +12,7 @@ use crate::error::Result;
 use crate::journal::read_directory;
 use crate::journal::record::{Outcome, OutcomeRecord, Record};
 use crate::runtime::checkpointing::PIPELINE_SECTIONS;
-use crate::step::{Incarnation, Shard, StepNumber};
+use crate::step::{Shard, StepNumber};
 
 /// How far back a list reaches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,7 +28,7 @@ pub enum EffectReach {
 pub struct ListedEffect {
     /// How it stands.
     pub state: EffectState,
-    /// How often it was tried, where that is recorded: with its end.
+    /// How often it was tried.
     pub attempts: u32,
     /// Why it is dead, or was not delivered.
     pub reason: Option<String>,
@@ -39,7 +39,7 @@ pub struct ListedEffect {
 impl ListedEffect {
     fn of(entry: &Entry) -> Self {
         let (attempts, reason) = match &entry.standing {
-            Standing::Intended => (0, None),
+            Standing::Intended { attempts } => (*attempts, None),
             Standing::Dead { attempts, reason, .. } => (*attempts, reason.clone()),
         };
         Self { state: entry.standing.state(), attempts, reason, effect: Arc::clone(&entry.effect) }
@@ -51,7 +51,7 @@ impl ListedEffect {
             Outcome::Discarded => EffectState::Discarded,
             Outcome::Suppressed => EffectState::Suppressed,
             Outcome::Dead => EffectState::Dead,
-            Outcome::Retried => EffectState::Intended,
+            Outcome::Retried | Outcome::Tried => EffectState::Intended,
         };
         Self { state, attempts: record.attempts, reason: record.reason, effect }
     }
@@ -110,18 +110,17 @@ fn fold(
         if let Some(manifest) = manifest {
             stored::restore(&mut book, read_node_state(directory, &manifest.effects, PIPELINE_SECTIONS)?)?;
         }
-        let identity = EffectIdentity {
-            pipeline: pipeline.into(),
-            shard: Shard(0),
-            incarnation: manifest.map_or(Incarnation(1), |manifest| manifest.incarnation),
-        };
         let from = match (reach, manifest) {
             (EffectReach::Checkpoint, Some(manifest)) => manifest.step,
             _ => StepNumber::ZERO,
         };
-        for record in read_directory(directory, from)? {
+        let mut records = read_directory(directory, from)?;
+        while let Some(record) = records.next() {
             match record? {
                 (_, Record::Outbox(record)) => {
+                    // Its id is that of the incarnation that journaled it.
+                    let (pipeline, incarnation) = (pipeline.into(), records.incarnation());
+                    let identity = EffectIdentity { pipeline, shard: Shard(0), incarnation };
                     identity.effects_of(record).into_iter().for_each(|effect| book.intend(effect));
                 }
                 (at, Record::Outcome(record)) => {

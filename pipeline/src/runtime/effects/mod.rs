@@ -23,17 +23,31 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::checkpoint::Section;
+use crate::error::Result;
 use crate::journal::record::OutboxRecord;
 use crate::sink::EffectPayload;
 use crate::step::{Incarnation, Shard, StepNumber};
 
+use book::Book;
 pub(crate) use book::Bounds;
 pub use change::{ChangedEffects, EffectChange, UnchangedEffect, change_effects};
 pub(crate) use ledger::Ledger;
+pub use ledger::{EffectCounts, Tally};
 pub use list::{EffectReach, ListedEffect, list_effects};
 
 /// The reason of effects for which the outbox had no room.
 pub(crate) const OVERFLOW: &str = "overflow";
+
+/// Whether the effects that a checkpoint holds have some that are still to be delivered.
+///
+/// # Errors
+/// When they cannot be read.
+pub(crate) fn any_intended(sections: Vec<Section>) -> Result<bool> {
+    let mut book = Book::new(Bounds::NONE);
+    stored::restore(&mut book, sections)?;
+    Ok(book.intended() > 0)
+}
 
 /// Where an effect stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -5,15 +5,44 @@ use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, BinaryArray, RecordBatch, StringArray};
 
-use super::book::{Book, Entry};
+use serde::Deserialize;
+
+use super::Effect;
+use super::book::{Book, Entry, Standing};
 use crate::checkpoint::{Content, Section};
 use crate::error::{Error, Result};
+use crate::journal::JournalPosition;
 use crate::operator::SnapshotMode;
 
 /// The name of the section, with the version of its format: two columns, the id and the entry as postcard.
-const SECTION: &str = "effects.v1";
+const SECTION: &str = "effects.v2";
+/// What it was before the attempts of intended effects were kept.
+const FIRST: &str = "effects.v1";
 /// Rows of one batch: what one section holds stays small.
 const BATCH: usize = 4096;
+
+/// An entry as `effects.v1` holds it.
+#[derive(Deserialize)]
+struct FirstEntry {
+    effect: Arc<Effect>,
+    standing: FirstStanding,
+}
+
+#[derive(Deserialize)]
+enum FirstStanding {
+    Intended,
+    Dead { at: JournalPosition, attempts: u32, reason: Option<String> },
+}
+
+impl From<FirstEntry> for Entry {
+    fn from(first: FirstEntry) -> Self {
+        let standing = match first.standing {
+            FirstStanding::Intended => Standing::Intended { attempts: 0 },
+            FirstStanding::Dead { at, attempts, reason } => Standing::Dead { at, attempts, reason },
+        };
+        Self { effect: first.effect, standing }
+    }
+}
 
 /// What a checkpoint writes: batches by the name of their section.
 pub(super) fn snapshot(book: &mut Book, mode: SnapshotMode) -> Result<Vec<(String, RecordBatch)>> {
@@ -41,7 +70,7 @@ fn batch(changes: &[(Arc<str>, Option<Entry>)]) -> Result<RecordBatch> {
 pub(super) fn restore(book: &mut Book, sections: Vec<Section>) -> Result<()> {
     for section in sections {
         let Content::Batch(batch) = section.content else { continue };
-        if section.name != SECTION {
+        if ![FIRST, SECTION].contains(&section.name.as_str()) {
             let message =
                 format!("the checkpoint holds effects as `{}`, which this program does not know", section.name);
             return Err(Error::user(message).with_remedy("a newer program is needed: run the one that wrote it"));
@@ -56,7 +85,11 @@ pub(super) fn restore(book: &mut Book, sections: Vec<Section>) -> Result<()> {
             if entries.is_null(row) {
                 book.take(&ids.value(row).into());
             } else {
-                let entry = postcard::from_bytes(entries.value(row));
+                let bytes = entries.value(row);
+                let entry = match section.name.as_str() {
+                    FIRST => postcard::from_bytes::<FirstEntry>(bytes).map(Entry::from),
+                    _ => postcard::from_bytes(bytes),
+                };
                 book.put(entry.map_err(|error| Error::internal(format!("an effect cannot be decoded: {error}")))?);
             }
         }

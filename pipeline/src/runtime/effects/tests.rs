@@ -80,8 +80,8 @@ fn happen(book: &mut Book, log: &mut Vec<(u32, Option<Outcome>)>, row: u32, what
     let known = log.iter().any(|(of, _)| *of == row);
     let outcome = match (standing, what) {
         (None, _) if !known => None,
-        (Some(Standing::Intended), 0) => Some(Outcome::Done),
-        (Some(Standing::Intended), 1) => Some(Outcome::Dead),
+        (Some(Standing::Intended { .. }), 0) => Some(Outcome::Done),
+        (Some(Standing::Intended { .. }), 1) => Some(Outcome::Dead),
         (Some(_), 2) => Some(Outcome::Discarded),
         (Some(Standing::Dead { .. }), _) => Some(Outcome::Retried),
         _ => return,
@@ -185,4 +185,64 @@ fn an_effect_that_was_delivered_while_it_was_discarded_is_listed_as_done() {
     journal.append(&Record::Outcome(ended(2, Outcome::Done))).unwrap();
     drop(journal);
     assert_eq!(states(directory.path(), EffectReach::Checkpoint)[2], EffectState::Done);
+}
+
+#[test]
+fn effects_of_a_checkpoint_in_the_first_form_are_read() {
+    #[derive(serde::Serialize)]
+    struct First {
+        effect: Arc<Effect>,
+        standing: FirstStanding,
+    }
+    #[derive(serde::Serialize)]
+    enum FirstStanding {
+        Intended,
+        Dead { at: JournalPosition, attempts: u32, reason: Option<String> },
+    }
+    let dead = FirstStanding::Dead { at: JournalPosition(7), attempts: 3, reason: Some("refused".to_owned()) };
+    let entries = [(1, FirstStanding::Intended), (2, dead)];
+    let (ids, bytes): (Vec<String>, Vec<Vec<u8>>) = entries
+        .into_iter()
+        .map(|(row, standing)| {
+            let first = First { effect: effect(row), standing };
+            (first.effect.id.to_string(), postcard::to_stdvec(&first).unwrap())
+        })
+        .unzip();
+    let batch = arrow::array::RecordBatch::try_from_iter([
+        ("id", Arc::new(arrow::array::StringArray::from(ids)) as _),
+        ("entry", Arc::new(arrow::array::BinaryArray::from_iter_values(bytes)) as _),
+    ]);
+    let mut book = Book::new(Bounds::NONE);
+    stored::restore(&mut book, sections(vec![("effects.v1".to_owned(), batch.unwrap())])).unwrap();
+    let standings: Vec<Standing> = book.entries().map(|entry| entry.standing.clone()).collect();
+    let dead = Standing::Dead { at: JournalPosition(7), attempts: 3, reason: Some("refused".to_owned()) };
+    assert_eq!(standings, [Standing::Intended { attempts: 0 }, dead]);
+}
+
+#[test]
+fn only_what_is_to_be_delivered_is_pending() {
+    let mut book = Book::new(Bounds::NONE);
+    (0..2).for_each(|row| book.intend(effect(row)));
+    book.apply(&ended(0, Outcome::Dead), JournalPosition(1));
+    let one_waits = sections(stored::snapshot(&mut book, SnapshotMode::Full).unwrap());
+    assert!(super::any_intended(one_waits).unwrap());
+    book.apply(&ended(1, Outcome::Dead), JournalPosition(2));
+    let all_dead = sections(stored::snapshot(&mut book, SnapshotMode::Full).unwrap());
+    assert!(!super::any_intended(all_dead).unwrap() && !super::any_intended(Vec::new()).unwrap());
+}
+
+#[test]
+fn an_effect_has_the_id_of_the_incarnation_that_journaled_it() {
+    let directory = tempfile::tempdir().unwrap();
+    for incarnation in [1, 5] {
+        let (journal, _) = Journal::open(directory.path(), Incarnation(incarnation), Shard(0)).unwrap();
+        let payload = EffectPayload { key: None, body: b"{}".to_vec() };
+        let effects = vec![OutboxEffect { step: StepNumber(7), row: incarnation, payload }];
+        let (sink, through) = ("page".to_owned(), StepNumber(7));
+        journal.append(&Record::Outbox(OutboxRecord { sink, input: 0, through, effects })).unwrap();
+        futures::executor::block_on(journal.sync(journal.end())).unwrap();
+    }
+    let listed = list_effects(directory.path(), "p", EffectReach::Journal).unwrap();
+    let ids: Vec<&str> = listed.iter().map(|listed| &*listed.effect.id).collect();
+    assert_eq!(ids, ["p/0/1/page/0/7/1", "p/0/5/page/0/7/5"]);
 }
