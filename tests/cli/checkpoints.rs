@@ -195,9 +195,10 @@ fn what_is_replayed_is_not_copied() {
     let folder = Folder::with(&[("p.yaml", &SLOW.replace("keep: 3", "keep: 3, copy_to: file://backup/p"))]);
     folder.run(&["run", "p.yaml"]).code(0);
     let listed = folder.run(&["checkpoint", "list", "p", "--format", "json"]).code(0).json();
-    let first = listed[0]["checkpoint"].to_string();
+    // The newest comes first.
+    let oldest = listed.as_array().and_then(|list| list.last()).expect("checkpoints")["checkpoint"].to_string();
     std::fs::remove_dir_all(folder.path().join("backup")).expect("copies were made");
-    folder.run(&["replay", "p.yaml", "--from", &first]).code(0);
+    folder.run(&["replay", "p.yaml", "--from", &oldest]).code(0);
     assert!(!folder.path().join("backup").exists());
 }
 
