@@ -1,15 +1,20 @@
 //! `amqp` with RabbitMQ, whose queues are made and filled over its management port.
 
 use std::process::{Command, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde_json::{Value, json};
 
 use crate::program::{DEATHS, Home, dying_at, numbers};
 use crate::service::{Service, free_ports};
 
-fn broker() -> Option<Service> {
-    let ports = free_ports(3);
-    Service::start_with("rabbitmq", &ports, &[])
+/// One broker at a time: it is a heavy one.
+static TURN: Mutex<()> = Mutex::new(());
+
+fn broker() -> Option<(Service, MutexGuard<'static, ()>)> {
+    // A test that failed has left nothing behind.
+    let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    Some((Service::start("rabbitmq", 3)?, turn))
 }
 
 /// A request to the management port; its answer.
@@ -58,7 +63,7 @@ fn home(broker: &Service) -> Home {
 
 #[test]
 fn messages_come_with_their_properties_and_are_settled_and_what_is_no_text_goes_to_errors() {
-    let Some(broker) = broker() else { return };
+    let Some((broker, _turn)) = broker() else { return };
     queue(&broker);
     let uuid = "0192d3a0-0000-7000-8000-000000000000";
     publish(&broker, "{\"n\":1}", "string", &json!({"message_id": uuid, "headers": {"site": "north"}}));
@@ -81,7 +86,7 @@ fn messages_come_with_their_properties_and_are_settled_and_what_is_no_text_goes_
 
 #[test]
 fn killed_before_and_after_a_step_is_durable_nothing_is_lost() {
-    let Some(broker) = broker() else { return };
+    let Some((broker, _turn)) = broker() else { return };
     queue(&broker);
     let home = home(&broker);
     let mut sent = 0;
@@ -102,7 +107,7 @@ fn killed_before_and_after_a_step_is_durable_nothing_is_lost() {
 
 #[test]
 fn a_broker_that_goes_away_is_waited_for_and_loses_nothing() {
-    let Some(mut broker) = broker() else { return };
+    let Some((mut broker, _turn)) = broker() else { return };
     queue(&broker);
     let home = home(&broker);
     publish_numbers(&broker, 0..10);
@@ -119,7 +124,7 @@ fn a_broker_that_goes_away_is_waited_for_and_loses_nothing() {
 
 #[test]
 fn credentials_queues_and_brokers_that_do_not_work_are_named_without_the_password() {
-    let Some(broker) = broker() else { return };
+    let Some((broker, _turn)) = broker() else { return };
     let port = broker.ports()[0];
     let with = |port: u16, more: &str| {
         Home::new(&format!("  in: {{amqp: {{url: 'amqp://127.0.0.1:{port}', address: /amq/queue/none, {more}}}}}"))

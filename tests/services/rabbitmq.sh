@@ -25,8 +25,8 @@ program=/usr/lib/rabbitmq/bin/rabbitmq-server
 server "$program"
 answers() { curl -sf -u guest:guest "http://127.0.0.1:$1/api/health/checks/local-alarms"; }
 need_debian curl curl
-await 90 answers "$2"
-await 20 listens "$1"
+await 240 answers "$2"
+await 60 listens "$1"
 serve
 # The shell that started it passes the signal on; what was settled is written before it ends.
 kill "${servers[0]}"

@@ -8,7 +8,7 @@ use fe2o3_amqp::link::{Receiver, Sender};
 use fe2o3_amqp::types::messaging::{ApplicationProperties, Body, Message, Outcome, Properties};
 use fe2o3_amqp::types::primitives::Value;
 use tidegate_pipeline::error::Retry;
-use tidegate_pipeline::source::{Source, SourceKind};
+use tidegate_pipeline::source::SourceKind;
 use tokio::net::TcpListener;
 
 use super::{AmqpKind, ServiceBusKind};
@@ -43,7 +43,8 @@ async fn accept(listener: &TcpListener, status: i32) -> Peer {
     let mut properties = Properties::new();
     properties.correlation_id = id;
     let said = ApplicationProperties::builder().insert("status-code", status).insert("status-description", "said");
-    let answer = Message::builder().properties(properties).application_properties(said.build()).value("done".to_owned());
+    let answer =
+        Message::builder().properties(properties).application_properties(said.build()).value("done".to_owned());
     let sent = answers.send(answer.build()).await.unwrap();
     assert!(matches!(sent, Outcome::Accepted(_)));
     Peer { token, session, _connection: connection, _links: (answers, requests) }
@@ -72,7 +73,8 @@ async fn a_token_opens_the_queue_and_a_message_is_settled_when_it_is_durable() {
     let (peer, mut queue) = broker.await.unwrap();
     assert!(peer.token.starts_with("SharedAccessSignature sr=sb%3A%2F%2F127.0.0.1%2Falerts&sig="), "{}", peer.token);
     let body: Body<Value> = Message::builder().data(b"{\"n\":1}".to_vec()).build().body.into();
-    let message = Message::builder().properties(Properties::builder().message_id("seven".to_owned()).build()).body(body);
+    let message =
+        Message::builder().properties(Properties::builder().message_id("seven".to_owned()).build()).body(body);
     let mut outcome = tokio::spawn(async move {
         let outcome = queue.send(message.build()).await;
         (queue, outcome)
@@ -81,7 +83,10 @@ async fn a_token_opens_the_queue_and_a_message_is_settled_when_it_is_durable() {
     let position = arrival.position.clone();
     let row: serde_json::Value = serde_json::from_str(&text(&[arrival])).unwrap();
     assert_eq!((&row["body"]["n"], &row["meta"]["message_id"]), (&serde_json::json!(1), &serde_json::json!("seven")));
-    assert!(tokio::time::timeout(std::time::Duration::from_millis(200), &mut outcome).await.is_err(), "settled too early");
+    assert!(
+        tokio::time::timeout(std::time::Duration::from_millis(200), &mut outcome).await.is_err(),
+        "settled too early"
+    );
     source.acknowledge(&position).await.unwrap();
     let (_queue, outcome) = outcome.await.unwrap();
     assert!(matches!(outcome, Ok(Outcome::Accepted(_))), "{outcome:?}");
