@@ -56,7 +56,7 @@ fn left(broker: &Service) -> Option<i64> {
 
 fn home(broker: &Service) -> Home {
     Home::new(&format!(
-        "  in: {{amqp: {{url: 'amqp://127.0.0.1:{}', address: /queue/alerts, username: guest, password: guest, credit: 10}}}}",
+        "  in: {{amqp: {{url: 'amqp://127.0.0.1:{}', address: /amq/queue/alerts, username: guest, password: guest, credit: 10}}}}",
         broker.ports()[0]
     ))
 }
@@ -78,10 +78,10 @@ fn messages_come_with_their_properties_and_are_settled_and_what_is_no_text_goes_
     assert_eq!((&rows[0]["body"]["n"], &rows[0]["meta"]["uuid"]), (&json!(1), &json!(uuid)));
     assert_eq!(
         (&rows[0]["meta"]["headers"]["site"], &rows[0]["meta"]["address"]),
-        (&json!("north"), &json!("/queue/alerts"))
+        (&json!("north"), &json!("/amq/queue/alerts"))
     );
     assert_eq!((&rows[1]["text"], &rows[1]["meta"]["message_id"]), (&json!("door open"), &json!("seven")));
-    assert_eq!(home.errors()[0]["position"], "/queue/alerts#3");
+    assert_eq!(home.errors()[0]["position"], "/amq/queue/alerts#3");
 }
 
 #[test]
@@ -131,7 +131,7 @@ fn credentials_queues_and_brokers_that_do_not_work_are_named_without_the_passwor
     };
     let said = with(port, "username: guest, password: wrong-one").fails();
     assert!(said.contains("refuses the credentials") && !said.contains("wrong-one"), "{said}");
-    with(port, "username: guest, password: guest").run().until_said("/amq/queue/none");
+    with(port, "username: guest, password: guest").run().until_said("no queue 'none'");
     let nobody = free_ports(1)[0];
     with(nobody, "username: guest, password: guest").run().until_said("cannot be reached");
 }
