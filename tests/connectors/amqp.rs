@@ -131,7 +131,7 @@ fn credentials_queues_and_brokers_that_do_not_work_are_named_without_the_passwor
     };
     let said = with(port, "username: guest, password: wrong-one").fails();
     assert!(said.contains("refuses the credentials") && !said.contains("wrong-one"), "{said}");
-    with(port, "username: guest, password: guest").run().until_said("no queue 'none'");
+    with(port, "username: guest, password: guest").run().until_said("/amq/queue/none");
     let nobody = free_ports(1)[0];
     with(nobody, "username: guest, password: guest").run().until_said("cannot be reached");
 }
