@@ -9,7 +9,7 @@ export HOME=$folder
 export RABBITMQ_NODENAME=tidegate$1@localhost RABBITMQ_NODE_IP_ADDRESS=127.0.0.1 RABBITMQ_NODE_PORT=$1
 export RABBITMQ_DIST_PORT=$3 RABBITMQ_MNESIA_BASE=$folder/data RABBITMQ_LOG_BASE=$folder/logs
 export RABBITMQ_ENABLED_PLUGINS_FILE=$folder/plugins RABBITMQ_PID_FILE=$folder/pid RABBITMQ_CONFIG_FILE=$folder/rabbitmq
-export RABBITMQ_CONF_ENV_FILE=/dev/null
+export RABBITMQ_CONF_ENV_FILE=/dev/null ERL_CRASH_DUMP=$folder/erl_crash.dump
 # The port mapper of Erlang listens on loopback too, on a port of its own: no other node is met there.
 export ERL_EPMD_ADDRESS=127.0.0.1 ERL_EPMD_PORT=$(($3 + 1))
 mkdir -p "$folder/data" "$folder/logs"
