@@ -140,7 +140,7 @@ fn what_was_acknowledged_does_not_come_again_and_killed_anywhere_nothing_is_lost
 }
 
 #[test]
-fn a_broker_that_goes_away_is_waited_for_and_loses_nothing() {
+fn a_broker_that_goes_away_is_waited_for_and_its_messages_come_again() {
     let Some(mut broker) = broker() else { return };
     let port = broker.ports()[0];
     let home = home(port, 2);
@@ -151,8 +151,11 @@ fn a_broker_that_goes_away_is_waited_for_and_loses_nothing() {
     program.until_said("A source failed and will be opened again");
     program.until_said("Connection refused");
     broker.start_again();
-    publish_numbers(port, 20..40, "2");
-    program.until("the others", || numbers(&home.rows()).0.len() == 40);
+    // Mosquitto keeps nothing for a session that it has read from its disk until the client has been back.
+    program.until("the others", || {
+        publish_numbers(port, 20..40, "2");
+        numbers(&home.rows()).0.len() == 40
+    });
     program.stop();
 }
 

@@ -9,7 +9,7 @@ export HOME=$folder
 export RABBITMQ_NODENAME=tidegate$1@localhost RABBITMQ_NODE_IP_ADDRESS=127.0.0.1 RABBITMQ_NODE_PORT=$1
 export RABBITMQ_DIST_PORT=$3 RABBITMQ_MNESIA_BASE=$folder/data RABBITMQ_LOG_BASE=$folder/logs
 export RABBITMQ_ENABLED_PLUGINS_FILE=$folder/plugins RABBITMQ_PID_FILE=$folder/pid RABBITMQ_CONFIG_FILE=$folder/rabbitmq
-export RABBITMQ_CONF_ENV_FILE=/dev/null
+export RABBITMQ_CONF_ENV_FILE=/dev/null ERL_CRASH_DUMP=$folder/erl_crash.dump
 # The port mapper of Erlang listens on loopback too, on a port of its own: no other node is met there.
 export ERL_EPMD_ADDRESS=127.0.0.1 ERL_EPMD_PORT=$(($3 + 1))
 mkdir -p "$folder/data" "$folder/logs"
@@ -25,10 +25,11 @@ program=/usr/lib/rabbitmq/bin/rabbitmq-server
 server "$program"
 answers() { curl -sf -u guest:guest "http://127.0.0.1:$1/api/health/checks/local-alarms"; }
 need_debian curl curl
-await 90 answers "$2"
-await 20 listens "$1"
+await 240 answers "$2"
+await 60 listens "$1"
 serve
-# The shell that started it passes the signal on; what was settled is written before it ends.
-kill "${servers[0]}"
-timeout 20 tail --pid="${servers[0]}" -f /dev/null || true
+# What was started is a shell; the server itself says who it is. It writes what was settled before it ends.
+broker=$(cat "$folder/pid")
+kill "$broker"
+timeout 20 tail --pid="$broker" -f /dev/null || kill -9 "$broker"
 epmd -port "$ERL_EPMD_PORT" -kill >/dev/null 2>&1 || true

@@ -19,7 +19,7 @@ use crate::tls::TlsSettings;
 pub struct AmqpOptions {
     /// The broker, as `amqp://HOST:PORT` or, with TLS, `amqps://HOST:PORT`.
     pub url: String,
-    /// The queue as the broker names it; for RabbitMQ before 4.0 `/queue/NAME`, for others its bare name.
+    /// The queue as the broker names it; for RabbitMQ before 4.0 `/amq/queue/NAME`, for others its bare name.
     pub address: String,
     /// The user; anonymous without.
     pub username: Option<String>,

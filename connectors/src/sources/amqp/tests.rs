@@ -8,7 +8,7 @@ use fe2o3_amqp::link::{Receiver, Sender};
 use fe2o3_amqp::types::messaging::{ApplicationProperties, Body, Message, Outcome, Properties};
 use fe2o3_amqp::types::primitives::Value;
 use tidegate_pipeline::error::Retry;
-use tidegate_pipeline::source::{Source, SourceKind};
+use tidegate_pipeline::source::SourceKind;
 use tokio::net::TcpListener;
 
 use super::{AmqpKind, ServiceBusKind};
