@@ -16,6 +16,7 @@ fn hosts(rows: &[Value], name: &str) -> Vec<String> {
     hosts
 }
 
+// matrix: alertmanager: happy, disconnect
 #[test]
 fn alertmanager_happy_disconnect_and_killed() {
     let Some(service) = Service::start("alertmanager", 3) else { return };

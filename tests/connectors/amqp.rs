@@ -61,6 +61,7 @@ fn home(broker: &Service) -> Home {
     ))
 }
 
+// matrix: amqp: happy, malformed
 #[test]
 fn messages_come_with_their_properties_and_are_settled_and_what_is_no_text_goes_to_errors() {
     let Some((broker, _turn)) = broker() else { return };
@@ -81,6 +82,7 @@ fn messages_come_with_their_properties_and_are_settled_and_what_is_no_text_goes_
     assert_eq!(home.errors()[0]["position"], "/amq/queue/alerts#3");
 }
 
+// matrix: amqp: kill-before-ack, kill-after-ack
 #[test]
 fn killed_before_and_after_a_step_is_durable_nothing_is_lost() {
     let Some((broker, _turn)) = broker() else { return };
@@ -102,6 +104,7 @@ fn killed_before_and_after_a_step_is_durable_nothing_is_lost() {
     assert!(all <= distinct.len() * (1 + DEATHS.len()), "{all} rows of {} messages", distinct.len());
 }
 
+// matrix: amqp: disconnect
 #[test]
 fn a_broker_that_goes_away_is_waited_for_and_loses_nothing() {
     let Some((mut broker, _turn)) = broker() else { return };

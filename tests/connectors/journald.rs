@@ -24,6 +24,7 @@ fn messages(folder: &Path) -> Vec<String> {
     text.lines().map(message).collect()
 }
 
+// matrix: journald: happy, kill-before-ack, kill-after-ack
 #[test]
 fn every_entry_of_a_recorded_journal_comes_once_through_kills() {
     let Some(service) = Service::start("journal", 0) else { return };

@@ -39,6 +39,7 @@ fn home(port: u16, qos: u8) -> Home {
     home
 }
 
+// matrix: mqtt: happy
 #[test]
 fn messages_come_with_their_topic_and_properties_in_order_and_those_that_are_no_json_as_text() {
     let Some(broker) = broker() else { return };
@@ -59,6 +60,7 @@ fn messages_come_with_their_topic_and_properties_in_order_and_those_that_are_no_
     assert!(home.errors().is_empty(), "{:?}", home.errors());
 }
 
+// matrix: mqtt: malformed
 #[test]
 fn what_is_no_text_goes_to_errors_with_its_place_and_the_others_follow() {
     let Some(broker) = broker() else { return };
@@ -106,11 +108,13 @@ fn killed(qos: u8) {
     assert!(all <= distinct.len() * 3, "{all} rows of {} messages", distinct.len());
 }
 
+// matrix: mqtt: kill-before-ack, kill-after-ack
 #[test]
 fn killed_before_and_after_a_step_is_durable_nothing_of_qos_1_is_lost() {
     killed(1);
 }
 
+// matrix: mqtt: kill-before-ack, kill-after-ack
 #[test]
 fn killed_before_and_after_a_step_is_durable_nothing_of_qos_2_is_lost() {
     killed(2);
@@ -139,6 +143,7 @@ fn what_was_acknowledged_does_not_come_again_and_killed_anywhere_nothing_is_lost
     assert_eq!(home.rows().len(), before + 1);
 }
 
+// matrix: mqtt: disconnect
 #[test]
 fn a_broker_that_goes_away_is_waited_for_and_its_messages_come_again() {
     let Some(mut broker) = broker() else { return };

@@ -98,6 +98,7 @@ fn stream_made(port: u16) -> Home {
     home
 }
 
+// matrix: nats: happy, malformed
 #[test]
 fn messages_of_a_stream_come_with_subject_headers_and_place_and_those_that_are_no_json_as_text() {
     let Some(server) = server() else { return };
@@ -124,6 +125,7 @@ fn messages_of_a_stream_come_with_subject_headers_and_place_and_those_that_are_n
     assert_eq!(home.errors()[0]["position"], "PLANT:3");
 }
 
+// matrix: nats: kill-before-ack, kill-after-ack
 #[test]
 fn killed_before_and_after_a_step_is_durable_every_message_of_a_stream_comes_once() {
     let Some(server) = server() else { return };
@@ -150,6 +152,7 @@ fn killed_before_and_after_a_step_is_durable_every_message_of_a_stream_comes_onc
     assert_eq!((distinct, all as i64), ((0..sent).collect::<Vec<_>>(), sent));
 }
 
+// matrix: nats: disconnect
 #[test]
 fn a_server_that_goes_away_is_waited_for_and_its_stream_loses_nothing() {
     let Some(mut server) = server() else { return };

@@ -48,6 +48,7 @@ fn is_heard(program: &mut crate::bus::Program, home: &Home, port: u16) {
     });
 }
 
+// matrix: pg_listener: happy
 #[test]
 fn notifications_come_with_their_channel_and_those_that_are_no_json_as_text() {
     let Some(server) = server() else { return };
@@ -65,6 +66,7 @@ fn notifications_come_with_their_channel_and_those_that_are_no_json_as_text() {
     assert_eq!(text["meta"]["channel"], "Other");
 }
 
+// matrix: pg_listener: malformed
 #[test]
 fn chunks_in_any_order_become_one_event_and_a_damaged_message_goes_to_errors() {
     let Some(server) = server() else { return };
@@ -89,6 +91,7 @@ fn chunks_in_any_order_become_one_event_and_a_damaged_message_goes_to_errors() {
     assert!(error["reason"].as_str().is_some_and(|reason| reason.contains("0badcafe")), "{error}");
 }
 
+// matrix: pg_listener: disconnect, kill-before-ack, kill-after-ack
 #[test]
 fn a_server_that_goes_away_is_waited_for_and_the_query_makes_up_for_what_was_notified_meanwhile() {
     let Some(mut server) = server() else { return };

@@ -73,6 +73,7 @@ fn kill_until(home: &Home, asked: &AtomicU64, requests: u64) -> u64 {
     kills
 }
 
+// matrix: http_poll: kill-before-ack, kill-after-ack
 #[test]
 fn http_poll_killed_before_and_after_its_steps_are_durable() {
     const MOST: u64 = 40;
@@ -105,6 +106,7 @@ fn polled(first: &'static [(u16, &'static str)]) -> (Home, Vec<Value>) {
     (home, rows)
 }
 
+// matrix: http_poll: happy
 #[test]
 fn http_poll_happy() {
     let (home, rows) = polled(&[]);
@@ -113,6 +115,7 @@ fn http_poll_happy() {
     assert!(home.rows("bad.jsonl").is_empty());
 }
 
+// matrix: http_poll: malformed
 #[test]
 fn http_poll_malformed() {
     let (home, _) = polled(&[(200, "{"), (200, "<html>")]);
@@ -120,6 +123,7 @@ fn http_poll_malformed() {
     assert_eq!(reasons, ["the answer is not JSON", "the answer is not JSON"]);
 }
 
+// matrix: http_poll: disconnect
 #[test]
 fn http_poll_disconnect() {
     let (home, _) = polled(&[(500, ""), (SILENCE, ""), (GARBAGE, "")]);
@@ -136,6 +140,7 @@ fn checked(answers: &'static [u16]) -> Vec<Value> {
     rows.iter().take(answers.len()).map(|row| row["url_check"].clone()).collect()
 }
 
+// matrix: url_check: happy
 #[test]
 fn url_check_happy() {
     let reports = checked(&[200, 404, 200]);
@@ -144,6 +149,7 @@ fn url_check_happy() {
     assert_eq!(reports.iter().map(said).collect::<Vec<_>>(), wanted);
 }
 
+// matrix: url_check: malformed, disconnect
 #[test]
 fn url_check_malformed_and_disconnect() {
     let reports = checked(&[GARBAGE, SILENCE, 200]);
@@ -154,6 +160,7 @@ fn url_check_malformed_and_disconnect() {
     assert_eq!(reports[2]["status"], "up");
 }
 
+// matrix: url_check: kill-before-ack, kill-after-ack
 #[test]
 fn url_check_killed_tells_each_change_once() {
     let (port, asked) = serve(|number| (if number.div_ceil(10) % 2 == 1 { 200 } else { 503 }, String::new()));

@@ -48,6 +48,7 @@ fn insist(port: u16, number: u64) -> String {
     panic!("{number} is never answered");
 }
 
+// matrix: webhook: happy
 #[test]
 fn webhook_happy() {
     let port = free_ports(1)[0];
@@ -65,6 +66,7 @@ fn webhook_happy() {
     assert!(rows[0]["meta"]["received_at"].is_string());
 }
 
+// matrix: webhook: malformed
 #[test]
 fn webhook_malformed() {
     let port = free_ports(1)[0];
@@ -82,6 +84,7 @@ fn webhook_malformed() {
     assert!(bad[0]["raw"].as_str().expect("the input").contains("one"));
 }
 
+// matrix: webhook: disconnect
 #[test]
 fn webhook_disconnect() {
     let port = free_ports(1)[0];
@@ -98,6 +101,7 @@ fn webhook_disconnect() {
     assert_eq!(numbers(&home.rows("out.jsonl")), all_once(1));
 }
 
+// matrix: webhook: kill-before-ack
 #[test]
 fn webhook_killed_before_the_answer() {
     let port = free_ports(1)[0];
@@ -117,6 +121,7 @@ fn webhook_killed_before_the_answer() {
     assert_eq!(numbers(&home.rows("out.jsonl")), all_once(KILLS));
 }
 
+// matrix: webhook: kill-after-ack
 #[test]
 fn webhook_killed_after_the_answer() {
     let port = free_ports(1)[0];
@@ -134,6 +139,7 @@ fn webhook_killed_after_the_answer() {
     assert_eq!(numbers(&home.rows("out.jsonl")), all_once(KILLS));
 }
 
+// matrix: webhook: kill-before-ack, kill-after-ack
 #[test]
 fn webhook_killed_again_and_again_while_many_call() {
     const CALLERS: u64 = 8;
@@ -199,6 +205,7 @@ fn webhook_without_ids_keeps_what_it_answered_once() {
     assert!(numbers.values().all(|times| *times == 1), "{numbers:?}");
 }
 
+// matrix: alertmanager: kill-before-ack, kill-after-ack
 #[test]
 fn alertmanager_killed_before_and_after_the_answer() {
     let port = free_ports(1)[0];
@@ -223,6 +230,7 @@ fn alertmanager_killed_before_and_after_the_answer() {
     assert_eq!(rows.len(), 3 * notifications.len(), "a notification and its alerts are there together");
 }
 
+// matrix: alertmanager: malformed, disconnect
 #[test]
 fn alertmanager_malformed_and_disconnect() {
     let port = free_ports(1)[0];

@@ -78,7 +78,7 @@ fn matrix() -> BTreeMap<String, Row> {
             };
             let row = matrix.entry(kind.to_owned()).or_default();
             if let Some((case, reason)) = cases.split_once(": ") {
-                row.entry(known_case(case, &file)).or_default().push(format!("does not apply: {reason}"));
+                row.entry(known_case(case, &file)).or_default().push(format!("—: {reason}"));
                 continue;
             }
             let test = lines[at..].iter().find_map(|line| name_of_function(line));

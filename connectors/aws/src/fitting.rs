@@ -109,6 +109,8 @@ mod tests {
         }
     }
 
+    // matrix: aws_cloudtrail: malformed
+    // matrix: aws_sqs_queue: malformed
     #[test]
     fn what_does_not_fit_the_columns_comes_as_text_and_every_event_is_held_once() {
         let events = [

@@ -67,6 +67,8 @@ fn default_max_line() -> usize {
 #[derive(Debug, Clone, Copy)]
 pub struct ExecKind;
 
+// matrix: exec: kill-before-ack: nobody keeps what a program says
+// matrix: exec: kill-after-ack: nothing is acknowledged
 impl SourceKind for ExecKind {
     fn name(&self) -> &'static str {
         "exec"
@@ -268,6 +270,7 @@ mod tests {
         }
     }
 
+    // matrix: exec: happy
     #[tokio::test]
     async fn each_line_is_an_event_with_what_it_says_of_itself() {
         let script = r#"echo '{"a":{"b":1},"meta":{"uuid":"u","hosts":"x, y","k":1}}'; echo; echo "{\"a\":{\"b\":2},\"c\":\"$SAID\"}""#;
@@ -279,6 +282,7 @@ mod tests {
         assert_eq!((&rows[1]["a"]["b"], &rows[1]["c"]), (&Value::from(2), &Value::from("hello")));
     }
 
+    // matrix: exec: malformed
     #[tokio::test]
     async fn what_is_no_object_or_too_long_is_rejected_and_the_rest_comes() {
         let script =
@@ -297,6 +301,7 @@ mod tests {
         );
     }
 
+    // matrix: exec: disconnect
     #[tokio::test]
     async fn exit_codes_say_whether_it_has_ended_is_started_again_or_stops_the_pipeline() {
         let more = r#","done":[0,7],"fatal":[9]"#;

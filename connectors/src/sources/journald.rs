@@ -87,6 +87,7 @@ fn default_program() -> String {
 #[derive(Debug, Clone, Copy)]
 pub struct JournaldKind;
 
+// matrix: journald: disconnect: it reads files of this machine
 impl SourceKind for JournaldKind {
     fn name(&self) -> &'static str {
         "journald"
@@ -382,6 +383,7 @@ mod tests {
 nonsense
 {"__CURSOR":"s=3","MESSAGE":"last"}"#;
 
+    // matrix: journald: malformed
     #[tokio::test]
     async fn fields_are_lower_case_and_bytes_are_text_where_they_can_be() {
         let (folder, program) = stand_in(ENTRIES);

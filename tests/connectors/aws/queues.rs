@@ -91,6 +91,7 @@ fn pipeline(name: &str, more: &str) -> String {
     )
 }
 
+// matrix: aws_sqs_queue: happy
 #[test]
 fn messages_become_events_once_and_are_deleted_when_they_are_durable() {
     let Some(endpoint) = endpoint() else { return };
@@ -118,6 +119,7 @@ fn messages_become_events_once_and_are_deleted_when_they_are_durable() {
     assert_eq!(all[sent.len()]["body"]["late"], "column");
 }
 
+// matrix: aws_sqs_queue: kill-before-ack, kill-after-ack
 #[test]
 fn what_is_killed_before_or_after_its_messages_were_deleted_loses_none_and_repeats_none() {
     let Some(endpoint) = endpoint() else { return };
@@ -144,6 +146,7 @@ fn what_is_killed_before_or_after_its_messages_were_deleted_loses_none_and_repea
     assert!(times.values().all(|times| *times == 1), "nothing comes twice: {times:?}");
 }
 
+// matrix: aws_sqs_queue: malformed
 #[test]
 fn a_fifo_queue_keeps_its_order_whatever_the_bodies_are() {
     let Some(endpoint) = endpoint() else { return };
@@ -205,6 +208,7 @@ fn the_recorded_notifications_come_through_whole() {
     }
 }
 
+// matrix: aws_sqs_queue: disconnect
 #[test]
 fn a_queue_that_is_not_there_or_goes_away_ends_the_run_with_its_name() {
     let Some(endpoint) = endpoint() else { return };

@@ -53,6 +53,7 @@ fn ids(rows: &[Value]) -> Vec<&str> {
     rows.iter().map(|row| row["EventId"].as_str().expect("an id")).collect()
 }
 
+// matrix: aws_cloudtrail: happy, kill-before-ack, kill-after-ack
 #[test]
 fn every_event_comes_once_oldest_first_also_late_ones_and_across_a_kill() {
     let history = History::default();
@@ -109,6 +110,7 @@ fn every_event_comes_once_oldest_first_also_late_ones_and_across_a_kill() {
     assert_eq!(all[0]["CloudTrailEvent"]["requestParameters"]["instanceType"], "m7i.large");
 }
 
+// matrix: aws_cloudtrail: disconnect
 #[test]
 fn a_refusal_is_said_with_what_was_asked() {
     let fake = Fake::start(|_, _| json!({"__type": "AccessDeniedException", "message": "not you"}));

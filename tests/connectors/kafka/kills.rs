@@ -27,6 +27,7 @@ impl Numbers {
     }
 }
 
+// matrix: kafka: kill-before-ack, kill-after-ack
 #[test]
 fn killed_at_random_moments_every_event_is_once_in_the_file_and_once_in_the_topic() {
     let Some(broker) = broker() else { return };

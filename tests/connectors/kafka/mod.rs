@@ -17,6 +17,7 @@ fn reach(broker: &Broker) -> String {
     format!("host: 127.0.0.1, port: {}, metadata_max_age_ms: 500", broker.port())
 }
 
+// matrix: kafka: happy, malformed
 #[test]
 fn what_kcat_writes_comes_out_as_events_and_what_is_none_goes_to_errors() {
     let Some(broker) = broker() else { return };
@@ -131,6 +132,7 @@ fn two_members_of_a_group_share_a_topic_and_one_that_is_killed_loses_nothing() {
     eventually("everything is committed", || broker.lag("readers", "shared", 4) == 0);
 }
 
+// matrix: kafka: disconnect
 #[test]
 fn a_broker_that_stops_and_comes_back_is_waited_for() {
     let Some(mut broker) = Broker::start() else { return };

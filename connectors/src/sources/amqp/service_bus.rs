@@ -1,5 +1,9 @@
 //! Azure Service Bus: its connection strings and its tokens.
 
+// matrix: azure_service_bus: malformed: as `amqp`, whose connector it is
+// matrix: azure_service_bus: disconnect: as `amqp`, whose connector it is
+// matrix: azure_service_bus: kill-before-ack: as `amqp`, whose connector it is
+// matrix: azure_service_bus: kill-after-ack: as `amqp`, whose connector it is
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit as _, Mac as _};

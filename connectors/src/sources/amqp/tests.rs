@@ -58,6 +58,7 @@ fn service_bus(listener: &TcpListener) -> tidegate_pipeline::source::PlannedSour
     plan(&ServiceBusKind, &options(&given)).unwrap()
 }
 
+// matrix: azure_service_bus: happy
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_opens_the_queue_and_a_message_is_settled_when_it_is_durable() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -64,6 +64,8 @@ fn a_second() -> Duration {
 #[derive(Debug, Clone, Copy)]
 pub struct FileWatchKind;
 
+// matrix: file_watch: kill-before-ack: nobody keeps what happens to files
+// matrix: file_watch: kill-after-ack: nothing is acknowledged
 impl SourceKind for FileWatchKind {
     fn name(&self) -> &'static str {
         "file_watch"

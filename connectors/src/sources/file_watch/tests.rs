@@ -63,6 +63,7 @@ async fn tells_what_happens(more: &str) {
     assert!(moved.iter().any(|event| event == "moved DirMovedEvent d e"), "{moved:?}");
 }
 
+// matrix: file_watch: happy
 #[tokio::test]
 async fn the_kernel_tells_what_happens() {
     tells_what_happens(r#","recursive":true"#).await;
@@ -73,6 +74,7 @@ async fn looking_again_and_again_tells_the_same() {
     tells_what_happens(r#","recursive":true,"poll":true,"poll_every":"10ms""#).await;
 }
 
+// matrix: file_watch: malformed
 #[tokio::test]
 async fn what_is_ignored_or_deeper_than_wanted_is_not_told() {
     let mut watched = watched(r#","ignore_regexes":[".*\\.swp$"]"#).await;
@@ -119,6 +121,7 @@ async fn a_single_file_is_watched_also_when_it_is_replaced() {
     assert_eq!((&event["change"], &event["src_path"]), (&json!("modified"), &json!(path.to_str().unwrap())));
 }
 
+// matrix: file_watch: disconnect
 #[tokio::test]
 async fn a_folder_that_goes_is_an_error_that_may_pass() {
     let mut watched = watched("").await;
