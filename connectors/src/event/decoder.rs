@@ -15,8 +15,9 @@ use crate::decode::chunk::RawChunk;
 use crate::decode::json_lines::JsonLines;
 use crate::decode::segment::{Limits, Naming, Segment, TextPosition};
 
-/// The most columns of events, nested ones counted; an event that would bring more is rejected.
-const MAX_COLUMNS: usize = 10_000;
+/// The most columns of events, nested ones counted; an event that would bring more is rejected. Every schema that a
+/// stream has had is kept, so this also bounds what a sender who makes up names can have us keep.
+const MAX_COLUMNS: usize = 2_000;
 
 /// The port of a source of events: its columns are known only in part before it runs.
 pub fn event_port(schema: SchemaRef) -> Port {
