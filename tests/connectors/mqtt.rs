@@ -12,14 +12,35 @@ fn broker() -> Option<Service> {
     Service::start("mosquitto", 2)
 }
 
+/// What `timeout` exits with.
+const TIMED_OUT: i32 = 124;
+
 /// Publishes each line as a message of its own.
 fn publish(port: u16, topic: &str, lines: &[&str], more: &[&str]) {
-    let mut command = Command::new("mosquitto_pub");
-    command.args(["-V", "5", "-h", "127.0.0.1", "-p", &port.to_string(), "-q", "1", "-t", topic, "-l"]).args(more);
-    let mut child = command.stdin(Stdio::piped()).spawn().expect("mosquitto_pub");
+    let mut command = Command::new("timeout");
+    command
+        .args([
+            "20",
+            "mosquitto_pub",
+            "-V",
+            "5",
+            "-h",
+            "127.0.0.1",
+            "-p",
+            &port.to_string(),
+            "-q",
+            "1",
+            "-t",
+            topic,
+            "-l",
+        ])
+        .args(more);
+    let mut child = command.stdin(Stdio::piped()).spawn().expect("timeout and mosquitto_pub");
     let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
     child.stdin.take().expect("stdin is piped").write_all(text.as_bytes()).expect("it reads");
-    assert!(child.wait().expect("it ends").success());
+    // mosquitto_pub 2.0.11 does not always see that its input has ended; it has published everything then.
+    let status = child.wait().expect("it ends");
+    assert!(status.success() || status.code() == Some(TIMED_OUT), "{status}");
 }
 
 fn publish_numbers(port: u16, numbers: std::ops::Range<i64>, qos: &str) {
@@ -132,13 +153,22 @@ fn what_was_acknowledged_does_not_come_again_and_killed_anywhere_nothing_is_lost
     }
     let mut program = home.run();
     program.until("every message", || numbers(&home.rows()).0.len() == 200);
-    // Acknowledgements leave behind the rows, and what came again comes after them.
-    let mut before = 0;
-    while before != home.rows().len() {
-        before = home.rows().len();
-        std::thread::sleep(std::time::Duration::from_secs(3));
-    }
     program.stop();
+    // What was taken and not acknowledged comes again, from mosquitto 2.0.11 not always with the first connection.
+    let mut before = 0;
+    for _ in 0..5 {
+        let program = home.run();
+        let begun = home.rows().len();
+        while before != home.rows().len() {
+            before = home.rows().len();
+            std::thread::sleep(std::time::Duration::from_secs(2));
+        }
+        std::thread::sleep(std::time::Duration::from_secs(1));
+        program.stop();
+        if begun == home.rows().len() {
+            break;
+        }
+    }
     let mut program = home.run();
     publish_numbers(port, 200..201, "1");
     program.until("one more", || numbers(&home.rows()).0.len() == 201);
