@@ -29,6 +29,7 @@ POM
     touch "$libraries/installed"
 }
 if [ ! -e "$libraries/installed" ]; then
+  may_install "Apache Kafka $version"
   command -v mvn >/dev/null || need_debian mvn maven
   one_at_a_time libraries >&2 || cannot "Apache Kafka $version cannot be had from Maven Central"
 fi

@@ -10,6 +10,7 @@ build() {
   [ -x "$program" ] && return 0
   GOBIN=$kept/bin go install "github.com/nats-io/nats-server/v2@$version"
 }
+[ -x "$program" ] || may_install nats-server
 [ -x "$program" ] || one_at_a_time build >&2 || cannot "nats-server cannot be built with Go"
 
 certificates
