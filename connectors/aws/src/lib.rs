@@ -4,16 +4,30 @@
 //! YAML; how all of them find region, endpoint and credentials is in one place, `connection`.
 
 pub mod aws_cloudtrail;
+mod aws_ec2;
 pub mod aws_sqs_queue;
 mod connection;
+mod estate;
 mod failure;
 mod fitting;
+mod provider;
 pub mod s3;
+#[cfg(test)]
+mod testing;
 
 pub use s3::S3Remote;
+pub use estate::{AccountOptions, AwsOptions, OrganizationOptions, OwnAccount};
+pub use provider::ProviderOptions;
+use provider::{AwsKind, Service};
 use tidegate_pipeline::source::SourceKind;
+
+/// The services whose inventory is collected.
+const SERVICES: [Service; 1] = [aws_ec2::SERVICE];
 
 /// The kinds of sources that this crate offers.
 pub fn sources() -> Vec<Box<dyn SourceKind>> {
-    vec![Box::new(aws_cloudtrail::CloudTrailKind), Box::new(aws_sqs_queue::SqsKind)]
+    let mut kinds: Vec<Box<dyn SourceKind>> =
+        vec![Box::new(aws_cloudtrail::CloudTrailKind), Box::new(aws_sqs_queue::SqsKind)];
+    kinds.extend(SERVICES.map(|service| Box::new(AwsKind(service)) as Box<dyn SourceKind>));
+    kinds
 }

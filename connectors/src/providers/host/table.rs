@@ -3,114 +3,17 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, BooleanArray, Int64Array, RecordBatch, StringArray, TimestampMillisecondArray};
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use arrow::array::{ArrayRef, RecordBatch, StringArray};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use tidegate_pipeline::table::TableDefinition;
 
 use super::REGION;
 use super::root::{HostRoot, Unread};
+pub(super) use crate::providers::columns::Moment;
+use crate::providers::columns::{Cell, Columns};
 
 /// The most rows of one page.
 const PAGE_ROWS: usize = 4096;
-
-/// The time zone of time columns. An offset, since a name would need a time zone database.
-const UTC: &str = "+00:00";
-
-/// A moment: milliseconds since 1970-01-01T00:00:00Z.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Moment(pub(super) i64);
-
-/// The type of a field of a row struct, and so of a column. An `Option` makes the column nullable.
-pub(super) trait Cell: Sized + 'static {
-    /// Whether the column may hold `NULL`.
-    const NULLABLE: bool;
-    /// The type of the column.
-    fn data_type() -> DataType;
-    /// The column.
-    fn array<'a>(cells: impl Iterator<Item = &'a Self>) -> ArrayRef;
-}
-
-impl Cell for String {
-    const NULLABLE: bool = false;
-    fn data_type() -> DataType {
-        DataType::Utf8
-    }
-    fn array<'a>(cells: impl Iterator<Item = &'a Self>) -> ArrayRef {
-        Arc::new(StringArray::from_iter_values(cells))
-    }
-}
-
-impl Cell for Option<String> {
-    const NULLABLE: bool = true;
-    fn data_type() -> DataType {
-        DataType::Utf8
-    }
-    fn array<'a>(cells: impl Iterator<Item = &'a Self>) -> ArrayRef {
-        Arc::new(cells.map(Option::as_deref).collect::<StringArray>())
-    }
-}
-
-impl Cell for i64 {
-    const NULLABLE: bool = false;
-    fn data_type() -> DataType {
-        DataType::Int64
-    }
-    fn array<'a>(cells: impl Iterator<Item = &'a Self>) -> ArrayRef {
-        Arc::new(Int64Array::from_iter_values(cells.copied()))
-    }
-}
-
-impl Cell for Option<i64> {
-    const NULLABLE: bool = true;
-    fn data_type() -> DataType {
-        DataType::Int64
-    }
-    fn array<'a>(cells: impl Iterator<Item = &'a Self>) -> ArrayRef {
-        Arc::new(cells.copied().collect::<Int64Array>())
-    }
-}
-
-impl Cell for bool {
-    const NULLABLE: bool = false;
-    fn data_type() -> DataType {
-        DataType::Boolean
-    }
-    fn array<'a>(cells: impl Iterator<Item = &'a Self>) -> ArrayRef {
-        Arc::new(cells.copied().map(Some).collect::<BooleanArray>())
-    }
-}
-
-impl Cell for Option<bool> {
-    const NULLABLE: bool = true;
-    fn data_type() -> DataType {
-        DataType::Boolean
-    }
-    fn array<'a>(cells: impl Iterator<Item = &'a Self>) -> ArrayRef {
-        Arc::new(cells.copied().collect::<BooleanArray>())
-    }
-}
-
-impl Cell for Option<Moment> {
-    const NULLABLE: bool = true;
-    fn data_type() -> DataType {
-        DataType::Timestamp(TimeUnit::Millisecond, Some(UTC.into()))
-    }
-    fn array<'a>(cells: impl Iterator<Item = &'a Self>) -> ArrayRef {
-        let times: TimestampMillisecondArray = cells.map(|cell| cell.map(|moment| moment.0)).collect();
-        Arc::new(times.with_timezone(UTC))
-    }
-}
-
-/// Makes a column of the rows of a page.
-type Build<R> = Box<dyn Fn(&[R]) -> ArrayRef + Send + Sync>;
-
-struct Column<R> {
-    name: &'static str,
-    description: &'static str,
-    data_type: DataType,
-    nullable: bool,
-    build: Build<R>,
-}
 
 /// A table whose rows are read as `R`.
 pub(super) struct Table<R> {
@@ -119,7 +22,7 @@ pub(super) struct Table<R> {
     key: Vec<&'static str>,
     identity: fn(&R) -> String,
     collect: fn(&HostRoot) -> Result<Vec<R>, Unread>,
-    columns: Vec<Column<R>>,
+    columns: Columns<R>,
 }
 
 /// A table of the machine, whatever its rows are.
@@ -142,7 +45,7 @@ impl<R: 'static> Table<R> {
         identity: fn(&R) -> String,
         collect: fn(&HostRoot) -> Result<Vec<R>, Unread>,
     ) -> Self {
-        Self { name, description, key: key.to_vec(), identity, collect, columns: Vec::new() }
+        Self { name, description, key: key.to_vec(), identity, collect, columns: Columns::default() }
     }
 
     /// Adds a column that holds the field of each row that `field` names.
@@ -153,20 +56,13 @@ impl<R: 'static> Table<R> {
         description: &'static str,
         field: fn(&R) -> &T,
     ) -> Self {
-        self.columns.push(Column {
-            name,
-            description,
-            data_type: T::data_type(),
-            nullable: T::NULLABLE,
-            build: Box::new(move |rows| T::array(rows.iter().map(field))),
-        });
+        self.columns.cell(name, description, field);
         self
     }
 
     fn schema(&self) -> SchemaRef {
         let common = ["account_id", "region", "arn"].map(|name| Field::new(name, DataType::Utf8, false));
-        let own = self.columns.iter().map(|column| Field::new(column.name, column.data_type.clone(), column.nullable));
-        Arc::new(Schema::new(common.into_iter().chain(own).collect::<Vec<_>>()))
+        Arc::new(Schema::new(common.into_iter().chain(self.columns.fields()).collect::<Vec<_>>()))
     }
 
     /// `host:MACHINE:TABLE/KEY`; the `/` that begins a path is that before the key.
@@ -180,7 +76,7 @@ impl<R: 'static> Table<R> {
         let same = |text: &str| -> ArrayRef { Arc::new(StringArray::from_iter_values(rows.iter().map(|_| text))) };
         let mut arrays =
             vec![same(account_id), same(REGION), Arc::new(StringArray::from_iter_values(arns)) as ArrayRef];
-        arrays.extend(self.columns.iter().map(|column| (column.build)(rows)));
+        arrays.extend(self.columns.arrays(rows));
         RecordBatch::try_new(schema.clone(), arrays).map_err(|error| Unread::Failed(error.to_string()))
     }
 }
@@ -196,13 +92,12 @@ impl<R: Send + Sync + 'static> HostTable for Table<R> {
             ("region", "Always `local`."),
             ("arn", "The identity of the row: `host:MACHINE:TABLE/KEY`."),
         ];
-        let own = self.columns.iter().map(|column| (column.name, column.description));
         TableDefinition {
             name: self.name.into(),
             description: self.description,
             schema: self.schema(),
             key: self.key.clone(),
-            columns: common.into_iter().chain(own).collect(),
+            columns: common.into_iter().chain(self.columns.descriptions()).collect(),
         }
     }
 

@@ -1,0 +1,177 @@
+//! Who is looked at.
+
+use std::sync::Arc;
+
+use aws_config::SdkConfig;
+use aws_config::retry::RetryConfig;
+use aws_config::sts::AssumeRoleProvider;
+use aws_sdk_ec2::config::SharedCredentialsProvider;
+use aws_sdk_organizations::types::AccountState;
+use tidegate_pipeline::error::{Error, Result};
+use tidegate_pipeline::spec::diagnostic::closest;
+
+use super::options::{AccountOptions, AwsOptions, account_of};
+use super::{Place, Session};
+use crate::failure::failure;
+
+/// How often a call is tried. With adaptive retries calls wait for their turn before they are refused.
+const ATTEMPTS: u32 = 8;
+
+/// The accounts and regions of some options.
+#[derive(Debug)]
+pub(crate) struct Estate {
+    options: AwsOptions,
+    /// The region where an organisation and an identity are asked for.
+    base: tokio::sync::OnceCell<SdkConfig>,
+}
+
+/// An account.
+#[derive(Debug, Clone)]
+pub(crate) struct Account {
+    pub(crate) id: Arc<str>,
+    pub(crate) partition: Arc<str>,
+    config: SdkConfig,
+}
+
+impl Account {
+    /// This account in that region.
+    pub(crate) fn session(&self, region: &Arc<str>) -> Session {
+        let (partition, account_id) = (Arc::clone(&self.partition), Arc::clone(&self.id));
+        Session::new(Place { partition, account_id, region: Arc::clone(region) }, &self.config)
+    }
+}
+
+impl Estate {
+    pub(crate) fn new(options: AwsOptions) -> Self {
+        Self { options, base: tokio::sync::OnceCell::new() }
+    }
+
+    /// The credentials as they were given. They are read when first needed.
+    async fn base(&self) -> Result<&SdkConfig> {
+        let retries = RetryConfig::adaptive().with_max_attempts(ATTEMPTS);
+        self.base.get_or_try_init(|| self.options.connection().load(retries)).await
+    }
+
+    /// The account of the credentials themselves.
+    ///
+    /// # Errors
+    /// When AWS does not know them, or cannot be reached.
+    pub(crate) async fn own(&self) -> Result<Account> {
+        let config = self.base().await?;
+        let identity = aws_sdk_sts::Client::new(config).get_caller_identity().send().await;
+        let identity = identity.map_err(|error| failure("find out whose credentials these are", &error))?;
+        let missing = || Error::external("AWS does not say whose credentials these are");
+        let arn = identity.arn().ok_or_else(missing)?;
+        let partition = arn.split(':').nth(1).unwrap_or("aws").into();
+        Ok(Account { id: identity.account().ok_or_else(missing)?.into(), partition, config: config.clone() })
+    }
+
+    /// Every account that is looked at, each once.
+    ///
+    /// # Errors
+    /// When the credentials are refused, or the organisation cannot be listed. A role that cannot be assumed is found
+    /// out with the first call in its account, and is a matter of that account alone.
+    pub(crate) async fn accounts(&self) -> Result<Vec<Account>> {
+        let own = self.own().await?;
+        let mut roles = self.options.accounts.clone();
+        if let Some(organization) = &self.options.organization {
+            for id in organization_accounts(&own).await? {
+                let excepted = organization.except.contains(&id) || *id == *own.id;
+                if !excepted {
+                    let role = format!("arn:{}:iam::{id}:role/{}", own.partition, organization.role);
+                    roles.push(AccountOptions { role, external_id: organization.external_id.clone() });
+                }
+            }
+        }
+        let mut accounts: Vec<Account> = Vec::new();
+        if self.options.own_account.0 {
+            accounts.push(own.clone());
+        }
+        for role in roles {
+            let Some(id) = account_of(&role.role) else { continue };
+            if accounts.iter().all(|known| *known.id != *id) {
+                accounts.push(assumed(&own, id, &role).await);
+            }
+        }
+        Ok(accounts)
+    }
+
+    /// The regions of an account: those that were named, or all that it has enabled.
+    ///
+    /// # Errors
+    /// When a region was named that AWS does not have, or AWS cannot be asked and none was named.
+    pub(crate) async fn regions(&self, account: &Account) -> Result<Vec<Arc<str>>> {
+        let named = self.options.regions.as_deref();
+        let listed = match regions_of(account).await {
+            Ok(listed) => listed,
+            // Whoever names regions need not be allowed to list them.
+            Err(_) if named.is_some() => return Ok(named.unwrap_or_default().iter().map(|name| name.as_str().into()).collect()),
+            Err(error) => return Err(error),
+        };
+        let Some(named) = named else {
+            return Ok(listed.into_iter().filter(|region| region.enabled).map(|region| region.name.into()).collect());
+        };
+        let known: Vec<String> = listed.iter().map(|region| region.name.clone()).collect();
+        for name in named {
+            match listed.iter().find(|region| region.name == *name) {
+                Some(region) if region.enabled => {}
+                Some(_) => {
+                    return Err(Error::user(format!("the region `{name}` is not enabled in account {}", account.id))
+                        .with_remedy("enable it there, or leave it out of `regions`"));
+                }
+                None => return Err(unknown_region(name, &known)),
+            }
+        }
+        Ok(named.iter().map(|name| name.as_str().into()).collect())
+    }
+}
+
+fn unknown_region(name: &str, known: &[String]) -> Error {
+    let remedy = match closest(name, known) {
+        Some(region) => format!("did you mean `{region}`?"),
+        None => format!("the regions are {}", known.join(", ")),
+    };
+    Error::user(format!("AWS has no region `{name}`")).with_remedy(remedy)
+}
+
+/// A region of AWS, as an account sees it.
+struct KnownRegion {
+    name: String,
+    enabled: bool,
+}
+
+async fn regions_of(account: &Account) -> Result<Vec<KnownRegion>> {
+    let client = aws_sdk_ec2::Client::new(&account.config);
+    let answer = client.describe_regions().all_regions(true).send().await;
+    let answer = answer.map_err(|error| failure("list the regions", &error))?;
+    let region = |region: &aws_sdk_ec2::types::Region| KnownRegion {
+        name: region.region_name().unwrap_or_default().to_owned(),
+        enabled: region.opt_in_status() != Some("not-opted-in"),
+    };
+    Ok(answer.regions().iter().map(region).collect())
+}
+
+/// The accounts of the organisation that are not closed.
+async fn organization_accounts(own: &Account) -> Result<Vec<String>> {
+    let client = aws_sdk_organizations::Client::new(&own.config);
+    let mut listed = client.list_accounts().into_paginator().items().send();
+    let mut accounts = Vec::new();
+    while let Some(account) = listed.next().await {
+        let account = account.map_err(|error| failure("list the accounts of the organisation", &error))?;
+        let open = account.state().is_none_or(|state| *state == AccountState::Active);
+        accounts.extend(account.id().filter(|_| open).map(str::to_owned));
+    }
+    Ok(accounts)
+}
+
+/// The account `id`, reached by assuming a role.
+async fn assumed(own: &Account, id: &str, role: &AccountOptions) -> Account {
+    let provider = AssumeRoleProvider::builder(&role.role).session_name("tidegate").configure(&own.config);
+    let provider = match &role.external_id {
+        Some(external_id) => provider.external_id(external_id),
+        None => provider,
+    };
+    let credentials = SharedCredentialsProvider::new(provider.build().await);
+    let config = own.config.to_builder().credentials_provider(credentials).build();
+    Account { id: id.into(), partition: Arc::clone(&own.partition), config }
+}

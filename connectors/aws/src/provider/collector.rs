@@ -1,0 +1,184 @@
+//! The contract of what reads tables: one for each listing of AWS, with everything that is nested in it.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use async_trait::async_trait;
+use aws_sdk_ec2::error::{ProvideErrorMetadata, SdkError};
+use serde_json::Value;
+use tidegate_connectors::providers::columns::Moment;
+use tidegate_pipeline::error::Error;
+use tidegate_pipeline::provider::{Extent, Pages};
+
+use super::raw::{Capture, Raw};
+use super::table::{Declared, Table};
+use super::unread::Unread;
+use crate::estate::Session;
+
+/// How many values a filter of AWS takes.
+const FILTER_VALUES: usize = 200;
+/// More pages than any listing has: a server that never ends one is not followed for ever.
+const MOST_PAGES: usize = 1_000_000;
+
+/// Where something is listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// In each region.
+    Regional,
+    /// Once in an account.
+    Global,
+}
+
+/// Reads one listing of AWS into a table, and what is nested in it into others.
+///
+/// What it owes:
+/// 1. Pages are given as they come; nothing is gathered that grows with the account.
+/// 2. With [`Extent::Targets`] it reads only those ids, in as few calls as AWS allows, and what does not exist is no
+///    failure.
+/// 3. Optional calls (for a column that needs one more per row) that are refused leave NULL.
+#[async_trait]
+pub(crate) trait Collector: Send + Sync {
+    /// Its tables. The first one is the one whose ids targets name, and whose name filters are given under.
+    fn tables(&self) -> Vec<&dyn Declared>;
+
+    /// What it must be allowed to do, as IAM policies write it: `ec2:DescribeVolumes`.
+    fn actions(&self) -> &'static [&'static str];
+
+    /// Where it lists.
+    fn reach(&self) -> Reach {
+        Reach::Regional
+    }
+
+    /// Reads everything that the call asks for.
+    ///
+    /// # Errors
+    /// What of it could not be read. What was given before stays.
+    async fn collect(&self, call: &Call<'_>) -> Result<(), Unread>;
+}
+
+/// Filters as the user wrote them: names of filters of AWS, with the values that pass.
+pub(crate) type Filters = BTreeMap<String, Vec<String>>;
+
+/// What a collector is asked for.
+pub(crate) struct Call<'a> {
+    pub(crate) session: &'a Session,
+    pub(crate) extent: &'a Extent,
+    /// Filters for its first table.
+    pub(crate) filters: &'a Filters,
+    /// The tables that are wanted.
+    pub(crate) wanted: &'a [Arc<str>],
+    pub(crate) pages: &'a Pages,
+}
+
+impl Call<'_> {
+    /// Whether anybody wants a table.
+    pub(crate) fn wants<R: 'static>(&self, table: &Table<R>) -> bool {
+        self.wanted.iter().any(|wanted| **wanted == *table.name())
+    }
+
+    /// What is asked for, in parts that fit into one request each: ids, or everything (`None`).
+    pub(crate) fn parts(&self) -> Vec<Option<Vec<String>>> {
+        match self.extent {
+            Extent::Whole => vec![None],
+            Extent::Targets(ids) => {
+                let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
+                ids.chunks(FILTER_VALUES).map(|chunk| Some(chunk.to_vec())).collect()
+            }
+        }
+    }
+
+    /// Whether a row of that id is asked for.
+    pub(crate) fn asks_for(&self, id: &str) -> bool {
+        match self.extent {
+            Extent::Whole => true,
+            Extent::Targets(ids) => ids.iter().any(|wanted| **wanted == *id),
+        }
+    }
+
+    /// Begins a listing. `what` is what is done: `list the volumes`.
+    pub(crate) fn listing(&self, what: &'static str) -> Listing {
+        Listing { what, next: Some(None), pages: 0, capture: Capture::default() }
+    }
+
+    /// Hands over rows of a table, unless nobody wants them. `raws` are what AWS wrote of them, in the same order; where
+    /// there are not as many, none of them is kept.
+    ///
+    /// # Errors
+    /// When the refresh is over.
+    pub(crate) async fn give<R: Sync + 'static>(
+        &self,
+        table: &Table<R>,
+        rows: &[R],
+        raws: impl IntoIterator<Item = impl Into<Cow<'_, Value>>> + Send,
+    ) -> Result<(), Unread> {
+        if rows.is_empty() || !self.wants(table) {
+            return Ok(());
+        }
+        let raws: Vec<Cow<'_, Value>> = raws.into_iter().map(Into::into).collect();
+        let page = table.page(&self.session.place, rows, &raws, now())?;
+        self.pages.send(table.name(), page).await.map_err(|_| Unread::Cancelled)
+    }
+}
+
+fn now() -> Moment {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Moment(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}
+
+/// A listing that is being read page by page.
+pub(crate) struct Listing {
+    what: &'static str,
+    /// The token of the next page; `None` when there is none.
+    next: Option<Option<String>>,
+    pages: usize,
+    capture: Capture,
+}
+
+impl Listing {
+    /// The token to ask for the next page with (`None` for the first page); nothing when the listing has ended.
+    pub(crate) fn token(&self) -> Option<Option<String>> {
+        self.next.clone()
+    }
+
+    /// Keeps what AWS writes.
+    pub(crate) fn capture(&self) -> Capture {
+        self.capture.clone()
+    }
+
+    /// Takes a page, with what AWS wrote, and notes the token of the next.
+    ///
+    /// # Errors
+    /// When the page was not given, or its token is the one that it was asked for with.
+    pub(crate) fn page<O, E>(
+        &mut self,
+        answer: Result<O, SdkError<E>>,
+        token: impl FnOnce(&O) -> Option<&str>,
+    ) -> Result<(O, Raw), Unread>
+    where
+        E: ProvideErrorMetadata + std::error::Error + 'static,
+    {
+        let page = answer.map_err(|error| Unread::of(self.what, &error))?;
+        let next = token(&page).filter(|token| !token.is_empty()).map(str::to_owned);
+        self.pages += 1;
+        let asked = self.next.take().flatten();
+        if next.is_some() && (next == asked || self.pages >= MOST_PAGES) {
+            let message = format!("cannot {} to the end: AWS gives the same page again and again", self.what);
+            return Err(Unread::Failed(Error::external(message)));
+        }
+        self.next = next.map(Some);
+        Ok((page, self.capture.take()))
+    }
+}
+
+/// An answer that is not a page of a listing, with what AWS wrote.
+///
+/// # Errors
+/// When it was not given.
+pub(crate) fn answered<O, E>(what: &str, answer: Result<O, SdkError<E>>) -> Result<O, Unread>
+where
+    E: ProvideErrorMetadata + std::error::Error + 'static,
+{
+    answer.map_err(|error| Unread::of(what, &error))
+}

@@ -1,0 +1,92 @@
+//! The providers of AWS as kinds of sources in YAML.
+
+use std::sync::Arc;
+
+use tidegate_pipeline::provider::planned_provider_source;
+use tidegate_pipeline::source::{Guarantee, GuaranteeClass, PlannedSource, SourceKind, SourcePlanContext};
+use tidegate_pipeline::spec::Options;
+use tidegate_pipeline::spec::diagnostic::{Diagnostic, closest};
+use tidegate_pipeline::table::TableDefinition;
+
+use super::{AwsProvider, Collector, ProviderOptions};
+use crate::connection::place;
+
+/// A service of AWS that is collected, as a kind in YAML.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Service {
+    /// The kind's name.
+    pub(crate) kind: &'static str,
+    /// One sentence.
+    pub(crate) summary: &'static str,
+    /// What reads its tables.
+    pub(crate) collectors: fn() -> Vec<Arc<dyn Collector>>,
+}
+
+impl Service {
+    /// Every table that it can collect.
+    pub(crate) fn tables(&self) -> Vec<TableDefinition> {
+        let collectors = (self.collectors)();
+        collectors.iter().flat_map(|collector| collector.tables().into_iter().map(super::Declared::definition)).collect()
+    }
+
+    fn wrong(&self, read: &ProviderOptions, options: &Options) -> Vec<Diagnostic> {
+        let mut wrong = read.aws.wrong(options, place(options, "aws"));
+        let known: Vec<String> = self.tables().iter().map(|table| table.name.to_string()).collect();
+        let tables = read.tables.iter().flatten().map(|name| ("tables", name));
+        let filtered = read.filters.keys().map(|name| ("filters", name));
+        for (key, name) in tables.chain(filtered).filter(|(_, name)| !known.contains(name)) {
+            let found = Diagnostic::error(place(options, key), format!("`{}` has no table `{name}`", self.kind));
+            wrong.push(found.with_help(match closest(name, &known) {
+                Some(name) => format!("did you mean `{name}`?"),
+                None => format!("the tables are {}", known.join(", ")),
+            }));
+        }
+        if read.tables.as_ref().is_some_and(Vec::is_empty) {
+            let found = Diagnostic::error(place(options, "tables"), "`tables` is empty");
+            wrong.push(found.with_help("leave it out for all tables, or name some"));
+        }
+        if read.regions.as_ref().is_some_and(Vec::is_empty) {
+            let found = Diagnostic::error(place(options, "regions"), "`regions` is empty");
+            wrong.push(found.with_help("leave it out for all regions of each account, or name some"));
+        }
+        wrong
+    }
+}
+
+/// A kind of provider of AWS.
+pub(crate) struct AwsKind(pub(crate) Service);
+
+impl SourceKind for AwsKind {
+    fn name(&self) -> &'static str {
+        self.0.kind
+    }
+
+    fn summary(&self) -> &'static str {
+        self.0.summary
+    }
+
+    fn guarantee(&self) -> Guarantee {
+        Guarantee {
+            class: GuaranteeClass::Replayable,
+            on_crash: "AWS is asked again, and what it says compared with what was journaled. A refresh that was interrupted ends as failed and deletes nothing.",
+        }
+    }
+
+    fn schema(&self) -> schemars::Schema {
+        schemars::schema_for!(ProviderOptions)
+    }
+
+    fn state_of(&self, options: &Options) -> Option<String> {
+        Some(options.canonical_of(&["aws", "regions", "filters"]))
+    }
+
+    fn plan(&self, options: &Options, _context: &SourcePlanContext<'_>) -> Result<PlannedSource, Vec<Diagnostic>> {
+        let read: ProviderOptions = options.read()?;
+        let wrong = self.0.wrong(&read, options);
+        if !wrong.is_empty() {
+            return Err(wrong);
+        }
+        let refresh = read.refresh.map(|refresh| refresh.0);
+        Ok(planned_provider_source(Arc::new(AwsProvider::new(&self.0, read)), refresh))
+    }
+}

@@ -1,0 +1,152 @@
+//! A provider of AWS: an estate, and what reads its tables.
+
+mod collector;
+mod kind;
+mod options;
+mod policy;
+mod raw;
+mod table;
+mod unread;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use parking_lot::Mutex;
+use tidegate_pipeline::error::{Error, Result};
+use tidegate_pipeline::provider::{Collected, Extent, Pages, Provider, ScopeGroup};
+use tidegate_pipeline::step::ScopeOutcome;
+use tidegate_pipeline::table::TableDefinition;
+
+pub(crate) use collector::{Call, Collector, Filters, Reach, answered};
+pub(crate) use kind::{AwsKind, Service};
+pub use options::ProviderOptions;
+pub(crate) use raw::items;
+pub(crate) use table::{Declared, Table, moment};
+pub(crate) use unread::Unread;
+
+use crate::estate::{Account, Estate, GLOBAL};
+
+/// See the module.
+pub(crate) struct AwsProvider {
+    estate: Estate,
+    collectors: Vec<Arc<dyn Collector>>,
+    /// The tables that are wanted.
+    wanted: Vec<Arc<str>>,
+    filters: BTreeMap<String, Filters>,
+    concurrency: usize,
+    /// The accounts as the last listing of groups has found them.
+    accounts: Mutex<BTreeMap<Arc<str>, Account>>,
+}
+
+impl AwsProvider {
+    /// The provider of a service that these options, found to be good, describe.
+    pub(crate) fn new(service: &Service, options: ProviderOptions) -> Self {
+        let mut collectors = (service.collectors)();
+        let wanted: Vec<Arc<str>> = service
+            .tables()
+            .into_iter()
+            .map(|table| table.name)
+            .filter(|name| options.tables.as_ref().is_none_or(|tables| tables.iter().any(|table| **table == **name)))
+            .collect();
+        collectors.retain(|collector| collector.tables().iter().any(|table| wanted.iter().any(|name| **name == *table.name())));
+        Self {
+            estate: Estate::new(options.estate()),
+            collectors,
+            wanted,
+            filters: options.filters,
+            concurrency: options.concurrency.get(),
+            accounts: Mutex::default(),
+        }
+    }
+
+    /// The collector of a group.
+    fn collector(&self, group: &ScopeGroup) -> Option<&Arc<dyn Collector>> {
+        let table = group.tables.first()?;
+        self.collectors.iter().find(|collector| collector.tables().iter().any(|known| *known.name() == **table))
+    }
+
+    /// The wanted tables of a collector.
+    fn wanted_of(&self, collector: &dyn Collector) -> Vec<Arc<str>> {
+        let tables = collector.tables();
+        self.wanted.iter().filter(|name| tables.iter().any(|table| *table.name() == ***name)).cloned().collect()
+    }
+
+    fn group(&self, collector: &dyn Collector, account: &Account, region: &Arc<str>) -> ScopeGroup {
+        ScopeGroup {
+            account_id: Arc::clone(&account.id),
+            region: Arc::clone(region),
+            tables: self.wanted_of(collector),
+        }
+    }
+
+    /// The regions of an account; those of the first account where it cannot be asked, so that its scopes are there, and
+    /// say why they cannot be read.
+    async fn regions(&self, account: &Account, fallback: &[Arc<str>]) -> Result<Vec<Arc<str>>> {
+        match self.estate.regions(account).await {
+            Err(error) if !fallback.is_empty() => {
+                tracing::warn!(account = %account.id, %error, "The regions of an account could not be listed; those of the first are tried.");
+                Ok(fallback.to_vec())
+            }
+            found => found,
+        }
+    }
+}
+
+#[async_trait]
+impl Provider for AwsProvider {
+    fn tables(&self) -> Vec<TableDefinition> {
+        let tables = self.collectors.iter().flat_map(|collector| collector.tables().into_iter().map(Declared::definition));
+        tables.filter(|table| self.wanted.contains(&table.name)).collect()
+    }
+
+    async fn verify(&self) -> Result<()> {
+        self.estate.own().await.map(drop)
+    }
+
+    async fn groups(&self) -> Result<Vec<ScopeGroup>> {
+        let accounts = self.estate.accounts().await?;
+        let mut groups = Vec::new();
+        let mut first: Vec<Arc<str>> = Vec::new();
+        for account in &accounts {
+            let regions = self.regions(account, &first).await?;
+            for collector in &self.collectors {
+                match collector.reach() {
+                    Reach::Global => groups.push(self.group(collector.as_ref(), account, &GLOBAL.into())),
+                    Reach::Regional => groups.extend(regions.iter().map(|region| self.group(collector.as_ref(), account, region))),
+                }
+            }
+            if first.is_empty() {
+                first = regions;
+            }
+        }
+        *self.accounts.lock() = accounts.into_iter().map(|account| (Arc::clone(&account.id), account)).collect();
+        Ok(groups)
+    }
+
+    fn concurrency(&self) -> usize {
+        self.concurrency
+    }
+
+    async fn collect(&self, group: &ScopeGroup, extent: &Extent, pages: Pages) -> Collected {
+        let account = self.accounts.lock().get(&group.account_id).cloned();
+        let (Some(collector), Some(account)) = (self.collector(group), account) else {
+            let error = Error::internal(format!("nothing collects {:?} in account {}", group.tables, group.account_id));
+            return Collected::all(ScopeOutcome::Failed(error.message));
+        };
+        let session = account.session(&group.region);
+        let none = Filters::new();
+        let name = collector.tables().first().map(|table| table.name()).unwrap_or_default();
+        let call = Call {
+            session: &session,
+            extent,
+            filters: self.filters.get(name).unwrap_or(&none),
+            wanted: &group.tables,
+            pages: &pages,
+        };
+        Collected::all(match collector.collect(&call).await {
+            Ok(()) => ScopeOutcome::Complete,
+            Err(unread) => unread.outcome(),
+        })
+    }
+}

@@ -1,0 +1,51 @@
+//! The options that all providers of AWS have.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use tidegate_pipeline::spec::Duration;
+
+use super::Filters;
+use crate::estate::AwsOptions;
+
+/// The options of a provider of AWS.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct ProviderOptions {
+    /// How AWS is reached, and which accounts are looked at.
+    pub aws: AwsOptions,
+    /// The regions; without them those of `aws`, else all that each account has enabled.
+    pub regions: Option<Vec<String>>,
+    /// The tables to collect, such as `aws_ec2_instance`; all of them where it is absent.
+    pub tables: Option<Vec<String>>,
+    /// What passes, by table, in the names that filters of AWS have: `{aws_ec2_instance: {"tag:env": [prod]}}`. What
+    /// does not pass is not in the table, nor is what is nested in it.
+    pub filters: BTreeMap<String, Filters>,
+    /// How long to wait after a refresh before the next.
+    pub refresh: Option<Duration>,
+    /// How many listings are read at the same time, over all accounts and regions.
+    pub concurrency: NonZeroUsize,
+}
+
+impl Default for ProviderOptions {
+    fn default() -> Self {
+        Self {
+            aws: AwsOptions::default(),
+            regions: None,
+            tables: None,
+            filters: BTreeMap::new(),
+            refresh: Some(Duration::seconds(15 * 60)),
+            concurrency: NonZeroUsize::new(16).unwrap_or(NonZeroUsize::MIN),
+        }
+    }
+}
+
+impl ProviderOptions {
+    /// The accounts and regions.
+    pub(super) fn estate(&self) -> AwsOptions {
+        let regions = self.regions.clone().or_else(|| self.aws.regions.clone());
+        AwsOptions { regions, ..self.aws.clone() }
+    }
+}

@@ -1,0 +1,221 @@
+//! What AWS wrote, as JSON.
+//!
+//! The SDK keeps of an answer what it knows; a row keeps all of it, in its column `raw`. So the bytes of each answer
+//! are looked at a second time, by a reader that knows no schema: elements become objects, elements that hold only
+//! `item` or `member` become lists, and so do elements that come more than once.
+
+use std::sync::Arc;
+
+use aws_sdk_ec2::config::interceptors::BeforeDeserializationInterceptorContextRef;
+use aws_sdk_ec2::config::{ConfigBag, Intercept, RuntimeComponents};
+use aws_sdk_ec2::error::BoxError;
+use parking_lot::Mutex;
+use quick_xml::Reader;
+use quick_xml::events::{BytesStart, Event};
+use serde_json::{Map, Value};
+
+/// How deep an answer may be nested. What is deeper is no answer of AWS.
+const DEEPEST: usize = 64;
+
+/// Keeps the bytes of the newest answer of a call.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Capture(Arc<Mutex<Option<Vec<u8>>>>);
+
+#[aws_smithy_runtime_api::client::interceptors::dyn_dispatch_hint]
+impl Intercept for Capture {
+    fn name(&self) -> &'static str {
+        "Capture"
+    }
+
+    fn read_before_deserialization(
+        &self,
+        context: &BeforeDeserializationInterceptorContextRef<'_>,
+        _components: &RuntimeComponents,
+        _config: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        // The body of a failed attempt is replaced by that of the next.
+        *self.0.lock() = context.response().body().bytes().map(<[u8]>::to_vec);
+        Ok(())
+    }
+}
+
+impl Capture {
+    /// What the newest answer said; nothing where it is not to be understood.
+    pub(crate) fn take(&self) -> Raw {
+        let bytes = self.0.lock().take().unwrap_or_default();
+        Raw(read(&bytes).unwrap_or(Value::Null))
+    }
+}
+
+/// An answer, or a part of one.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Raw(Value);
+
+impl Raw {
+    /// The parts at `path`, whose names are separated by `/`. Lists on the way are gone through.
+    pub(crate) fn items(&self, path: &str) -> Vec<&Value> {
+        items(&self.0, path)
+    }
+}
+
+/// The parts of a value at `path`, as [`Raw::items`].
+pub(crate) fn items<'a>(value: &'a Value, path: &str) -> Vec<&'a Value> {
+    let mut found = flat(vec![value]);
+    for name in path.split('/') {
+        found = flat(found.into_iter().filter_map(|value| value.get(name)).collect());
+    }
+    found
+}
+
+/// Lists replaced by what is in them; what is empty is left out.
+fn flat(values: Vec<&Value>) -> Vec<&Value> {
+    let mut found = Vec::with_capacity(values.len());
+    for value in values {
+        match value {
+            Value::Array(list) => found.extend(list),
+            Value::Null => {}
+            other => found.push(other),
+        }
+    }
+    found
+}
+
+/// An answer in XML or JSON; `None` where it is neither.
+fn read(bytes: &[u8]) -> Option<Value> {
+    match bytes.iter().find(|byte| !byte.is_ascii_whitespace())? {
+        b'<' => read_xml(bytes),
+        _ => serde_json::from_slice(bytes).ok(),
+    }
+}
+
+/// An element that is being read.
+#[derive(Default)]
+struct Element {
+    name: String,
+    children: Map<String, Value>,
+    /// The children of an element that holds only `item` or `member`.
+    list: Vec<Value>,
+    text: String,
+}
+
+impl Element {
+    fn begun(start: &BytesStart<'_>) -> Option<Self> {
+        let name = text_of(start.local_name().as_ref())?;
+        let mut children = Map::new();
+        for attribute in start.attributes().flatten() {
+            // The type of a grantee in S3 is an attribute; namespaces say nothing.
+            if !attribute.key.as_ref().starts_with(b"xmlns") {
+                let key = format!("@{}", text_of(attribute.key.local_name().as_ref())?);
+                children.insert(key, Value::String(text_of(&attribute.value)?));
+            }
+        }
+        Some(Self { name, children, ..Self::default() })
+    }
+
+    fn add(&mut self, child: Self) {
+        let (name, value) = child.finished();
+        if name == "item" || name == "member" {
+            self.list.push(value);
+            return;
+        }
+        match self.children.get_mut(&name) {
+            None => drop(self.children.insert(name, value)),
+            Some(Value::Array(list)) => list.push(value),
+            Some(first) => *first = Value::Array(vec![first.take(), value]),
+        }
+    }
+
+    fn finished(self) -> (String, Value) {
+        let Self { name, mut children, list, text } = self;
+        let value = match (list.is_empty(), children.is_empty()) {
+            (false, true) => Value::Array(list),
+            (false, false) => {
+                children.insert("item".to_owned(), Value::Array(list));
+                Value::Object(children)
+            }
+            (true, false) => Value::Object(children),
+            (true, true) if text.is_empty() => Value::Null,
+            (true, true) => Value::String(text),
+        };
+        (name, value)
+    }
+}
+
+/// What is in the outermost element.
+fn read_xml(bytes: &[u8]) -> Option<Value> {
+    let mut reader = Reader::from_reader(bytes);
+    reader.config_mut().trim_text(true);
+    let mut open = vec![Element::default()];
+    loop {
+        match reader.read_event().ok()? {
+            Event::Start(start) => {
+                open.push(Element::begun(&start)?);
+                if open.len() > DEEPEST {
+                    return None;
+                }
+            }
+            Event::Empty(start) => open.last_mut()?.add(Element::begun(&start)?),
+            Event::End(_) => {
+                let ended = open.pop()?;
+                open.last_mut()?.add(ended);
+            }
+            Event::Text(text) => open.last_mut()?.text.push_str(&text_of(&text)?),
+            Event::CData(text) => open.last_mut()?.text.push_str(&text_of(&text)?),
+            Event::GeneralRef(reference) => {
+                let resolved = match reference.resolve_char_ref().ok()? {
+                    Some(character) => character.to_string(),
+                    None => quick_xml::escape::resolve_predefined_entity(&text_of(&reference)?)?.to_owned(),
+                };
+                open.last_mut()?.text.push_str(&resolved);
+            }
+            Event::Eof => break,
+            _ => {}
+        }
+    }
+    let outside = open.pop().filter(|_| open.is_empty())?;
+    outside.children.into_iter().next().map(|(_, answer)| answer)
+}
+
+fn text_of(bytes: &[u8]) -> Option<String> {
+    std::str::from_utf8(bytes).ok().map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    const ANSWER: &str = r#"<?xml version="1.0"?>
+        <DescribeThingsResponse xmlns="http://ec2.amazonaws.com/doc/2016-11-15/">
+          <reservationSet>
+            <item><id>r-1</id><things><item><id>a</id><tags/></item><item><id>b &amp; c&#33;</id></item></things></item>
+            <item><id>r-2</id><things><item><id>d</id></item></things></item>
+          </reservationSet>
+          <Buckets><Bucket xsi:type="x"><Name>one</Name></Bucket></Buckets>
+        </DescribeThingsResponse>"#;
+
+    #[test]
+    fn lists_are_gone_through_in_the_order_in_which_they_were_written() {
+        let raw = Raw(read(ANSWER.as_bytes()).unwrap());
+        let ids: Vec<&Value> = raw.items("reservationSet/things").iter().map(|thing| &thing["id"]).collect();
+        assert_eq!(ids, [&json!("a"), &json!("b & c!"), &json!("d")]);
+        assert_eq!(raw.items("Buckets/Bucket"), [&json!({"@type": "x", "Name": "one"})]);
+        assert_eq!(raw.items("reservationSet/things")[0], &json!({"id": "a", "tags": null}));
+        assert!(raw.items("nothing/here").is_empty());
+    }
+
+    #[test]
+    fn what_comes_more_than_once_is_a_list() {
+        let raw = Raw(read(b"<r><G><P><n>1</n></P><P><n>2</n></P></G></r>").unwrap());
+        assert_eq!(raw.items("G/P"), [&json!({"n": "1"}), &json!({"n": "2"})]);
+    }
+
+    #[test]
+    fn an_answer_that_is_not_to_be_understood_has_no_parts_and_does_no_harm() {
+        let deep = "<a>".repeat(100_000);
+        for broken in ["", "   ", "<a><b></a>", "<a>", "{", "no", deep.as_str()] {
+            assert_eq!(read(broken.as_bytes()), None, "{broken:.20}");
+        }
+        assert_eq!(read(b"{\"Items\": [{\"x\": 1}]}").map(Raw).unwrap().items("Items"), [&json!({"x": 1})]);
+    }
+}

@@ -1,0 +1,261 @@
+//! How a table of AWS is declared: what every row has, and what the rows of this one have.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, RecordBatch, StringArray};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use aws_sdk_ec2::primitives::DateTime;
+use serde_json::Value;
+use tidegate_connectors::providers::columns::{Columns, Moment};
+use tidegate_pipeline::error::{Error, Result};
+use tidegate_pipeline::table::{Reference, TableDefinition};
+
+use crate::estate::Place;
+
+/// The columns that precede those of a table, all text that is never NULL.
+const LEADING: [(&str, &str); 4] = [
+    ("account_id", "The account, twelve digits."),
+    ("partition", "The partition of AWS: `aws`, `aws-cn`, `aws-us-gov`."),
+    ("region", "The region; `global` for what belongs to none."),
+    ("arn", "The ARN."),
+];
+const RAW: (&str, &str) = ("raw", "What AWS wrote of it, as JSON; text where AWS wrote XML.");
+const COLLECTED: (&str, &str) = ("_collected_at", "When it was read.");
+
+/// Makes the ARN of a row.
+type MakeArn<R> = Box<dyn Fn(&Place, &R) -> String + Send + Sync>;
+
+/// A table whose rows are made of `R`: mostly what the SDK gives, with the ids of what it is nested in.
+pub(crate) struct Table<R> {
+    name: &'static str,
+    description: &'static str,
+    key: Vec<&'static str>,
+    target: Option<&'static str>,
+    references: Vec<Reference>,
+    arn: MakeArn<R>,
+    columns: Columns<R>,
+}
+
+/// A table of AWS, whatever its rows are made of.
+pub(crate) trait Declared: Send + Sync {
+    /// Its name.
+    fn name(&self) -> &'static str;
+    /// Its columns and key.
+    fn definition(&self) -> TableDefinition;
+}
+
+impl<R: 'static> Table<R> {
+    /// A table without columns yet.
+    pub(crate) fn new(
+        name: &'static str,
+        description: &'static str,
+        arn: impl Fn(&Place, &R) -> String + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            name,
+            description,
+            key: Vec::new(),
+            target: None,
+            references: Vec::new(),
+            arn: Box::new(arn),
+            columns: Columns::default(),
+        }
+    }
+
+    /// Text that is part of what identifies a row in its account and region.
+    #[must_use]
+    pub(crate) fn key(
+        mut self,
+        name: &'static str,
+        description: &'static str,
+        value: impl for<'a> Fn(&'a R) -> Option<&'a str> + Send + Sync + 'static,
+    ) -> Self {
+        self.key.push(name);
+        self.columns.identity(name, description, move |row| value(row).unwrap_or_default());
+        self
+    }
+
+    /// As [`Table::key`], and what a targeted refresh names: the row, or what it is nested in.
+    #[must_use]
+    pub(crate) fn target(
+        mut self,
+        name: &'static str,
+        description: &'static str,
+        value: impl for<'a> Fn(&'a R) -> Option<&'a str> + Send + Sync + 'static,
+    ) -> Self {
+        self.target = Some(name);
+        self.key(name, description, value)
+    }
+
+    /// Text; what is empty is NULL.
+    #[must_use]
+    pub(crate) fn text(
+        mut self,
+        name: &'static str,
+        description: &'static str,
+        value: impl for<'a> Fn(&'a R) -> Option<&'a str> + Send + Sync + 'static,
+    ) -> Self {
+        self.columns.text(name, description, value);
+        self
+    }
+
+    /// Text that names a row of another table.
+    #[must_use]
+    pub(crate) fn reference(
+        mut self,
+        name: &'static str,
+        description: &'static str,
+        (table, to): (&'static str, &'static str),
+        value: impl for<'a> Fn(&'a R) -> Option<&'a str> + Send + Sync + 'static,
+    ) -> Self {
+        self.references.push(Reference { columns: vec![name], table, to: vec![to] });
+        self.text(name, description, value)
+    }
+
+    /// Whole numbers.
+    #[must_use]
+    pub(crate) fn integer<I: Into<i64>>(
+        mut self,
+        name: &'static str,
+        description: &'static str,
+        value: impl Fn(&R) -> Option<I> + Send + Sync + 'static,
+    ) -> Self {
+        self.columns.integer(name, description, value);
+        self
+    }
+
+    /// Numbers.
+    #[must_use]
+    pub(crate) fn real(
+        mut self,
+        name: &'static str,
+        description: &'static str,
+        value: impl Fn(&R) -> Option<f64> + Send + Sync + 'static,
+    ) -> Self {
+        self.columns.real(name, description, value);
+        self
+    }
+
+    /// Yes or no.
+    #[must_use]
+    pub(crate) fn boolean(
+        mut self,
+        name: &'static str,
+        description: &'static str,
+        value: impl Fn(&R) -> Option<bool> + Send + Sync + 'static,
+    ) -> Self {
+        self.columns.boolean(name, description, value);
+        self
+    }
+
+    /// Moments.
+    #[must_use]
+    pub(crate) fn time(
+        mut self,
+        name: &'static str,
+        description: &'static str,
+        value: impl for<'a> Fn(&'a R) -> Option<&'a DateTime> + Send + Sync + 'static,
+    ) -> Self {
+        self.columns.moment(name, description, move |row| value(row).and_then(moment));
+        self
+    }
+
+    /// Moments that are made of something else.
+    #[must_use]
+    pub(crate) fn made_time(
+        mut self,
+        name: &'static str,
+        description: &'static str,
+        value: impl Fn(&R) -> Option<Moment> + Send + Sync + 'static,
+    ) -> Self {
+        self.columns.moment(name, description, value);
+        self
+    }
+
+    /// Lists of texts.
+    #[must_use]
+    pub(crate) fn texts<T: AsRef<str>>(
+        mut self,
+        name: &'static str,
+        description: &'static str,
+        values: impl Fn(&R) -> Vec<T> + Send + Sync + 'static,
+    ) -> Self {
+        self.columns.texts(name, description, values);
+        self
+    }
+
+    /// The column `tags`.
+    #[must_use]
+    pub(crate) fn tags(mut self, tags: impl Fn(&R) -> Vec<(String, String)> + Send + Sync + 'static) -> Self {
+        self.columns.map("tags", "The tags.", tags);
+        self
+    }
+
+    /// JSON as text, such as a policy document.
+    #[must_use]
+    pub(crate) fn json(
+        mut self,
+        name: &'static str,
+        description: &'static str,
+        value: impl Fn(&R) -> Option<String> + Send + Sync + 'static,
+    ) -> Self {
+        self.columns.made_text(name, description, value);
+        self
+    }
+
+    fn schema(&self) -> SchemaRef {
+        let leading = LEADING.map(|(name, _)| Field::new(name, DataType::Utf8, false));
+        let last = [Field::new(RAW.0, DataType::Utf8, true), Field::new(COLLECTED.0, Moment::data_type(), true)];
+        let fields = leading.into_iter().chain(self.columns.fields()).chain(last);
+        Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+    }
+
+    /// A page of rows. `raws` are what AWS wrote of them, one for each, or none where that is not known.
+    ///
+    /// # Errors
+    /// When the columns do not fit the schema, which is a fault of the program.
+    pub(crate) fn page(
+        &self,
+        place: &Place,
+        rows: &[R],
+        raws: &[Cow<'_, Value>],
+        collected: Moment,
+    ) -> Result<RecordBatch> {
+        let same = |text: &str| -> ArrayRef { Arc::new(StringArray::from_iter_values(rows.iter().map(|_| text))) };
+        let arns: StringArray = rows.iter().map(|row| Some((self.arn)(place, row))).collect();
+        let known = raws.len() == rows.len();
+        let raws: StringArray =
+            (0..rows.len()).map(|row| known.then(|| raws.get(row).map(ToString::to_string)).flatten()).collect();
+        let mut arrays =
+            vec![same(&place.account_id), same(&place.partition), same(&place.region), Arc::new(arns) as ArrayRef];
+        arrays.extend(self.columns.arrays(rows));
+        arrays.push(Arc::new(raws));
+        arrays.push(Moment::array(rows.iter().map(|_| Some(collected))));
+        RecordBatch::try_new(self.schema(), arrays)
+            .map_err(|error| Error::internal(format!("a page of `{}`: {error}", self.name)))
+    }
+}
+
+impl<R: 'static> Declared for Table<R> {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn definition(&self) -> TableDefinition {
+        TableDefinition {
+            name: self.name.into(),
+            description: self.description,
+            schema: self.schema(),
+            key: self.key.clone(),
+            columns: LEADING.into_iter().chain(self.columns.descriptions()).chain([RAW, COLLECTED]).collect(),
+            target: self.target,
+            references: self.references.clone(),
+        }
+    }
+}
+
+/// A moment of AWS; `None` where it is out of range.
+pub(crate) fn moment(time: &DateTime) -> Option<Moment> {
+    time.to_millis().ok().map(Moment)
+}
