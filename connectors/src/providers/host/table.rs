@@ -198,11 +198,8 @@ impl<R: Send + Sync + 'static> HostTable for Table<R> {
         ];
         let own = self.columns.iter().map(|column| (column.name, column.description));
         TableDefinition {
-            name: self.name.into(),
-            description: self.description,
-            schema: self.schema(),
-            key: self.key.clone(),
             columns: common.into_iter().chain(own).collect(),
+            ..TableDefinition::new(self.name, self.description, self.schema(), self.key.clone())
         }
     }
 
