@@ -91,13 +91,7 @@ fn queries() -> Vec<String> {
 }
 
 fn definitions() -> Vec<TableDefinition> {
-    let definition = |name: &str| TableDefinition {
-        name: name.into(),
-        description: "generated rows",
-        schema: schema(),
-        key: vec!["id"],
-        columns: Vec::new(),
-    };
+    let definition = |name: &str| TableDefinition::new(name, "generated rows", schema(), ["id"]);
     TABLES.iter().map(|name| definition(name)).collect()
 }
 

@@ -146,6 +146,9 @@ pub enum Unit {
     Page(Scope),
     /// The scope's refresh ends: what came since its begin becomes visible as one version.
     End(Scope, ScopeOutcome),
+    /// Changes of some objects of a scope, which were read by themselves: visible with this step. How the scope last
+    /// ended stays as it is.
+    Targeted(Scope),
 }
 
 /// The name of the built-in source of everything that is not read from a connector.

@@ -110,6 +110,7 @@ fn kind(step: &StepRecord) -> String {
         Unit::Begin(scope) => Some(format!("begin of {scope}")),
         Unit::Page(scope) => Some(format!("page of {scope}")),
         Unit::End(scope, _) => Some(format!("end of {scope}")),
+        Unit::Targeted(scope) => Some(format!("targets of {scope}")),
     };
     match (&step.body, unit) {
         (StepBody::Engine(event), _) => engine(event),

@@ -14,7 +14,7 @@ use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::IntoResponse;
 use parking_lot::Mutex;
 use serde_json::Value;
-use tidegate_pipeline::provider::{Extent, Pages};
+use tidegate_pipeline::provider::{Extent, PageRoom, Pages, ScopeGroup};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::estate::{AwsOptions, Estate};
@@ -92,15 +92,23 @@ impl StandIn {
     ) -> (BTreeMap<String, Vec<Value>>, Result<(), Unread>) {
         let session = self.estate().own().await.unwrap().session(&region.into());
         let wanted: Vec<Arc<str>> = collector.tables().iter().map(|table| table.name().into()).collect();
-        let (pages, mut given) = Pages::channel(1_000);
+        let group = ScopeGroup::new("123456789012", region, wanted.clone());
+        let (pages, mut given) = Pages::channel(group, PageRoom::new(8));
         let filters = Filters::new();
-        let call = Call { session: &session, extent: &extent, filters: &filters, wanted: &wanted, pages: &pages };
-        let outcome = collector.collect(&call).await;
-        drop(pages);
-        let mut rows: BTreeMap<String, Vec<Value>> = BTreeMap::new();
-        while let Some((table, batch)) = given.recv().await {
-            rows.entry(table.to_string()).or_default().extend(json_rows(&batch));
-        }
+        let call = Call { session: &session, extent: &extent, filters: &filters, wanted: &wanted, pages };
+        let collecting = async {
+            // The call is dropped here, and with it the end that pages are sent by.
+            let call = call;
+            collector.collect(&call).await
+        };
+        let taking = async {
+            let mut rows: BTreeMap<String, Vec<Value>> = BTreeMap::new();
+            while let Some(page) = given.recv().await {
+                rows.entry(page.table.to_string()).or_default().extend(json_rows(&page.rows));
+            }
+            rows
+        };
+        let (outcome, rows) = tokio::join!(collecting, taking);
         (rows, outcome)
     }
 

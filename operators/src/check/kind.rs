@@ -153,13 +153,7 @@ fn tables(context: &PlanContext<'_>) -> (Vec<TableDefinition>, Reading) {
     if !definitions.is_empty() {
         return (definitions, Reading::Tables);
     }
-    let input = TableDefinition {
-        name: INPUT.into(),
-        description: "The rows of the step.",
-        schema: Arc::clone(&context.schema),
-        key: Vec::new(),
-        columns: Vec::new(),
-    };
+    let input = TableDefinition::new(INPUT, "The rows of the step.", Arc::clone(&context.schema), []);
     (vec![input.clone()], Reading::Events(Arc::new(input)))
 }
 

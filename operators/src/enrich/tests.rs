@@ -218,13 +218,7 @@ fn a_clash_of_names_is_an_error_that_names_prefix() {
 #[test]
 fn a_table_of_another_node_is_a_side_input() {
     let schema = rows(&[r#"{"uid":1,"name":"root"}"#]).schema();
-    let definition = TableDefinition {
-        name: "host_user".into(),
-        description: "users",
-        schema,
-        key: vec!["uid"],
-        columns: Vec::new(),
-    };
+    let definition = TableDefinition::new("host_user", "users", schema, ["uid"]);
     let around = Surroundings { tables: vec![definition], ..Surroundings::default() };
     let input = rows(&[r#"{"uid":1}"#]).schema();
     let of = |node: &str| entries([("node", text(node)), ("on", text("uid"))]);
@@ -285,13 +279,8 @@ impl Users {
 
     fn definition() -> TableDefinition {
         let text = |name: &&str| arrow::datatypes::Field::new(*name, arrow::datatypes::DataType::Utf8, true);
-        TableDefinition {
-            name: "host_user".into(),
-            description: "users",
-            schema: Arc::new(arrow::datatypes::Schema::new(Self::COLUMNS.iter().map(text).collect::<Vec<_>>())),
-            key: vec!["uid"],
-            columns: Vec::new(),
-        }
+        let schema = arrow::datatypes::Schema::new(Self::COLUMNS.iter().map(text).collect::<Vec<_>>());
+        TableDefinition::new("host_user", "users", Arc::new(schema), ["uid"])
     }
 
     /// Refreshes the users: operation, number and name of each that changes.

@@ -1,39 +1,29 @@
 //! The contract of providers: sources of inventory tables.
 //!
 //! A provider collects, parses and persists. It lists its tables, verifies its credentials with the same
-//! code before and after it is added, and collects a [`Scope`] in pages as they arrive. The runtime diffs
-//! pages against the stored table and journals changes only: a second identical refresh writes nothing, a
-//! failed scope deletes nothing. [`planned_provider_source`] makes a source of a provider.
+//! code before and after it is added, and collects a [`ScopeGroup`] in pages as they arrive: the scopes (account ×
+//! region × table) whose rows come from the same calls. The runtime diffs pages against the stored tables and journals
+//! changes only: a second identical refresh writes nothing, a failed scope deletes nothing.
+//! [`planned_provider_source`] makes a source of a provider.
 
+mod collection;
+mod collector;
 mod difference;
+mod group;
+mod pages;
 mod refresh;
 mod source;
 #[cfg(test)]
 mod tests;
 
-use arrow::array::RecordBatch;
 use async_trait::async_trait;
-use tokio::sync::mpsc;
 
-use crate::error::{Error, Result};
-use crate::step::{Scope, ScopeOutcome};
+use crate::error::Result;
 use crate::table::TableDefinition;
 
+pub use group::{Collected, Extent, ScopeGroup};
+pub use pages::{Page, PageRoom, Pages};
 pub use source::{ProviderSource, planned_provider_source};
-
-/// Where a provider hands over the pages of a scope: each a batch in the schema of the scope's table.
-#[derive(Debug, Clone)]
-pub struct Pages(pub mpsc::Sender<RecordBatch>);
-
-impl Pages {
-    /// Hands over a page; waits while earlier pages are being taken.
-    ///
-    /// # Errors
-    /// When the refresh has been cancelled.
-    pub async fn send(&self, page: RecordBatch) -> Result<()> {
-        self.0.send(page).await.map_err(|_| Error::external("the refresh was cancelled"))
-    }
-}
 
 /// A source of inventory tables.
 #[async_trait]
@@ -47,14 +37,20 @@ pub trait Provider: Send + Sync + 'static {
     /// Why not, in one sentence for the user.
     async fn verify(&self) -> Result<()>;
 
-    /// The scopes to refresh now, in order.
+    /// The groups of scopes that there are now, in the order in which a refresh begins them. A scope is in one group.
     ///
     /// # Errors
-    /// When not even the list of scopes can be had.
-    async fn scopes(&self) -> Result<Vec<Scope>>;
+    /// When not even the list can be had.
+    async fn groups(&self) -> Result<Vec<ScopeGroup>>;
 
-    /// Collects one scope to the end. Pages hold every row of the scope once; rows carry `account_id` and
-    /// `region` of the scope. When [`Pages::send`] fails the refresh is over: return at once, with any
-    /// outcome.
-    async fn collect(&self, scope: &Scope, pages: Pages) -> ScopeOutcome;
+    /// How many groups may be collected at a time.
+    fn concurrency(&self) -> usize {
+        1
+    }
+
+    /// Collects a group: wholly, or only some objects of it ([`Extent::Targets`]; asked for only where every table of
+    /// the group names its column [`TableDefinition::target`]). Pages hold every row once, in any order, those of the
+    /// group's tables in any mixture; rows carry `account_id` and `region` of the group. Gives how each scope ended. When
+    /// [`Pages::send`] fails the refresh is over: return at once, with any outcome.
+    async fn collect(&self, group: &ScopeGroup, extent: &Extent, pages: Pages) -> Collected;
 }

@@ -8,7 +8,8 @@ use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::Provider;
-use super::refresh::{Refresher, Schedule};
+use super::collector::Collector;
+use super::refresh::Refresher;
 use crate::error::{Error, Result};
 use crate::rows::Port;
 use crate::source::{Arrival, Delivery, OpenSource, PlannedSource, Source, SourceContext};
@@ -56,9 +57,9 @@ impl<P: Provider + ?Sized> OpenSource for OpenProvider<P> {
         let refreshed = context.position.as_ref().map(refreshes_at).transpose()?.unwrap_or(0);
         let every = self.refresh.filter(|_| !context.once);
         let (sender, arrivals) = mpsc::channel(WAITING_ARRIVALS);
-        let schedule = Schedule { every, refreshed };
         let cancel = context.cancel.clone();
-        let refresher = Refresher::new(Arc::clone(&self.provider), schedule, context.tables, sender.clone())?;
+        let collector = Collector::new(Arc::clone(&self.provider), refreshed, context.tables, sender.clone())?;
+        let refresher = Refresher::new(collector, every);
         let collecting = async move {
             let ended = cancel.run_until_cancelled(refresher.run()).await;
             if let Some(Err(error)) = ended {

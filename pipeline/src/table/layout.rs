@@ -58,7 +58,7 @@ impl Layout {
     /// The layout of a table.
     ///
     /// # Errors
-    /// When the definition lacks a column that it needs or has one that cannot be compared.
+    /// When the definition lacks a column that it needs or names, or has one that cannot be compared.
     pub(crate) fn new(definition: TableDefinition) -> Result<Self> {
         let schema = &definition.schema;
         let scope = SCOPE_COLUMNS.iter().map(|name| text_column(&definition, name)).collect::<Result<Vec<_>>>()?;
@@ -68,6 +68,12 @@ impl Layout {
             if !key.contains(&index) {
                 key.push(index);
             }
+        }
+        if let Some(target) = definition.target {
+            text_column(&definition, target)?;
+        }
+        for reference in &definition.references {
+            reference.columns.iter().try_for_each(|name| column(&definition, name).map(drop))?;
         }
         let whole: Vec<usize> = (0..schema.fields().len()).collect();
         let is_compared = |index: &usize| !schema.field(*index).name().starts_with(COLLECTED);

@@ -15,6 +15,7 @@ mod layout;
 mod merge;
 pub mod past;
 mod persist;
+mod references;
 mod staging;
 mod tables;
 #[cfg(test)]
@@ -31,6 +32,7 @@ use crate::step::Scope;
 
 pub use changes::{Changes, OPERATION, Operation, TABLE, change_schema};
 pub(crate) use layout::Layout;
+pub use references::{Reference, Unresolved};
 pub(crate) use staging::INTERRUPTED;
 pub use staging::Table;
 pub use tables::Tables;
@@ -54,6 +56,24 @@ pub struct TableDefinition {
     pub key: Vec<&'static str>,
     /// What each column is: name and one sentence, with units.
     pub columns: Vec<(&'static str, &'static str)>,
+    /// The column (Utf8) that says which object of its group a row belongs to, such as `instance_id` in the table of
+    /// instances and in those of their parts. Tables without one are refreshed wholly only.
+    pub target: Option<&'static str>,
+    /// The rows of other tables that its rows refer to.
+    pub references: Vec<Reference>,
+}
+
+impl TableDefinition {
+    /// A table that refers to nothing and says nothing of its columns; what else is true of it is set afterwards.
+    pub fn new(
+        name: impl Into<Arc<str>>,
+        description: &'static str,
+        schema: SchemaRef,
+        key: impl Into<Vec<&'static str>>,
+    ) -> Self {
+        let (name, key) = (name.into(), key.into());
+        Self { name, description, schema, key, columns: Vec::new(), target: None, references: Vec::new() }
+    }
 }
 
 /// The tables of one provider as they are after a step. Cheap to clone.
@@ -63,8 +83,8 @@ pub struct TableSet {
     pub tables: Arc<BTreeMap<Arc<str>, Arc<TableVersion>>>,
     /// The scopes that have begun and not ended: what has come for them is not visible yet.
     pub open: Arc<BTreeSet<Scope>>,
-    /// How many ends of scopes have been taken in since the process started. Tells a source whether the
-    /// ends that it has handed over are in `tables`.
+    /// How many ends of scopes, and changes of targets, have been taken in since the process started. Tells a source
+    /// whether those that it has handed over are in `tables`.
     pub ended: u64,
 }
 

@@ -75,16 +75,37 @@ impl Table {
     /// # Errors
     /// When the scope is not open, or the changes are not of the scope.
     pub fn stage(&mut self, scope: &Scope, changes: &RecordBatch) -> Result<()> {
+        let changes = self.of_scope(scope, changes)?;
+        let staged = self.staged.get_mut(scope).ok_or_else(|| not_open(scope, "a page"))?;
+        staged.changes.push(changes);
+        Ok(())
+    }
+
+    /// Makes `changes` (the table's change schema) of some objects of a scope visible. What is staged for the scope, and
+    /// how it last ended, stay as they are.
+    ///
+    /// # Errors
+    /// When the changes are not of the scope.
+    pub fn change<'a>(
+        &mut self,
+        scope: &Scope,
+        changes: impl IntoIterator<Item = &'a RecordBatch>,
+    ) -> Result<Arc<TableVersion>> {
+        let changes = changes.into_iter().map(|batch| self.of_scope(scope, batch)).collect::<Result<Vec<_>>>()?;
+        self.visible = Arc::new(self.visible.with_changes(&changes)?);
+        Ok(Arc::clone(&self.visible))
+    }
+
+    /// `changes` in the change schema as it is today.
+    fn of_scope(&self, scope: &Scope, changes: &RecordBatch) -> Result<RecordBatch> {
         let layout: &Layout = self.visible.layout();
         let changes = adapt(changes, layout.change_schema())?;
         let rows =
             RecordBatch::try_new(Arc::clone(layout.schema()), changes.columns()[super::changes::LEADING..].to_vec())?;
-        if !layout.all_in_scope(&rows, scope)? {
-            return Err(Error::internal(format!("a page of scope {scope} holds rows of another scope")));
+        match layout.all_in_scope(&rows, scope)? {
+            true => Ok(changes),
+            false => Err(Error::internal(format!("a page of scope {scope} holds rows of another scope"))),
         }
-        let staged = self.staged.get_mut(scope).ok_or_else(|| not_open(scope, "a page"))?;
-        staged.changes.push(changes);
-        Ok(())
     }
 
     /// The scope's refresh ends: all that was staged for it becomes visible as one version, whatever the

@@ -77,7 +77,7 @@ impl Tables {
     /// Takes a step of the source in; gives the tables when it made a version visible.
     ///
     /// # Errors
-    /// As [`Tables::begin`], [`Tables::page`] and [`Tables::end`].
+    /// As [`Tables::begin`], [`Tables::page`], [`Tables::end`] and [`Tables::targeted`].
     pub fn apply<'a>(
         &mut self,
         unit: &Unit,
@@ -88,6 +88,7 @@ impl Tables {
             Unit::Begin(scope) => self.begin(scope),
             Unit::Page(scope) => rows.into_iter().try_for_each(|batch| self.page(scope, batch)).map(|()| None),
             Unit::End(scope, outcome) => self.end(scope, outcome.clone()).map(Some),
+            Unit::Targeted(scope) => self.targeted(scope, rows).map(Some),
         }
     }
 
@@ -115,6 +116,21 @@ impl Tables {
     /// When the scope has not begun.
     pub fn end(&mut self, scope: &Scope, outcome: ScopeOutcome) -> Result<TableSet> {
         self.table_of(scope)?.end(scope, outcome)?;
+        self.ended += 1;
+        self.publish();
+        Ok(self.current())
+    }
+
+    /// Changes of some objects of a scope, in the change schema of its table: visible at once, and no end of the scope.
+    ///
+    /// # Errors
+    /// When the scope's table is unknown, or the changes are not of the scope.
+    pub fn targeted<'a>(
+        &mut self,
+        scope: &Scope,
+        changes: impl IntoIterator<Item = &'a RecordBatch>,
+    ) -> Result<TableSet> {
+        self.table_of(scope)?.change(scope, changes)?;
         self.ended += 1;
         self.publish();
         Ok(self.current())

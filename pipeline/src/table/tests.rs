@@ -22,13 +22,7 @@ fn definition() -> TableDefinition {
         text("name"),
         Field::new("_collected_at", DataType::Int64, true),
     ];
-    TableDefinition {
-        name: "process".into(),
-        description: "Processes",
-        schema: Arc::new(Schema::new(fields)),
-        key: vec!["pid"],
-        columns: Vec::new(),
-    }
+    TableDefinition::new("process", "Processes", Arc::new(Schema::new(fields)), ["pid"])
 }
 
 fn scope(region: &str) -> Scope {

@@ -1,13 +1,13 @@
-//! A provider that does what a script says.
+//! A provider that does what a script says, and what asks a provider as a refresh does.
 
-use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use arrow::array::RecordBatch;
 use async_trait::async_trait;
 
 use crate::error::{Error, Result};
-use crate::provider::{Pages, Provider};
+use crate::provider::{Collected, Extent, PageRoom, Pages, Provider, ScopeGroup};
 use crate::step::{Scope, ScopeOutcome};
 use crate::table::TableDefinition;
 
@@ -51,13 +51,18 @@ impl ScriptedScope {
 pub struct ScriptedProvider {
     tables: Vec<TableDefinition>,
     refreshes: Vec<Result<Vec<ScriptedScope>>>,
+    grouped: bool,
+    concurrency: usize,
     begun: AtomicUsize,
+    collecting: AtomicUsize,
+    most_at_once: AtomicUsize,
 }
 
 impl ScriptedProvider {
     /// A provider of `tables` that knows no refresh yet.
     pub fn new(tables: Vec<TableDefinition>) -> Self {
-        Self { tables, refreshes: Vec::new(), begun: AtomicUsize::new(0) }
+        let (begun, collecting, most_at_once) = <(AtomicUsize, AtomicUsize, AtomicUsize)>::default();
+        Self { tables, refreshes: Vec::new(), grouped: false, concurrency: 1, begun, collecting, most_at_once }
     }
 
     /// Adds a refresh: its scopes, in order.
@@ -74,17 +79,60 @@ impl ScriptedProvider {
         self
     }
 
+    /// The scopes of one account and region are one group; each is one of its own otherwise.
+    #[must_use]
+    pub fn grouped(mut self) -> Self {
+        self.grouped = true;
+        self
+    }
+
+    /// So many groups may be collected at a time.
+    #[must_use]
+    pub fn at_once(mut self, groups: usize) -> Self {
+        self.concurrency = groups;
+        self
+    }
+
     /// How many refreshes have begun.
     pub fn begun(&self) -> usize {
         self.begun.load(Ordering::SeqCst)
     }
 
-    /// The refresh that the last call of [`Provider::scopes`] began.
+    /// How many groups were being collected at a time, at most.
+    pub fn most_at_once(&self) -> usize {
+        self.most_at_once.load(Ordering::SeqCst)
+    }
+
+    /// The refresh that the last call of [`Provider::groups`] began.
     fn current(&self) -> Result<&[ScriptedScope]> {
         let last = self.refreshes.len().checked_sub(1);
         let last = last.ok_or_else(|| Error::internal("the script has no refresh"))?;
         let index = self.begun().saturating_sub(1).min(last);
         self.refreshes[index].as_deref().map_err(Clone::clone)
+    }
+
+    #[expect(clippy::panic, reason = "a script may ask for a provider that panics")]
+    async fn play(&self, group: &ScopeGroup, pages: Pages) -> Collected {
+        let (scopes, mut collected) = (self.current().unwrap_or_default(), Collected::complete());
+        for scope in group.scopes() {
+            // Of two that are alike the last counts.
+            let Some(scripted) = scopes.iter().rev().find(|scripted| scripted.scope == scope) else {
+                return Collected::failed("the script does not have this scope");
+            };
+            for page in &scripted.pages {
+                if let Err(error) = pages.send(&scope.table, page.clone()).await {
+                    return Collected::failed(error.message);
+                }
+            }
+            if scripted.hangs {
+                return std::future::pending().await;
+            }
+            match &scripted.outcome {
+                Some(outcome) => collected = collected.except(scope.table, outcome.clone()),
+                None => panic!("the script says so"),
+            }
+        }
+        collected
     }
 }
 
@@ -98,29 +146,53 @@ impl Provider for ScriptedProvider {
         Ok(())
     }
 
-    async fn scopes(&self) -> Result<Vec<Scope>> {
+    async fn groups(&self) -> Result<Vec<ScopeGroup>> {
         self.begun.fetch_add(1, Ordering::SeqCst);
-        Ok(self.current()?.iter().map(|scripted| scripted.scope.clone()).collect())
-    }
-
-    #[expect(clippy::panic, reason = "a script may ask for a provider that panics")]
-    async fn collect(&self, scope: &Scope, pages: Pages) -> ScopeOutcome {
-        let scopes = self.current().unwrap_or_default();
-        let by_scope: BTreeMap<_, _> = scopes.iter().map(|scripted| (&scripted.scope, scripted)).collect();
-        let Some(scripted) = by_scope.get(scope) else {
-            return ScopeOutcome::Failed("the script does not have this scope".to_owned());
-        };
-        for page in &scripted.pages {
-            if let Err(error) = pages.send(page.clone()).await {
-                return ScopeOutcome::Failed(error.message);
+        let mut groups: Vec<ScopeGroup> = Vec::new();
+        for Scope { account_id, region, table } in self.current()?.iter().map(|scripted| scripted.scope.clone()) {
+            let same = |group: &&mut ScopeGroup| (&group.account_id, &group.region) == (&account_id, &region);
+            match groups.iter_mut().find(same) {
+                Some(group) if self.grouped => group.tables.push(table),
+                _ => groups.push(ScopeGroup::new(account_id, region, [table])),
             }
         }
-        if scripted.hangs {
-            return std::future::pending().await;
-        }
-        match &scripted.outcome {
-            Some(outcome) => outcome.clone(),
-            None => panic!("the script says so"),
-        }
+        Ok(groups)
     }
+
+    fn concurrency(&self) -> usize {
+        self.concurrency
+    }
+
+    async fn collect(&self, group: &ScopeGroup, _extent: &Extent, pages: Pages) -> Collected {
+        let at_once = self.collecting.fetch_add(1, Ordering::SeqCst) + 1;
+        self.most_at_once.fetch_max(at_once, Ordering::SeqCst);
+        let _collecting = Collecting(&self.collecting);
+        self.play(group, pages).await
+    }
+}
+
+/// Counts a group that is being collected until this is dropped.
+struct Collecting<'a>(&'a AtomicUsize);
+
+impl Drop for Collecting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// Collects a group as a refresh does: how it ended, and the pages with their tables, in order.
+pub async fn collect(
+    provider: &(impl Provider + ?Sized),
+    group: &ScopeGroup,
+    extent: &Extent,
+) -> (Collected, Vec<(Arc<str>, RecordBatch)>) {
+    let (pages, mut waiting) = Pages::channel(group.clone(), PageRoom::new(4));
+    let taking = async {
+        let mut taken = Vec::new();
+        while let Some(page) = waiting.recv().await {
+            taken.push((page.table.clone(), page.rows.clone()));
+        }
+        taken
+    };
+    tokio::join!(provider.collect(group, extent, pages), taking)
 }

@@ -69,7 +69,7 @@ pub(crate) struct Call<'a> {
     pub(crate) filters: &'a Filters,
     /// The tables that are wanted.
     pub(crate) wanted: &'a [Arc<str>],
-    pub(crate) pages: &'a Pages,
+    pub(crate) pages: Pages,
 }
 
 impl Call<'_> {

@@ -73,11 +73,7 @@ impl AwsProvider {
     }
 
     fn group(&self, collector: &dyn Collector, account: &Account, region: &Arc<str>) -> ScopeGroup {
-        ScopeGroup {
-            account_id: Arc::clone(&account.id),
-            region: Arc::clone(region),
-            tables: self.wanted_of(collector),
-        }
+        ScopeGroup::new(Arc::clone(&account.id), Arc::clone(region), self.wanted_of(collector))
     }
 
     /// The regions of an account; those of the first account where it cannot be asked, so that its scopes are there, and
@@ -132,7 +128,7 @@ impl Provider for AwsProvider {
         let account = self.accounts.lock().get(&group.account_id).cloned();
         let (Some(collector), Some(account)) = (self.collector(group), account) else {
             let error = Error::internal(format!("nothing collects {:?} in account {}", group.tables, group.account_id));
-            return Collected::all(ScopeOutcome::Failed(error.message));
+            return Collected::failed(error.message);
         };
         let session = account.session(&group.region);
         let none = Filters::new();
@@ -142,7 +138,7 @@ impl Provider for AwsProvider {
             extent,
             filters: self.filters.get(name).unwrap_or(&none),
             wanted: &group.tables,
-            pages: &pages,
+            pages,
         };
         Collected::all(match collector.collect(&call).await {
             Ok(()) => ScopeOutcome::Complete,

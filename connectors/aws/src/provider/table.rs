@@ -109,7 +109,7 @@ impl<R: 'static> Table<R> {
         (table, to): (&'static str, &'static str),
         value: impl for<'a> Fn(&'a R) -> Option<&'a str> + Send + Sync + 'static,
     ) -> Self {
-        self.references.push(Reference { columns: vec![name], table, to: vec![to] });
+        self.references.push(Reference::new([name], table, [to]));
         self.text(name, description, value)
     }
 
@@ -244,13 +244,10 @@ impl<R: 'static> Declared for Table<R> {
 
     fn definition(&self) -> TableDefinition {
         TableDefinition {
-            name: self.name.into(),
-            description: self.description,
-            schema: self.schema(),
-            key: self.key.clone(),
             columns: LEADING.into_iter().chain(self.columns.descriptions()).chain([RAW, COLLECTED]).collect(),
             target: self.target,
             references: self.references.clone(),
+            ..TableDefinition::new(self.name, self.description, self.schema(), self.key.clone())
         }
     }
 }

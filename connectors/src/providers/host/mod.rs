@@ -25,10 +25,10 @@ use async_trait::async_trait;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use tidegate_pipeline::error::{Error, Result};
-use tidegate_pipeline::provider::{Pages, Provider};
+use tidegate_pipeline::provider::{Collected, Extent, Pages, Provider, ScopeGroup};
 use tidegate_pipeline::spec::Duration;
 use tidegate_pipeline::spec::diagnostic::closest;
-use tidegate_pipeline::step::{Scope, ScopeOutcome};
+use tidegate_pipeline::step::ScopeOutcome;
 use tidegate_pipeline::table::TableDefinition;
 
 pub use kind::HostKind;
@@ -114,41 +114,38 @@ impl Provider for HostProvider {
         .await?
     }
 
-    async fn scopes(&self) -> Result<Vec<Scope>> {
+    /// Each table is a group of its own: they are read from different files.
+    async fn groups(&self) -> Result<Vec<ScopeGroup>> {
         let root = self.root.clone();
         let account_id: Arc<str> = blocking(move || machine::id(&root)).await??.into();
-        let scope = |table: &Arc<dyn HostTable>| Scope {
-            account_id: account_id.clone(),
-            region: REGION.into(),
-            table: table.name().into(),
-        };
-        Ok(self.tables.iter().map(scope).collect())
+        Ok(self.tables.iter().map(|table| ScopeGroup::new(Arc::clone(&account_id), REGION, [table.name()])).collect())
     }
 
-    async fn collect(&self, scope: &Scope, pages: Pages) -> ScopeOutcome {
-        let Some(table) = self.table(&scope.table) else {
-            return ScopeOutcome::Failed(format!("`host` does not collect a table `{}`", scope.table));
+    /// A machine's files are read wholly: no table names targets.
+    async fn collect(&self, group: &ScopeGroup, _extent: &Extent, pages: Pages) -> Collected {
+        let Some(table) = group.tables.first().and_then(|name| self.table(name)) else {
+            return Collected::failed(format!("`host` does not collect {group}"));
         };
-        let (root, account_id) = (self.root.clone(), scope.account_id.clone());
+        let (root, account_id, name) = (self.root.clone(), group.account_id.clone(), table.name());
         let read = match blocking(move || table.read(&root, &account_id)).await {
             Ok(read) => read,
-            Err(error) => return ScopeOutcome::Failed(error.to_string()),
+            Err(error) => return Collected::failed(error.to_string()),
         };
         match read {
-            Ok(batches) => send(batches, &pages).await,
-            Err(Unread::Skipped(reason)) => ScopeOutcome::Skipped(reason),
-            Err(Unread::Failed(reason)) => ScopeOutcome::Failed(reason),
+            Ok(batches) => send(name, batches, &pages).await,
+            Err(Unread::Skipped(reason)) => Collected::all(ScopeOutcome::Skipped(reason)),
+            Err(Unread::Failed(reason)) => Collected::failed(reason),
         }
     }
 }
 
-async fn send(batches: Vec<RecordBatch>, pages: &Pages) -> ScopeOutcome {
+async fn send(table: &str, batches: Vec<RecordBatch>, pages: &Pages) -> Collected {
     for batch in batches {
-        if let Err(error) = pages.send(batch).await {
-            return ScopeOutcome::Failed(error.to_string());
+        if let Err(error) = pages.send(table, batch).await {
+            return Collected::failed(error.to_string());
         }
     }
-    ScopeOutcome::Complete
+    Collected::complete()
 }
 
 /// Runs what reads files away from the threads that must not wait.

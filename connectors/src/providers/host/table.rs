@@ -93,11 +93,8 @@ impl<R: Send + Sync + 'static> HostTable for Table<R> {
             ("arn", "The identity of the row: `host:MACHINE:TABLE/KEY`."),
         ];
         TableDefinition {
-            name: self.name.into(),
-            description: self.description,
-            schema: self.schema(),
-            key: self.key.clone(),
             columns: common.into_iter().chain(self.columns.descriptions()).collect(),
+            ..TableDefinition::new(self.name, self.description, self.schema(), self.key.clone())
         }
     }
 

@@ -7,7 +7,7 @@ use arrow::array::AsArray;
 use arrow::compute::concat_batches;
 use arrow::datatypes::{DataType, Int64Type};
 use tempfile::TempDir;
-use tokio::sync::mpsc;
+use tidegate_pipeline::testing::provider::collect;
 
 use super::*;
 
@@ -28,17 +28,13 @@ fn provider(root: &Path) -> HostProvider {
 
 /// How collecting a table ended, and its rows.
 async fn collected(provider: &HostProvider, table: &str) -> (ScopeOutcome, RecordBatch) {
-    let scopes = provider.scopes().await.unwrap();
-    let scope = scopes.iter().find(|scope| &*scope.table == table).unwrap();
+    let groups = provider.groups().await.unwrap();
+    let group = groups.iter().find(|group| *group.tables == [table.into()]).unwrap();
+    let (collected, pages) = collect(provider, group, &Extent::Whole).await;
+    assert!(pages.iter().all(|(_, rows)| rows.num_rows() <= 4096));
     let schema = provider.table(table).unwrap().definition().schema;
-    let (sender, mut receiver) = mpsc::channel(64);
-    let outcome = provider.collect(scope, Pages(sender)).await;
-    let mut pages = Vec::new();
-    while let Some(page) = receiver.recv().await {
-        assert!(page.num_rows() <= 4096);
-        pages.push(page);
-    }
-    (outcome, concat_batches(&schema, &pages).unwrap())
+    let outcome = collected.of(table).clone();
+    (outcome, concat_batches(&schema, pages.iter().map(|(_, rows)| rows)).unwrap())
 }
 
 async fn rows(root: &Path, table: &str) -> RecordBatch {

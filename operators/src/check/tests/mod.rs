@@ -64,13 +64,7 @@ pub(crate) fn pack_of(controls: &[(&str, &str)]) -> Pack {
 }
 
 fn definition(name: &str, columns: Vec<Field>) -> TableDefinition {
-    TableDefinition {
-        name: name.into(),
-        description: "For tests.",
-        schema: Arc::new(Schema::new(columns)),
-        key: vec!["volume_id"],
-        columns: Vec::new(),
-    }
+    TableDefinition::new(name, "For tests.", Arc::new(Schema::new(columns)), ["volume_id"])
 }
 
 /// `volume` and `snapshot`.

@@ -124,13 +124,18 @@ impl Pages<'_> {
     fn take(&mut self, header: &StepHeader, rows: impl FnOnce() -> Result<Vec<RecordBatch>>) -> Result<()> {
         let scope = match &header.unit {
             Unit::Rows => return Ok(()),
-            Unit::Begin(scope) | Unit::Page(scope) | Unit::End(scope, _) => scope,
+            Unit::Begin(scope) | Unit::Page(scope) | Unit::End(scope, _) | Unit::Targeted(scope) => scope,
         };
         if scope.table != self.definition.name {
             return Ok(());
         }
         match &header.unit {
             Unit::Page(_) => rows()?.iter().try_for_each(|rows| self.wait(scope, rows)),
+            Unit::Targeted(_) => rows()?.iter().filter(|rows| rows.num_rows() > 0).try_for_each(|rows| {
+                let rows = adapt(rows, &change_schema(self.definition))?;
+                self.changes.push(Change { step: header.number, time: header.time, rows });
+                Ok(())
+            }),
             // A begin ends an earlier refresh that was interrupted.
             _ => {
                 for rows in self.waiting.remove(scope).unwrap_or_default() {

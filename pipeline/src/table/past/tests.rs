@@ -24,7 +24,7 @@ fn definition() -> TableDefinition {
     let number = |name: &str| Field::new(name, DataType::Int64, false);
     let fields = vec![text("account_id"), text("region"), text("arn"), number("id"), number("value")];
     let schema = Arc::new(Schema::new(fields));
-    TableDefinition { name: "thing".into(), description: "Things", schema, key: vec!["id"], columns: Vec::new() }
+    TableDefinition::new("thing", "Things", schema, ["id"])
 }
 
 fn scope() -> Scope {

@@ -11,9 +11,11 @@ use tokio_util::sync::CancellationToken;
 use super::*;
 use crate::error::{Domain, Error};
 use crate::source::{Arrival, Source, SourceContext};
-use crate::step::{Position, Unit};
+use crate::step::{Position, Scope, ScopeOutcome, Unit};
 use crate::table::{Operation, Tables};
 use crate::testing::provider::{ScriptedProvider, ScriptedScope};
+
+mod groups;
 
 const SOON: Duration = Duration::from_millis(1);
 
@@ -23,7 +25,7 @@ fn definition(name: &str) -> TableDefinition {
     let fields =
         vec![text("account_id"), text("region"), text("arn"), number("id"), number("value"), number("_collected_at")];
     let schema = Arc::new(Schema::new(fields));
-    TableDefinition { name: name.into(), description: "Things", schema, key: vec!["id"], columns: Vec::new() }
+    TableDefinition::new(name, "Things", schema, ["id"])
 }
 
 fn scope(region: &str) -> Scope {
@@ -118,9 +120,10 @@ fn describe(arrival: &Arrival) -> String {
     match &arrival.unit {
         Unit::Rows => "rows".to_owned(),
         Unit::Begin(scope) => format!("{} begin", scope.region),
-        Unit::Page(scope) => {
+        Unit::Page(scope) | Unit::Targeted(scope) => {
             let changes = arrival.rows.iter().map(|(_, batch)| describe_changes(batch)).collect::<Vec<_>>();
-            format!("{} {}", scope.region, changes.join(" "))
+            let targeted = if matches!(arrival.unit, Unit::Targeted(_)) { "targeted " } else { "" };
+            format!("{} {targeted}{}", scope.region, changes.join(" "))
         }
         Unit::End(scope, ScopeOutcome::Complete) => format!("{} complete", scope.region),
         Unit::End(scope, ScopeOutcome::Skipped(reason)) => format!("{} skipped: {reason}", scope.region),
