@@ -78,7 +78,8 @@ fn credentials_that_are_refused_end_a_source_that_never_worked_and_one_that_did_
     let (_, waits) = source(3, usize::MAX);
     let seen = |status: &PipelineStatus| {
         let node = status.node("in").unwrap();
-        node.state() == NodeState::Retrying && node.trouble_now().unwrap().contains("the password is refused")
+        node.state() == NodeState::Retrying
+            && node.trouble_now().is_some_and(|trouble| trouble.contains("the password is refused"))
     };
     assert_eq!(Stage::new(PLAIN).give("in", waits).stop_when(seen).unwrap(), RunOutcome::Stopped);
 
