@@ -63,10 +63,11 @@ fn status(address: SocketAddr, node: &str) -> Option<Value> {
 fn sources_that_stall_or_are_opened_again_and_again_are_seen() {
     let folder = Folder::with(&[("p.yaml", TROUBLED)]);
     let address = free_address();
-    let running = folder.start(&["run", "p.yaml", "--serve", &address.to_string()]);
-    let stalled = eventually("a stalled source", || status(address, "slow").filter(|node| node["state"] == "stalled"));
+    let mut running = folder.start(&["run", "p.yaml", "--serve", &address.to_string()]);
+    let stalled =
+        running.until("a stalled source", || status(address, "slow").filter(|node| node["state"] == "stalled"));
     assert!(stalled["last_arrival"].as_str().is_some_and(|time| time.ends_with('Z')), "{stalled}");
-    let broken = eventually("a source that is opened again", || {
+    let broken = running.until("a source that is opened again", || {
         status(address, "broken").filter(|node| node["restarts"].as_u64() > Some(2) && node["state"] == "retrying")
     });
     assert_eq!(broken["trouble"], "the program ended (exit status: 3): why");
@@ -78,8 +79,7 @@ fn sources_that_stall_or_are_opened_again_and_again_are_seen() {
         !metrics.contains(&format!("{} 0\n", is("tidegate_source_last_arrival_seconds", "slow", "tick"))),
         "{metrics}"
     );
-    running.terminate();
-    running.wait().code(0).said(&["The source is stalled"]);
+    running.stop().said(&["The source is stalled"]);
 }
 
 const MOVED_OVER: &str = "
@@ -125,16 +125,15 @@ checkpoint: {every: 50ms}
 #[test]
 fn a_program_that_does_not_want_to_end_ends_with_the_pipeline() {
     let folder = Folder::with(&[("p.yaml", STUBBORN)]);
-    let running = folder.start(&["run", "p.yaml"]);
-    let id = eventually("its number", || {
+    let mut running = folder.start(&["run", "p.yaml"]);
+    let id = running.until("its number", || {
         let event: Value = serde_json::from_str(folder.read("all.jsonl").lines().next()?).ok()?;
         event["id"].as_u64()
     });
-    running.terminate();
-    running.wait().code(0);
+    running.stop();
     let lives = || {
         let state = std::fs::read_to_string(format!("/proc/{id}/stat")).ok();
         state.is_some_and(|state| !state.contains(") Z "))
     };
-    eventually("the end of the program", || (!lives()).then_some(()));
+    eventually("the end of the program", || !lives());
 }

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
-use crate::bus::{DEATHS, Home, dying_at, numbers, shown};
+use crate::home::{DEATHS, Home, numbers, shown};
 use crate::service::{Service, free_ports};
 
 fn broker() -> Option<Service> {
@@ -17,24 +17,10 @@ const TIMED_OUT: i32 = 124;
 
 /// Publishes each line as a message of its own.
 fn publish(port: u16, topic: &str, lines: &[&str], more: &[&str]) {
+    let port = port.to_string();
     let mut command = Command::new("timeout");
-    command
-        .args([
-            "20",
-            "mosquitto_pub",
-            "-V",
-            "5",
-            "-h",
-            "127.0.0.1",
-            "-p",
-            &port.to_string(),
-            "-q",
-            "1",
-            "-t",
-            topic,
-            "-l",
-        ])
-        .args(more);
+    command.args(["20", "mosquitto_pub", "-V", "5", "-h", "127.0.0.1", "-p", &port, "-q", "1", "-t", topic, "-l"]);
+    command.args(more);
     let mut child = command.stdin(Stdio::piped()).spawn().expect("timeout and mosquitto_pub");
     let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
     child.stdin.take().expect("stdin is piped").write_all(text.as_bytes()).expect("it reads");
@@ -52,7 +38,7 @@ fn publish_numbers(port: u16, numbers: std::ops::Range<i64>, qos: &str) {
 fn home(port: u16, qos: u8) -> Home {
     publish(port, "ready", &["{\"ready\":true}"], &["-r"]);
     let home = Home::new(&format!(
-        "  in: {{mqtt: {{host: 127.0.0.1, port: {port}, topics: [plant/#, ready], qos: {qos}, client_id: tests, keep_alive: 5s, max_in_flight: 10}}}}"
+        "{{mqtt: {{host: 127.0.0.1, port: {port}, topics: [plant/#, ready], qos: {qos}, client_id: tests, keep_alive: 5s, max_in_flight: 10}}}}"
     ));
     let mut program = home.run();
     program.until("the session", || !home.rows().is_empty());
@@ -116,7 +102,7 @@ fn killed(qos: u8) {
     for point in DEATHS {
         publish_numbers(port, sent..sent + 100, &qos.to_string());
         sent += 100;
-        home.run_with(&dying_at(point)).dies();
+        home.dies_at(point);
     }
     let mut program = home.run();
     publish_numbers(port, sent..sent + 100, &qos.to_string());
@@ -202,21 +188,19 @@ fn a_broker_that_goes_away_is_waited_for_and_its_messages_come_again() {
 fn credentials_subscriptions_and_brokers_that_do_not_work_are_named_without_the_password() {
     let Some(broker) = broker() else { return };
     let port = broker.ports()[0];
-    let with = |more: &str| format!("  in: {{mqtt: {{host: 127.0.0.1, client_id: x, {more}}}}}");
+    let with = |more: &str| format!("{{mqtt: {{host: 127.0.0.1, client_id: x, {more}}}}}");
     let home = Home::new(&with(&format!("port: {port}, topics: open/#, username: gate, password: wrong-one")));
-    let said = home.fails();
-    assert!(said.contains(&format!("the broker 127.0.0.1:{port} refuses the credentials")), "{said}");
-    assert!(!said.contains("wrong-one"), "{said}");
-    home.write(&with(&format!("port: {port}, topics: open/#, username: gate, password: {{env: PASSWORD}}")));
+    let refused = format!("the broker 127.0.0.1:{port} refuses the credentials");
+    home.fails().said(&[&refused]).never_said(&["wrong-one"]);
+    home.edit(&with(&format!("port: {port}, topics: open/#, username: gate, password: {{env: PASSWORD}}")));
     let mut program = home.run_with(&[("PASSWORD", "sluice")]);
     publish(port, "open/a", &["{\"n\":1}"], &["-u", "gate", "-P", "sluice", "-r"]);
     program.until("a message", || numbers(&home.rows()).0 == [1]);
-    assert!(!program.said().contains("sluice"), "{}", program.said());
-    program.stop();
+    program.stop().never_said(&["sluice"]);
     let nobody = free_ports(1)[0];
     let home = Home::new(&with(&format!("port: {nobody}, topics: a")));
     home.run().until_said(&format!("the broker 127.0.0.1:{nobody} cannot be reached"));
-    let home = Home::new("  in: {mqtt: {host: no-such-host.invalid, client_id: x, topics: a}}");
+    let home = Home::new("{mqtt: {host: no-such-host.invalid, client_id: x, topics: a}}");
     home.run().until_said("the broker no-such-host.invalid:1883 cannot be reached");
 }
 
@@ -227,7 +211,7 @@ fn tls_with_a_client_certificate_works_and_an_unknown_authority_is_refused() {
     let file = |name: &str| shown(&broker.file(name));
     let with = |cafile: &str| {
         format!(
-            "  in: {{mqtt: {{host: localhost, port: {port}, client_id: x, topics: a, cafile: {cafile}, certfile: {}, keyfile: {}}}}}",
+            "{{mqtt: {{host: localhost, port: {port}, client_id: x, topics: a, cafile: {cafile}, certfile: {}, keyfile: {}}}}}",
             file("client.pem"),
             file("client.key")
         )

@@ -5,7 +5,8 @@ use std::net::TcpStream;
 
 use serde_json::{Value, json};
 
-use crate::bus::{DEATHS, Home, dying_at, numbers, shown};
+use crate::home::{DEATHS, Home, numbers, shown};
+use crate::program::Running;
 use crate::service::{Service, free_ports};
 
 fn server() -> Option<Service> {
@@ -77,7 +78,7 @@ impl Client {
 
 fn stream(port: u16) -> Home {
     Home::new(&format!(
-        "  in: {{nats: {{servers: 'nats://127.0.0.1:{port}', stream: PLANT, consumer: gate, subjects: plant.>, \
+        "{{nats: {{servers: 'nats://127.0.0.1:{port}', stream: PLANT, consumer: gate, subjects: plant.>, \
          create: true, ack_wait: 2s, max_in_flight: 20}}}}"
     ))
 }
@@ -85,15 +86,9 @@ fn stream(port: u16) -> Home {
 /// A pipeline whose stream and consumer are there.
 fn stream_made(port: u16) -> Home {
     let home = stream(port);
-    let program = home.run();
+    let mut program = home.run();
     let mut client = Client::new(port);
-    loop {
-        let answer = client.ask("$JS.API.CONSUMER.INFO.PLANT.gate", &json!({}));
-        if answer.get("error").is_none() {
-            break;
-        }
-        std::thread::sleep(std::time::Duration::from_millis(50));
-    }
+    program.until("the consumer", || client.ask("$JS.API.CONSUMER.INFO.PLANT.gate", &json!({})).get("error").is_none());
     program.stop();
     home
 }
@@ -136,7 +131,7 @@ fn killed_before_and_after_a_step_is_durable_every_message_of_a_stream_comes_onc
     for point in DEATHS {
         client.publish_numbers(sent..sent + 100);
         sent += 100;
-        home.run_with(&dying_at(point)).dies();
+        home.dies_at(point);
     }
     let mut program = home.run();
     client.publish_numbers(sent..sent + 100);
@@ -175,10 +170,9 @@ fn a_server_that_goes_away_is_waited_for_and_its_stream_loses_nothing() {
 fn subjects_without_a_stream_give_what_comes_while_the_source_is_there() {
     let Some(mut server) = server() else { return };
     let port = server.ports()[0];
-    let home =
-        Home::new(&format!("  in: {{nats: {{servers: 'nats://127.0.0.1:{port}', subjects: [plant.*, other]}}}}"));
+    let home = Home::new(&format!("{{nats: {{servers: 'nats://127.0.0.1:{port}', subjects: [plant.*, other]}}}}"));
     let mut program = home.run();
-    let receives = |program: &mut crate::bus::Program, n: i64| {
+    let receives = |program: &mut Running, n: i64| {
         program.until("a message", || {
             let mut client = Client::new(port);
             client.publish("plant.a", json!({ "n": n }).to_string().as_bytes());
@@ -199,35 +193,30 @@ fn subjects_without_a_stream_give_what_comes_while_the_source_is_there() {
 fn streams_consumers_credentials_and_servers_that_do_not_work_are_named_without_the_password() {
     let Some(server) = server() else { return };
     let (port, tls) = (server.ports()[0], server.ports()[1]);
-    let missing = format!("  in: {{nats: {{servers: 'nats://127.0.0.1:{port}', stream: NONE, consumer: gate}}}}");
-    assert!(Home::new(&missing).fails().contains("the stream `NONE` is not there"));
+    let missing = format!("{{nats: {{servers: 'nats://127.0.0.1:{port}', stream: NONE, consumer: gate}}}}");
+    Home::new(&missing).fails().said(&["the stream `NONE` is not there"]);
     stream_made(port);
-    let missing = format!("  in: {{nats: {{servers: 'nats://127.0.0.1:{port}', stream: PLANT, consumer: none}}}}");
-    assert!(Home::new(&missing).fails().contains("the consumer `none` of the stream `PLANT` is not there"));
+    let missing = format!("{{nats: {{servers: 'nats://127.0.0.1:{port}', stream: PLANT, consumer: none}}}}");
+    Home::new(&missing).fails().said(&["the consumer `none` of the stream `PLANT` is not there"]);
     let file = |name: &str| shown(&server.file(name));
     let with = |password: &str, cafile: &str| {
         format!(
-            "  in: {{nats: {{servers: 'tls://localhost:{tls}', subjects: a, username: gate, password: {password}, \
+            "{{nats: {{servers: 'tls://localhost:{tls}', subjects: a, username: gate, password: {password}, \
              cafile: {cafile}, certfile: {}, keyfile: {}}}}}",
             file("client.pem"),
             file("client.key")
         )
     };
-    let said = Home::new(&with("wrong-one", &file("ca.pem"))).fails();
-    assert!(said.contains("refuses the credentials") && !said.contains("wrong-one"), "{said}");
+    let refused = Home::new(&with("wrong-one", &file("ca.pem"))).fails();
+    refused.said(&["refuses the credentials"]).never_said(&["wrong-one"]);
     let home = Home::new(&with("sluice", &file("client.pem")));
     home.run().until_said("cannot be reached: ");
     let home = Home::new(&with("{env: PASSWORD}", &file("ca.pem")));
     let mut program = home.run_with(&[("PASSWORD", "sluice")]);
     program.until("it runs", || home.file("errors.jsonl").exists());
     std::thread::sleep(std::time::Duration::from_millis(500));
-    assert!(
-        !program.said().contains("will be opened again") && !program.said().contains("sluice"),
-        "{}",
-        program.said()
-    );
-    program.stop();
+    program.stop().never_said(&["will be opened again", "sluice"]);
     let nobody = free_ports(1)[0];
-    let home = Home::new(&format!("  in: {{nats: {{servers: 'nats://127.0.0.1:{nobody}', subjects: a}}}}"));
+    let home = Home::new(&format!("{{nats: {{servers: 'nats://127.0.0.1:{nobody}', subjects: a}}}}"));
     home.run().until_said(&format!("nats://127.0.0.1:{nobody} cannot be reached"));
 }

@@ -24,6 +24,7 @@ pub(crate) type Hook = Arc<dyn Fn(usize) -> Result<()> + Send + Sync>;
 pub(crate) struct Given {
     pub(crate) delivery: Delivery,
     pub(crate) bounded: bool,
+    pub(crate) reconnects: bool,
     pub(crate) batches: Arc<Vec<RecordBatch>>,
     /// Nothing comes from this index on, and no end either.
     pub(crate) stalls_at: usize,
@@ -38,6 +39,7 @@ impl Given {
         Self {
             delivery: Delivery::Seek,
             bounded: true,
+            reconnects: false,
             batches: Arc::new(batches),
             stalls_at: usize::MAX,
             repeats: false,
@@ -54,6 +56,12 @@ impl Given {
     /// Cannot be read again.
     pub(crate) fn inline(mut self) -> Self {
         self.delivery = Delivery::Inline;
+        self
+    }
+
+    /// Is opened again for ever when it fails.
+    pub(crate) fn reconnecting(mut self) -> Self {
+        self.reconnects = true;
         self
     }
 
@@ -133,7 +141,7 @@ impl SourceKind for GivenKind {
             acknowledges: false,
             bounded: given.bounded,
             envelope: false,
-            reconnects: false,
+            reconnects: given.reconnects,
             ports: vec![Port::out(schema())],
             tables: Vec::new(),
             open: Box::new(Open(given)),

@@ -22,6 +22,9 @@ mod given;
 mod hindered;
 mod journaling;
 mod probe;
+#[allow(dead_code, unused_imports, reason = "each suite takes what it needs of it")]
+#[path = "../program/mod.rs"]
+mod program;
 mod providers;
 mod quarantine;
 mod replays;

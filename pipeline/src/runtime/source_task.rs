@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::crashed::guarded;
 use super::stall::Stall;
 use super::status::{NodeState, NodeStatus};
-use crate::error::{Error, Result, Retry};
+use crate::error::{Domain, Error, Result, Retry};
 use crate::graph::{Graph, NodeIndex, Planned};
 use crate::journal::JournalPosition;
 use crate::source::{Arrival, Source, SourceContext};
@@ -20,6 +21,10 @@ use crate::step::Position;
 const QUEUE: usize = 8192;
 /// How many bytes of arrivals of one source wait for the sequencer.
 const QUEUE_BYTES: usize = 16 * 1024 * 1024;
+
+/// How long a source must be open, or until it gives something, to have shown that its options are good: what is refused
+/// at once may be refused a moment after the connection is there.
+const PROBATION: Duration = Duration::from_secs(10);
 
 /// What a source task tells the sequencer.
 pub(crate) enum FromSource {
@@ -57,6 +62,8 @@ pub(crate) struct SourceTask {
     queue: mpsc::Sender<FromSource>,
     bytes: Arc<Semaphore>,
     acknowledged: watch::Receiver<Durable>,
+    /// From when on it has shown that its options are good.
+    proven: Option<Instant>,
 }
 
 impl SourceTask {
@@ -72,7 +79,7 @@ impl SourceTask {
         let policy = graph.spec.restart.clone();
         let bytes = Arc::new(Semaphore::new(QUEUE_BYTES));
         (
-            Self { graph, index, context, policy, status, queue, bytes, acknowledged },
+            Self { graph, index, context, policy, status, queue, bytes, acknowledged, proven: None },
             SourceQueue { arrivals, acknowledge },
         )
     }
@@ -108,7 +115,7 @@ impl SourceTask {
                 Err(error) => error,
             };
             failures += 1;
-            if error.retry == Retry::Never || (failures > self.policy.attempts && !self.reconnects()) {
+            if self.is_final(&error) || (failures > self.policy.attempts && !self.reconnects()) {
                 self.status.set_state(NodeState::Failed);
                 let node = &self.graph.nodes[self.index.0];
                 let error = error.at_node(&node.name).at_place(&node.shown_place);
@@ -165,6 +172,7 @@ impl SourceTask {
             None => self.open().await?,
         };
         self.status.well();
+        self.proven.get_or_insert_with(|| Instant::now() + PROBATION);
         let mut stall = Stall::new(self.graph.nodes[self.index.0].stall_after);
         loop {
             let arrival = tokio::select! {
@@ -185,10 +193,19 @@ impl SourceTask {
                 return Ok(source.fingerprint());
             };
             *failures = 0;
+            self.proven = Some(Instant::now());
             self.status.arrived();
             self.hand_over(arrival).await?;
             stall.begin_anew(&self.status);
         }
+    }
+
+    /// Whether no other attempt mends it. What only the user can mend (a password that was changed, a queue that is
+    /// gone) ends a source that has never worked, but not one that did: it is mended outside, while it is tried again.
+    fn is_final(&self, error: &Error) -> bool {
+        let worked = self.proven.is_some_and(|from| from <= Instant::now());
+        let waits = worked && error.domain == Domain::User && self.reconnects() && !self.context.once;
+        error.retry == Retry::Never && !waits
     }
 
     fn reconnects(&self) -> bool {

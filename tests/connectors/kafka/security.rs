@@ -1,14 +1,7 @@
 //! TLS and SASL.
 
 use super::broker::broker;
-use super::program::{Home, eventually};
-
-fn reads(options: &str) -> Home {
-    Home::new(&format!(
-        "restart: {{initial: 100ms, max: 1s}}\nsources: {{in: {{kafka: {{host: 127.0.0.1, offset: earliest, {options}}}}}}}\n\
-         sinks: {{out: {{from: in, file: {{path: out.jsonl}}}}}}\n"
-    ))
-}
+use super::home::Home;
 
 #[test]
 fn messages_come_through_tls_and_through_scram() {
@@ -22,9 +15,8 @@ fn messages_come_through_tls_and_through_scram() {
         broker.sasl_port()
     );
     for options in [tls, scram] {
-        let home = reads(&options);
-        let _program = home.run();
-        eventually(&options, || home.numbers("out.jsonl") == [0]);
+        let home = Home::reads(&options);
+        home.run().until(&options, || home.numbers() == [0]);
     }
 }
 
@@ -38,9 +30,10 @@ fn a_wrong_password_and_a_certificate_that_nobody_knows_are_said_and_tried_again
     );
     let tls = format!("topic: any, port: {}, security_protocol: SSL", broker.tls_port());
     for (options, reason) in [(scram, "uthentication"), (tls, "certificate")] {
-        let home = reads(&options);
+        let home = Home::reads(&options);
         let mut program = home.run();
-        eventually(reason, || home.said().contains(reason));
-        assert!(program.runs() && !home.said().contains("looking-glass"), "{}", home.said());
+        program.until_said(reason);
+        assert!(program.is_running());
+        program.kill().never_said(&["looking-glass"]);
     }
 }

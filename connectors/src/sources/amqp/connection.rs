@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use fe2o3_amqp::connection::{ConnectionHandle, OpenError};
 use fe2o3_amqp::link::receiver::CreditMode;
-use fe2o3_amqp::link::{Receiver, ReceiverAttachError, ReceiverDisposer, RecvError};
+use fe2o3_amqp::link::{Receiver, ReceiverAttachError, ReceiverDisposer};
 use fe2o3_amqp::sasl_profile::SaslProfile;
 use fe2o3_amqp::session::SessionHandle;
 use fe2o3_amqp::types::definitions::{AmqpError, Error as AmqpCondition, ErrorCondition};
@@ -16,20 +16,20 @@ use fe2o3_amqp_cbs::token::CbsToken;
 use secrecy::ExposeSecret;
 use tidegate_pipeline::error::{Error, Result};
 use tidegate_pipeline::spec::Secret;
+use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
 use uuid::Uuid;
 
 use super::Target;
-use super::service_bus::{ConnectionString, TOKEN_LIFE};
+use super::service_bus::ConnectionString;
+use super::window::Window;
 use crate::event::inbox::Feed;
 
 /// How long connecting may take.
 const CONNECT: Duration = Duration::from_secs(30);
 /// After which time without a word from the broker the connection is taken for dead.
 const SILENCE: Duration = Duration::from_secs(60);
-/// How long before its end a token is renewed.
-const RENEW: Duration = Duration::from_secs(TOKEN_LIFE / 4 * 3);
 
 /// How one gets in.
 #[derive(Clone)]
@@ -56,21 +56,29 @@ struct Tokens {
     client: CbsClient,
     string: ConnectionString,
     audience: String,
+    /// How long each is good for; renewed after three quarters of it.
+    life: Duration,
     due: Instant,
 }
 
-/// Attaches to the queue. Messages, and at last the failure, go to `feed`; what settles them is given back.
+/// Attaches to the queue. Messages, and at last the failure, go to `feed`; what settles them is given back. `settled`
+/// says how many are.
 ///
 /// # Errors
 /// When the broker cannot be reached, or refuses the credentials or the address.
-pub(super) async fn connect(target: &Target, feed: Feed<Received>) -> Result<ReceiverDisposer> {
+pub(super) async fn connect(
+    target: &Target,
+    feed: Feed<Received>,
+    settled: watch::Receiver<u64>,
+) -> Result<ReceiverDisposer> {
     let attached = tokio::time::timeout(CONNECT, attach(target)).await;
     let mut link =
         attached.map_err(|_| Error::external(format!("the broker does not answer within {CONNECT:?}")))??;
     let disposer = link.receiver.disposer();
     let address = target.address.clone();
+    let window = Window::new(target.credit, settled);
     tokio::spawn(async move {
-        if let Err(error) = receive(&mut link, &feed, &address).await {
+        if let Err(error) = receive(&mut link, window, &feed, &address).await {
             feed.failure(error).await;
         }
         // Told to close, not waited for: what was not settled is sent again in any case.
@@ -89,13 +97,13 @@ async fn attach(target: &Target) -> Result<Link> {
         .await
         .map_err(|error| Error::external(format!("the broker begins no session: {error}")))?;
     let tokens = match string {
-        Some(string) => Some(Tokens::first(string, &target.address, &mut session).await?),
+        Some(string) => Some(Tokens::first(string, target, &mut session).await?),
         None => None,
     };
     let receiver = Receiver::builder()
         .name(format!("tidegate-{}", Uuid::new_v4().simple()))
         .source(target.address.as_str())
-        .credit_mode(CreditMode::Auto(target.credit))
+        .credit_mode(CreditMode::Manual)
         .attach(&mut session)
         .await
         .map_err(|error| not_attached(&error, &target.address))?;
@@ -126,12 +134,12 @@ async fn open(target: &Target, string: Option<&ConnectionString>) -> Result<Conn
 }
 
 impl Tokens {
-    async fn first(string: ConnectionString, queue: &str, session: &mut SessionHandle<()>) -> Result<Self> {
+    async fn first(string: ConnectionString, target: &Target, session: &mut SessionHandle<()>) -> Result<Self> {
         let client = CbsClient::attach(session)
             .await
             .map_err(|error| Error::external(format!("the broker takes no tokens: {error:?}")))?;
-        let audience = string.audience(queue);
-        let mut tokens = Self { client, string, audience, due: Instant::now() };
+        let audience = string.audience(&target.address);
+        let mut tokens = Self { client, string, audience, life: target.token_life, due: Instant::now() };
         tokens.renew().await?;
         Ok(tokens)
     }
@@ -139,13 +147,13 @@ impl Tokens {
     async fn renew(&mut self) -> Result<()> {
         // A token ends at a time of day; nothing downstream sees it.
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_err(Error::internal)?.as_secs();
-        let expires = now + TOKEN_LIFE;
+        let expires = now + self.life.as_secs();
         let token = self.string.token(&self.audience, expires)?;
         let end = Timestamp::from_milliseconds(i64::try_from(expires * 1000).unwrap_or(i64::MAX));
         let token = CbsToken::new(token, "servicebus.windows.net:sastoken", Some(end));
         match self.client.put_token(self.audience.clone(), token).await {
             Ok(()) => {
-                self.due = Instant::now() + RENEW;
+                self.due = Instant::now() + self.life * 3 / 4;
                 Ok(())
             }
             Err(error) => {
@@ -163,8 +171,9 @@ impl Tokens {
     }
 }
 
-async fn receive(link: &mut Link, feed: &Feed<Received>, address: &str) -> Result<()> {
+async fn receive(link: &mut Link, mut window: Window, feed: &Feed<Received>, address: &str) -> Result<()> {
     loop {
+        window.grant(&mut link.receiver).await.map_err(|error| lost(&error, address))?;
         let due = link.tokens.as_ref().map(|tokens| tokens.due);
         let renewal = async {
             match due {
@@ -175,8 +184,10 @@ async fn receive(link: &mut Link, feed: &Feed<Received>, address: &str) -> Resul
         tokio::select! {
             () = feed.closed() => return Ok(()),
             () = renewal => if let Some(tokens) = &mut link.tokens { tokens.renew().await? },
+            () = window.more_settled() => {}
             received = link.receiver.recv::<Body<Value>>() => {
                 let message = received.map_err(|error| lost(&error, address))?;
+                window.received();
                 let bytes = super::message::size(message.body());
                 if !feed.message(message, bytes).await {
                     return Ok(());
@@ -220,6 +231,6 @@ fn refused(reason: &AmqpCondition, address: &str) -> Error {
     }
 }
 
-fn lost(error: &RecvError, address: &str) -> Error {
+fn lost(error: &dyn std::error::Error, address: &str) -> Error {
     Error::external(format!("the link to `{address}` is lost: {error}"))
 }

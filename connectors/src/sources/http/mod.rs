@@ -33,5 +33,5 @@ pub(crate) use self::open::{Opening, open};
 pub(crate) use self::reception::{Received, Translation};
 pub(crate) use self::refusal::Refusal;
 pub(crate) use self::seen::{SeenId, SeenIds};
-pub(crate) use self::settings::{Limits, ListenSettings};
+pub(crate) use self::settings::{ListenOptions, ListenSettings};
 pub(crate) use self::signature::{Algorithm, Encoding};

@@ -1,13 +1,15 @@
 //! How a Kafka cluster is reached: addresses, TLS and SASL, in the words of librdkafka.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use parking_lot::Mutex;
 use rdkafka::ClientConfig;
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use schemars::JsonSchema;
 use secrecy::ExposeSecret;
+use serde::Deserialize;
 use tidegate_pipeline::error::{Error, Result};
 use tidegate_pipeline::spec::Secret;
 use tidegate_pipeline::spec::diagnostic::Diagnostic;
@@ -23,6 +25,77 @@ pub(crate) const MECHANISMS: [&str; 3] = ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-5
 /// Those that Kafka knows besides, and why they are not here.
 const FOREIGN_MECHANISMS: [(&str, &str); 2] =
     [("GSSAPI", "this build has no Kerberos"), ("OAUTHBEARER", "this build cannot fetch OAuth tokens")];
+
+/// How a Kafka cluster is reached, as source and sink are told.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ConnectionOptions {
+    /// The host of a broker; several are separated by commas, each with its own port or with `port`.
+    pub(crate) host: String,
+    /// The port.
+    pub(crate) port: u16,
+    /// A file of certificates (PEM) that the brokers' certificates are checked against; the system's without.
+    pub(crate) cafile: Option<String>,
+    /// The client's certificate (PEM).
+    pub(crate) certfile: Option<String>,
+    /// The client's private key (PEM).
+    pub(crate) keyfile: Option<String>,
+    /// The password of the private key.
+    pub(crate) password: Option<Secret>,
+    /// Check that the certificate names the host.
+    #[serde(default = "yes")]
+    pub(crate) check_hostname: bool,
+    /// Whether certificates are checked: `CERT_REQUIRED`, `CERT_OPTIONAL` (the same), `CERT_NONE`.
+    #[serde(default = "cert_required")]
+    pub(crate) verify_mode: String,
+    /// `PLAINTEXT`, `SSL`, `SASL_PLAINTEXT` or `SASL_SSL`. With a certificate file `PLAINTEXT` means `SSL`.
+    #[serde(default = "plaintext")]
+    pub(crate) security_protocol: String,
+    /// `PLAIN`, `SCRAM-SHA-256` or `SCRAM-SHA-512`. `GSSAPI` and `OAUTHBEARER` are not in this build.
+    #[serde(default = "plain")]
+    pub(crate) sasl_mechanism: String,
+    /// The user for SASL.
+    pub(crate) sasl_plain_username: Option<String>,
+    /// The password for SASL.
+    pub(crate) sasl_plain_password: Option<Secret>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn cert_required() -> String {
+    "CERT_REQUIRED".to_owned()
+}
+
+fn plaintext() -> String {
+    "PLAINTEXT".to_owned()
+}
+
+fn plain() -> String {
+    "PLAIN".to_owned()
+}
+
+impl ConnectionOptions {
+    /// How the cluster is reached; files are relative to `folder`.
+    pub(crate) fn connection(&self, folder: &Path) -> Connection {
+        let file = |name: &Option<String>| -> Option<PathBuf> { name.as_ref().map(|name| folder.join(name)) };
+        Connection {
+            host: self.host.clone(),
+            port: self.port,
+            protocol: self.security_protocol.clone(),
+            ca_file: file(&self.cafile),
+            certificate: file(&self.certfile),
+            key: file(&self.keyfile),
+            key_password: self.password.clone(),
+            check_hostname: self.check_hostname,
+            verify_mode: self.verify_mode.clone(),
+            mechanism: self.sasl_mechanism.clone(),
+            user: self.sasl_plain_username.clone(),
+            password: self.sasl_plain_password.clone(),
+        }
+    }
+}
 
 /// How a cluster is reached. Files are absolute; secrets are resolved when a client is made.
 #[derive(Debug, Clone, Default)]

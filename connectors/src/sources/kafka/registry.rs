@@ -12,6 +12,7 @@ use tidegate_pipeline::error::{Error, Result};
 use tidegate_pipeline::spec::Secret;
 use tokio_util::sync::CancellationToken;
 
+use super::connection::ConnectionOptions;
 use super::options::KafkaOptions;
 
 /// How many schemas are kept.
@@ -48,7 +49,7 @@ pub(crate) struct RegistryOptions {
 
 impl RegistryOptions {
     /// From the options of the source; `None` without a registry.
-    pub(super) fn of(given: &KafkaOptions, folder: &Path) -> Option<Self> {
+    pub(super) fn of(given: &KafkaOptions, reach: &ConnectionOptions, folder: &Path) -> Option<Self> {
         let url = given.schema_registry_url.clone()?;
         let oauth = (
             &given.schema_registry_oauth_client_id,
@@ -69,13 +70,13 @@ impl RegistryOptions {
         let file = |own: &Option<String>, kafka: &Option<String>| {
             own.as_ref().or(kafka.as_ref()).map(|name| folder.join(name))
         };
-        let certificate = file(&given.schema_ssl_certfile, &given.certfile);
+        let certificate = file(&given.schema_ssl_certfile, &reach.certfile);
         Some(Self {
             url,
             authority,
             verify: given.schema_registry_ssl,
-            ca_file: file(&given.schema_ssl_cafile, &given.cafile),
-            identity: certificate.zip(file(&given.schema_ssl_keyfile, &given.keyfile)),
+            ca_file: file(&given.schema_ssl_cafile, &reach.cafile),
+            identity: certificate.zip(file(&given.schema_ssl_keyfile, &reach.keyfile)),
         })
     }
 
@@ -86,6 +87,8 @@ impl RegistryOptions {
             builder = builder.tls_certs_merge(Certificate::from_pem_bundle(&read(file)?).map_err(wrong)?);
         }
         if let Some((certificate, key)) = &self.identity {
+            // The client itself would only say that there is no key.
+            crate::pem::private_key(key)?;
             let both = [read(certificate)?, b"\n".to_vec(), read(key)?].concat();
             builder = builder.identity(Identity::from_pem(&both).map_err(wrong)?);
         }
@@ -287,6 +290,7 @@ mod tests {
     use axum::routing::get;
     use serde_json::json;
     use tidegate_pipeline::error::Retry;
+    use tidegate_pipeline::spec::Together;
 
     use super::*;
     use crate::sources::testing::options;
@@ -319,8 +323,8 @@ mod tests {
         let given = format!(
             r#"{{"host":"h","port":1,"topic":"t","schema_registry_url":"{url}","schema_registry_basic_auth":"{pair}"}}"#
         );
-        let given: KafkaOptions = options(&given).read().unwrap();
-        let options = RegistryOptions::of(&given, Path::new("/")).unwrap();
+        let Together(given, reach) = options(&given).read().unwrap();
+        let options = RegistryOptions::of(&given, &reach, Path::new("/")).unwrap();
         (Registry::new(&options, CancellationToken::new()).unwrap(), asked)
     }
 

@@ -18,8 +18,8 @@ use tidegate_pipeline::source::{
     Arrival, Delivery, Guarantee, GuaranteeClass, OpenSource, PlannedSource, Source, SourceContext, SourceKind,
     SourcePlanContext,
 };
-use tidegate_pipeline::spec::Options;
 use tidegate_pipeline::spec::diagnostic::Diagnostic;
+use tidegate_pipeline::spec::{Options, Together};
 use tidegate_pipeline::step::Position;
 
 use self::options::MqttOptions;
@@ -27,7 +27,7 @@ use crate::event::body::text_column;
 use crate::event::inbox::{Inbox, Taken, inbox};
 use crate::event::{Envelope, EventDecoder, event_port};
 use crate::places::Places;
-use crate::tls::TlsSettings;
+use crate::tls::{TlsOptions, TlsSettings};
 
 /// The kind `mqtt`.
 #[derive(Debug, Clone, Copy)]
@@ -52,14 +52,13 @@ impl SourceKind for MqttKind {
     }
 
     fn schema(&self) -> schemars::Schema {
-        schemars::schema_for!(MqttOptions)
+        schemars::schema_for!(Together<MqttOptions, TlsOptions>)
     }
 
     fn plan(&self, options: &Options, context: &SourcePlanContext<'_>) -> Result<PlannedSource, Vec<Diagnostic>> {
-        let settings: MqttOptions = options.read()?;
+        let Together(settings, tls): Together<MqttOptions, TlsOptions> = options.read()?;
         let filters = settings.check(&Places(options))?;
-        let files = [&settings.cafile, &settings.certfile, &settings.keyfile].map(Option::as_deref);
-        let tls = TlsSettings::of(settings.tls, files, &context.working_directory, options)?;
+        let tls = tls.settings(&context.working_directory, options)?;
         let more = [
             Field::new("topic", DataType::Utf8, true),
             Field::new("qos", DataType::Int64, true),
