@@ -39,7 +39,11 @@ fn at(path: &Path, what: impl std::fmt::Display) -> Error {
     Error::user(format!("{}: {what}", path.display()))
 }
 
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>> {
+/// The certificates of a file.
+///
+/// # Errors
+/// When it cannot be read or holds none.
+pub(super) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>> {
     let found = CertificateDer::pem_file_iter(path).map_err(|error| at(path, error))?;
     let found: Vec<_> = found.collect::<Result<_, _>>().map_err(|error| at(path, error))?;
     match found.is_empty() {
