@@ -14,6 +14,7 @@ mod aws;
 mod bus;
 #[allow(dead_code, reason = "the suites take what they need of it")]
 mod child;
+mod diagnosis;
 mod journald;
 mod kafka;
 mod mqtt;
