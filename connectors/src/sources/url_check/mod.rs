@@ -25,7 +25,6 @@ use url::Url;
 use self::options::{Checks, UrlCheckOptions};
 use self::rounds::Rounds;
 use super::http_client;
-use crate::diagnosis;
 use crate::places::Places;
 
 /// The kind `url_check`.
@@ -84,9 +83,8 @@ fn schema() -> SchemaRef {
 }
 
 /// What a URL answers, where that is what it should.
-async fn answer(client: Option<&Client>, url: &Url, expect: &[u16]) -> Result<((), String)> {
-    let client = client.ok_or_else(|| Error::internal("there is no client"))?;
-    let answer = client.get(url.clone()).send().await;
+async fn answer(client: Result<Client>, url: &Url, expect: &[u16]) -> Result<((), String)> {
+    let answer = client?.get(url.clone()).send().await;
     let status = answer.map_err(|error| Error::external(http_client::explain(error)))?.status();
     if expect.contains(&status.as_u16()) {
         return Ok(((), status.to_string()));
@@ -110,12 +108,11 @@ impl OpenSource for PlannedChecks {
 
     async fn diagnose(&self, _context: SourceContext, found: &mut Diagnosis) {
         let checks = &self.checks;
-        let built = || Ok((http_client::build(http_client::builder(checks.timeout, checks.verifies))?, String::new()));
-        let client = diagnosis::read(found, "client made", built).await;
+        let client = http_client::build(http_client::builder(checks.timeout, checks.verifies));
         for url in &checks.urls {
             found.about(http_client::shown_without_query(url));
             http_client::reach(found, url, checks.verifies).await;
-            found.check("expected answer", answer(client.as_ref(), url, &checks.expect)).await;
+            found.check("expected answer", answer(client.clone(), url, &checks.expect)).await;
         }
         found.about_all(true);
         if checks.urls.is_empty() {
