@@ -1,5 +1,7 @@
 //! TLS of connections that sources open themselves.
 
+mod lenient;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -10,6 +12,7 @@ use tidegate_pipeline::error::{Error, Result};
 use tidegate_pipeline::spec::Options;
 use tidegate_pipeline::spec::diagnostic::Diagnostic;
 
+use self::lenient::Lenient;
 use crate::pem;
 use crate::places::Places;
 
@@ -45,7 +48,25 @@ impl TlsOptions {
         if self.tls == Some(false) && any {
             return Err(vec![places.at("tls", "`tls: false` contradicts `cafile`, `certfile` and `keyfile`")]);
         }
-        Ok((any || self.tls == Some(true)).then_some(TlsSettings { cafile, certfile, keyfile }))
+        Ok((any || self.tls == Some(true)).then_some(TlsSettings { cafile, certfile, keyfile, with_system: false }))
+    }
+}
+
+/// What is verified of a server's certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verification {
+    /// That an authority that is trusted has signed it, for this name, and that it is valid now.
+    Full,
+    /// The same but the name.
+    AnyName,
+    /// Nothing, because the user wants it so.
+    Nothing,
+}
+
+impl Verification {
+    /// Everything, or nothing.
+    pub(crate) fn of(verifies: bool) -> Self {
+        if verifies { Self::Full } else { Self::Nothing }
     }
 }
 
@@ -59,6 +80,8 @@ pub(crate) struct TlsSettings {
     pub(crate) certfile: Option<PathBuf>,
     /// Its PEM key.
     pub(crate) keyfile: Option<PathBuf>,
+    /// Trust the authorities of the system too where there is a `cafile`.
+    pub(crate) with_system: bool,
 }
 
 impl TlsSettings {
@@ -67,11 +90,28 @@ impl TlsSettings {
     /// # Errors
     /// When a file cannot be read or holds nothing of use.
     pub(crate) fn client(&self) -> Result<Arc<ClientConfig>> {
+        self.client_verifying(Verification::Full)
+    }
+
+    /// The same, with another opinion of certificates.
+    ///
+    /// # Errors
+    /// When a file cannot be read or holds nothing of use.
+    pub(crate) fn client_verifying(&self, verification: Verification) -> Result<Arc<ClientConfig>> {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let builder = ClientConfig::builder_with_provider(provider)
+        let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
-            .map_err(Error::internal)?
-            .with_root_certificates(self.trusted()?);
+            .map_err(Error::internal)?;
+        let builder = match verification {
+            Verification::Full => builder.with_root_certificates(self.trusted()?),
+            Verification::AnyName => {
+                let verifier = Lenient::of_any_name(self.trusted()?, provider)?;
+                builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier))
+            }
+            Verification::Nothing => {
+                builder.dangerous().with_custom_certificate_verifier(Arc::new(Lenient::of_anybody(provider)))
+            }
+        };
         let config = match (&self.certfile, &self.keyfile) {
             (Some(certfile), Some(keyfile)) => {
                 let (certificates, key) = (pem::certificates(certfile)?, pem::private_key(keyfile)?);
@@ -86,20 +126,17 @@ impl TlsSettings {
 
     fn trusted(&self) -> Result<RootCertStore> {
         let mut trusted = RootCertStore::empty();
-        match &self.cafile {
-            Some(path) => {
-                for certificate in pem::certificates(path)? {
-                    trusted.add(certificate).map_err(|error| pem::at(path, error))?;
-                }
+        if let Some(path) = &self.cafile {
+            for certificate in pem::certificates(path)? {
+                trusted.add(certificate).map_err(|error| pem::at(path, error))?;
             }
-            None => {
-                let found = rustls_native_certs::load_native_certs();
-                trusted.add_parsable_certificates(found.certs);
-                if trusted.is_empty() {
-                    let message = "this system has no certificates of authorities to trust";
-                    return Err(Error::user(message).with_remedy("install `ca-certificates` or give `cafile`"));
-                }
-            }
+        }
+        if self.cafile.is_none() || self.with_system {
+            trusted.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        }
+        if trusted.is_empty() {
+            let message = "this system has no certificates of authorities to trust";
+            return Err(Error::user(message).with_remedy("install `ca-certificates` or give `cafile`"));
         }
         Ok(trusted)
     }

@@ -19,8 +19,6 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
-use futures::FutureExt;
-use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
@@ -228,6 +226,13 @@ pub trait OpenSource: Send + Sync {
     fn unchanged(&self, _fingerprint: &str) -> Result<bool> {
         Ok(true)
     }
+
+    /// Looks at what it reads from step by step, for `source test`: name resolved, connected, TLS, authenticated, the
+    /// queue there. Takes nothing away from others, and shows no secret. By default the source is opened, and that
+    /// told.
+    async fn diagnose(&self, context: SourceContext, found: &mut Diagnosis) {
+        found.check("opened", async { Ok((self.open(context).await?, String::new())) }).await;
+    }
 }
 
 /// What planning a source may look at.
@@ -249,6 +254,10 @@ pub trait SourceKind: Send + Sync {
     fn aliases(&self) -> &'static [&'static str] {
         &[]
     }
+    /// Those of its other names that are out of date: a pipeline that uses one is warned.
+    fn old_names(&self) -> &'static [&'static str] {
+        &[]
+    }
     /// One sentence for `component list`.
     fn summary(&self) -> &'static str;
     /// What becomes of its input in a crash.
@@ -264,20 +273,5 @@ pub trait SourceKind: Send + Sync {
     /// where it was. `None`: all of them do.
     fn state_of(&self, _options: &Options) -> Option<String> {
         None
-    }
-    /// Looks at what it reads from step by step, for `source test`: name resolved, connected, TLS, authenticated, the
-    /// queue there. Takes nothing away from others. By default the source is opened, and that told.
-    fn diagnose<'a>(
-        &'a self,
-        _options: &'a Options,
-        planned: &'a PlannedSource,
-        context: SourceContext,
-        found: &'a mut Diagnosis,
-    ) -> BoxFuture<'a, ()> {
-        async move {
-            let opened = planned.open.open(context);
-            found.check("opened", async { Ok((opened.await?, String::new())) }).await;
-        }
-        .boxed()
     }
 }

@@ -17,7 +17,7 @@ fn a_source_is_tested_step_by_step() {
     let told: Vec<(&str, &str)> = steps.as_array().expect("a list").iter().map(step).collect();
     assert_eq!(told, [("program started", "ok"), ("first event", "ok")]);
     let watched = folder.run(&["source", "test", "watchdog", "--arg", "path=."]).code(0);
-    watched.printed(&["path there", "a folder", "watched"]);
+    watched.printed(&["path there", "a folder", "watched"]).said(&["`watchdog` is the old name"]);
 }
 
 fn step(check: &Value) -> (&str, &str) {
@@ -41,6 +41,30 @@ fn what_is_wrong_with_a_source_is_said_where_it_is_found() {
         .printed(&["cannot be watched", "skipped"]);
     folder.run(&["source", "test", "file_watch", "--arg", "pth=none"]).code(3).said(&["unknown", "pth"]);
     folder.run(&["source", "test", "fil_watch"]).code(3).said(&["there is no source `fil_watch`", "file_watch"]);
+}
+
+#[test]
+fn the_old_name_of_a_kind_is_warned_of_and_its_state_is_that_of_the_new_one() {
+    let pipeline =
+        "version: 1\nname: p\nsources: {old: {ansible.eda.watchdog: {path: .}}}\nsinks: {d: {from: old, drop: {}}}\n";
+    let folder = Folder::with(&[("p.yaml", pipeline)]);
+    let warned = ["`watchdog` is the old name of the source `file_watch`", "write `file_watch:`"];
+    folder.run(&["validate", "p.yaml"]).code(0).said(&warned);
+    let running = folder.start(&["run", "p.yaml"]);
+    eventually("its first checkpoint", || folder.path().join(".tidegate/p/head").exists().then_some(()));
+    running.terminate();
+    let ended = running.wait().code(0).said(&warned);
+    assert_eq!(ended.stderr.matches("is the old name").count(), 1, "{}", ended.stderr);
+    folder.write("p.yaml", pipeline.replace("ansible.eda.watchdog", "file_watch"));
+    folder.run(&["run", "p.yaml", "--once"]).code(0);
+}
+
+#[test]
+fn options_go_deeper_by_dots() {
+    let folder = Folder::new();
+    let given = ["source", "run", "generic", "--arg", "payload.a.b=1", "--arg", "payload.a.c=[x, y]"];
+    folder.run(&given).code(0).printed(&[r#"{"a":{"b":1,"c":["x","y"]}}"#]);
+    folder.run(&["source", "run", "range", "--arg", "limit=1", "--arg", "limit.a=2"]).code(3).said(&["--arg limit.a"]);
 }
 
 const TROUBLED: &str = "

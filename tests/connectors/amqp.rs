@@ -7,6 +7,7 @@ use fe2o3_amqp::types::messaging::{ApplicationProperties, Message};
 use fe2o3_amqp::{Connection, Sender, Session};
 use serde_json::{Value, json};
 
+use crate::diagnosis::{diagnosed, diagnosed_in};
 use crate::home::{DEATHS, Home, numbers, shown};
 use crate::service::{Service, free_ports};
 
@@ -185,4 +186,37 @@ fn credentials_queues_and_brokers_that_do_not_work_are_named_without_the_passwor
     with(port, "username: guest, password: guest").run().until_said("/amq/queue/none");
     let nobody = free_ports(1)[0];
     with(nobody, "username: guest, password: guest").run().until_said("cannot be reached");
+}
+
+#[test]
+fn a_broker_is_diagnosed_step_by_step_and_no_message_is_taken() {
+    let Some((broker, _turn)) = broker() else { return };
+    queue(&broker);
+    publish_numbers(&broker, 0..3);
+    let url = format!("url=amqp://127.0.0.1:{}", broker.ports()[0]);
+    let with = |address: &str, password: &str| {
+        let address = format!("address={address}");
+        let arguments = [url.as_str(), &address, "username=guest", "password={env: PASSWORD}"];
+        diagnosed_in("amqp", &arguments, &[("PASSWORD", password)])
+    };
+    let told = with("/amq/queue/alerts", "guest").all_well();
+    assert_eq!(told.detail("credentials accepted"), "SASL PLAIN as `guest`");
+    let all = json!({"count": 10, "ackmode": "ack_requeue_true", "encoding": "auto"});
+    let queued = ask(&broker, "POST", "queues/%2F/alerts/get", &all);
+    let queued = queued.as_array().expect("messages");
+    assert!(queued.len() == 3 && queued.iter().all(|message| message["redelivered"] == false), "{queued:?}");
+    with("/amq/queue/alerts", "wrong-one").fails_at("credentials accepted", &["refuses"]).hides("wrong-one");
+    with("/amq/queue/none", "guest").fails_at("address attached", &["/amq/queue/none"]);
+    let nobody = format!("url=amqp://127.0.0.1:{}", free_ports(1)[0]);
+    diagnosed("amqp", &[&nobody, "address=q"]).fails_at("TCP connected", &["refused"]);
+    let no_tls = format!("url=amqps://127.0.0.1:{}", broker.ports()[0]);
+    diagnosed("amqp", &[&no_tls, "address=q"]).fails_at("TLS handshake", &[]);
+    // The broker is no Service Bus: it takes no tokens.
+    let string = format!(
+        "conn_str=Endpoint=sb://127.0.0.1:{};SharedAccessKeyName=gate;SharedAccessKey=c2VjcmV0;UseDevelopmentEmulator=true",
+        free_ports(1)[0]
+    );
+    let told = diagnosed("azure_service_bus", &[&string, "queue_name=q"]);
+    let told = told.fails_at("TCP connected", &["refused"]).hides("c2VjcmV0");
+    assert!(told.detail("connection string read").ends_with("key `gate`"));
 }

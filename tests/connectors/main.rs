@@ -10,6 +10,7 @@
 mod alertmanager;
 mod amqp;
 mod aws;
+mod diagnosis;
 mod home;
 mod http;
 mod journald;

@@ -5,6 +5,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
+use crate::diagnosis::{diagnosed, diagnosed_in};
 use crate::home::{DEATHS, Home, numbers, shown};
 use crate::service::{Service, free_ports};
 
@@ -224,4 +225,36 @@ fn tls_with_a_client_certificate_works_and_an_unknown_authority_is_refused() {
     // A certificate that has signed nothing.
     let home = Home::new(&with(&file("client.pem")));
     home.run().until_said(&format!("no TLS connection to the broker localhost:{port}"));
+}
+
+#[test]
+fn a_broker_is_diagnosed_step_by_step_and_the_source_that_runs_is_left_alone() {
+    let Some(broker) = broker() else { return };
+    let (port, tls) = (format!("port={}", broker.ports()[0]), format!("port={}", broker.ports()[1]));
+    let home = home(broker.ports()[0], 1);
+    let mut program = home.run();
+    let well = ["host=127.0.0.1", &port, "client_id=tests", "topics=[plant/#, {topic: open/a, qos: 2}]"];
+    let told = diagnosed("mqtt", &well).all_well();
+    assert!(told.detail("CONNECT accepted").contains("reason code 0"));
+    assert_eq!(told.detail("topic open/a: subscription granted"), "QoS 2");
+    assert_eq!(told.detail("TLS handshake"), "the options ask for no TLS");
+    publish(broker.ports()[0], "plant/a", &["{\"n\":1}"], &[]);
+    program.until("a message", || numbers(&home.rows()).0 == [1]);
+    assert!(!program.said().contains("opened again"), "{}", program.said());
+    program.stop();
+    let user = ["host=127.0.0.1", &port, "client_id=x", "topics=open/#", "username=gate", "password={env: PASSWORD}"];
+    diagnosed_in("mqtt", &user, &[("PASSWORD", "sluice")]).all_well().hides("sluice");
+    let wrong = diagnosed_in("mqtt", &user, &[("PASSWORD", "wrong-one")]);
+    wrong.fails_at("CONNECT accepted", &["refuses the credentials", "check `username`"]).hides("wrong-one");
+    let shared = diagnosed("mqtt", &["host=127.0.0.1", &port, "client_id=x", "topics=$share/group/plant/#"]).all_well();
+    assert!(shared.detail("topic $share/group/plant/#: subscription granted").starts_with("not tried"));
+    let nobody = format!("port={}", free_ports(1)[0]);
+    diagnosed("mqtt", &["host=127.0.0.1", &nobody, "client_id=x", "topics=a"]).fails_at("TCP connected", &["refused"]);
+    let file = |option: &str, name: &str| format!("{option}={}", shown(&broker.file(name)));
+    let (certificate, key) = (file("certfile", "client.pem"), file("keyfile", "client.key"));
+    let trusting = |cafile: &str| {
+        diagnosed("mqtt", &["host=localhost", &tls, "client_id=x", "topics=a", cafile, &certificate, &key])
+    };
+    assert!(trusting(&file("cafile", "ca.pem")).all_well().detail("TLS handshake").contains("`server` valid until"));
+    trusting(&file("cafile", "client.pem")).fails_at("TLS handshake", &["certificate", "CA that is trusted here"]);
 }

@@ -5,6 +5,7 @@ use std::net::TcpStream;
 
 use serde_json::{Value, json};
 
+use crate::diagnosis::{diagnosed, diagnosed_in};
 use crate::home::{DEATHS, Home, numbers, shown};
 use crate::program::Running;
 use crate::service::{Service, free_ports};
@@ -219,4 +220,41 @@ fn streams_consumers_credentials_and_servers_that_do_not_work_are_named_without_
     let nobody = free_ports(1)[0];
     let home = Home::new(&format!("{{nats: {{servers: 'nats://127.0.0.1:{nobody}', subjects: a}}}}"));
     home.run().until_said(&format!("nats://127.0.0.1:{nobody} cannot be reached"));
+}
+
+#[test]
+fn servers_streams_and_consumers_are_diagnosed_step_by_step() {
+    let Some(server) = server() else { return };
+    let (port, tls) = (server.ports()[0], server.ports()[1]);
+    let servers = format!("servers='nats://127.0.0.1:{port}'");
+    stream_made(port);
+    let told = diagnosed("nats", &[&servers, "stream=PLANT", "consumer=gate"]).all_well();
+    assert!(told.detail("server greets").contains("with JetStream"));
+    assert!(told.detail("consumer there").contains("not acknowledged"));
+    diagnosed("nats", &[&servers, "subjects=[plant.*, open.>]"]).all_well();
+    let missing = diagnosed("nats", &[&servers, "stream=NONE", "consumer=gate"]);
+    missing.fails_at("stream there", &["the stream `NONE` is not there", "create: true"]);
+    let missing = diagnosed("nats", &[&servers, "stream=PLANT", "consumer=none"]);
+    missing.fails_at("consumer there", &["the consumer `none` of the stream `PLANT` is not there"]);
+    let create = ["stream=NONE", "consumer=gate", "subjects=none.>", "create=true"];
+    diagnosed("nats", &[[servers.as_str()].as_slice(), create.as_slice()].concat()).all_well();
+    let answer = Client::new(port).ask("$JS.API.STREAM.INFO.NONE", &json!({}));
+    assert_eq!(answer["error"]["code"], 404, "it creates nothing");
+    let nobody = free_ports(1)[0];
+    let one_of_two = format!("servers=['nats://127.0.0.1:{nobody}', 'nats://127.0.0.1:{port}']");
+    let told = diagnosed("nats", &[&one_of_two, "subjects=a"]);
+    let told = told.fails_at(&format!("nats://127.0.0.1:{nobody}: TCP connected"), &["refused"]);
+    assert!(told.detail("connection accepted").contains("without credentials"), "the other one serves");
+    let file = |option: &str, name: &str| format!("{option}={}", shown(&server.file(name)));
+    let with = |password: &str, cafile: &str| {
+        let servers = format!("servers='tls://localhost:{tls}'");
+        let (certificate, key) = (file("certfile", "client.pem"), file("keyfile", "client.key"));
+        let user = [&servers, "subjects=a", "username=gate", "password={env: PASSWORD}"];
+        let files = [file("cafile", cafile), certificate, key];
+        let all: Vec<&str> = user.into_iter().chain(files.iter().map(String::as_str)).collect();
+        diagnosed_in("nats", &all, &[("PASSWORD", password)]).hides(password)
+    };
+    assert!(with("sluice", "ca.pem").all_well().detail("connection accepted").starts_with("as `gate`"));
+    with("wrong-one", "ca.pem").fails_at("connection accepted", &["refuses the credentials"]);
+    with("sluice", "client.pem").fails_at("TLS handshake", &["certificate"]);
 }

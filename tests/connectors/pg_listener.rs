@@ -4,6 +4,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
+use crate::diagnosis::{diagnosed, diagnosed_in};
 use crate::home::{Home, shown};
 use crate::program::Running;
 use crate::service::{Service, free_ports};
@@ -165,4 +166,31 @@ fn tls_with_a_password_works_and_an_unknown_authority_is_refused() {
     program.stop().never_said(&["sluice"]);
     assert_eq!(home.rows()[0]["encrypted"], true);
     with("client.pem").run_with(&[("PASSWORD", "sluice")]).until_said("will be opened again");
+}
+
+#[test]
+fn a_server_is_diagnosed_step_by_step() {
+    let Some(server) = server() else { return };
+    let port = server.ports()[0];
+    let at = format!("postgres_params.port={port}");
+    let host = "postgres_params.host=127.0.0.1";
+    let user = "postgres_params.user=postgres";
+    sql(port, "CREATE TABLE open_alerts (n int)");
+    let resync = "resync=SELECT n FROM open_alerts";
+    let told = diagnosed("pg_listener", &[host, &at, user, "channels=[alerts, Other]", resync]).all_well();
+    assert!(told.detail("logged in").starts_with("as `postgres` to the database `postgres`, PostgreSQL "));
+    let none = diagnosed("pg_listener", &[host, &at, user, "channels=a", "resync=SELECT n FROM none"]);
+    none.fails_at("query `resync` planned", &["relation \"none\" does not exist"]);
+    let gate = |password: &str, more: &[&str]| {
+        let dsn =
+            format!("host=localhost hostaddr=127.0.0.1 port={port} user=gate password={password} dbname=postgres");
+        let arguments = [["dsn={env: DSN}", "channels=a"].as_slice(), more].concat();
+        diagnosed_in("pg_listener", &arguments, &[("DSN", &dsn)]).hides(password)
+    };
+    gate("wrong-one", &[]).fails_at("logged in", &["refuses the credentials", "pg_hba.conf"]);
+    let cafile = |name: &str| format!("cafile={}", shown(&server.file(name)));
+    assert!(gate("sluice", &[&cafile("ca.pem")]).all_well().detail("TLS handshake").contains("`server` valid until"));
+    gate("sluice", &[&cafile("client.pem")]).fails_at("TLS handshake", &["certificate"]);
+    let nobody = format!("postgres_params.port={}", free_ports(1)[0]);
+    diagnosed("pg_listener", &[host, &nobody, user, "channels=a"]).fails_at("TCP connected", &["refused"]);
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::diagnosis::{diagnosed, diagnosed_in};
 use crate::home::{Home, numbers};
 use crate::program::Done;
 
@@ -162,4 +163,41 @@ fn url_check_killed_tells_each_change_once() {
     let rows = home.rows();
     let codes: Vec<i64> = rows.iter().map(|row| row["url_check"]["status_code"].as_i64().expect("a code")).collect();
     assert!(codes.windows(2).all(|two| two[0] != two[1]), "a state is told once: {codes:?}");
+}
+
+#[test]
+fn urls_are_diagnosed_each_for_itself() {
+    let (up, _) = serve(|_| (200, String::new()));
+    let (down, _) = serve(|_| (503, String::new()));
+    let nobody = free_ports(1)[0];
+    let of = |port: u16| format!("http://127.0.0.1:{port}/");
+    let urls = format!("urls=['{}', 'http://me:hunter2@127.0.0.1:{up}/?key=hunter2']", of(up));
+    diagnosed("url_check", &[&urls]).all_well().hides("hunter2");
+    let urls = format!("urls=['{}', '{}']", of(down), of(up));
+    let told = diagnosed("url_check", &[&urls]);
+    let told = told.fails_at(&format!("{}: expected answer", of(down)), &["503", "200 is expected"]);
+    assert_eq!(told.detail(&format!("{}: expected answer", of(up))), "200 OK");
+    let told = diagnosed("url_check", &[&format!("urls=['{}']", of(nobody))]);
+    told.fails_at(&format!("{}: TCP connected", of(nobody)), &["refused"]);
+    let tls = format!("urls=['https://127.0.0.1:{up}/']");
+    diagnosed("url_check", &[&tls]).fails_at(&format!("https://127.0.0.1:{up}/: TLS handshake"), &[]);
+}
+
+#[test]
+fn an_endpoint_is_diagnosed_down_to_its_items() {
+    let (port, asked) = serve(|_| (200, r#"{"data": {"items": [{"id": 1}, {"id": 2}]}}"#.to_owned()));
+    let url = format!("url=http://127.0.0.1:{port}/?key=hunter2");
+    let told = diagnosed("http_poll", &[&url, "items=data.items", "id=id"]).all_well().hides("hunter2");
+    assert_eq!((told.detail("items found"), asked.load(Ordering::SeqCst)), ("2 items", 1));
+    let wrong = diagnosed("http_poll", &[&url, "items=data.rows"]);
+    wrong.fails_at("items found", &["nothing at `data.rows`", "its members are data", "correct `items`"]);
+    let wrong = diagnosed("http_poll", &[&url, "items=data.items", "since={parameter: from, path: time}"]);
+    wrong.fails_at("items found", &["nothing at `time`", "its members are id"]);
+    let (html, _) = serve(|_| (200, "<html>".to_owned()));
+    diagnosed("http_poll", &[&format!("url=http://127.0.0.1:{html}/")]).fails_at("answer is JSON", &["not JSON"]);
+    let (denied, _) = serve(|_| (401, String::new()));
+    let denied = format!("url=http://127.0.0.1:{denied}/");
+    let told = diagnosed_in("http_poll", &[&denied, "token={env: TOKEN}"], &[("TOKEN", "hunter2")]);
+    told.fails_at("answered", &["401"]).hides("hunter2");
+    diagnosed("http_poll", &[&denied, "token={env: NO_SUCH_TOKEN}"]).fails_at("secrets read", &["NO_SUCH_TOKEN"]);
 }

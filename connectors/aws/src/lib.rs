@@ -6,6 +6,7 @@
 pub mod aws_cloudtrail;
 pub mod aws_sqs_queue;
 mod connection;
+mod diagnosis;
 mod failure;
 mod fitting;
 pub mod s3;

@@ -7,8 +7,6 @@ use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
-use futures::FutureExt;
-use futures::future::BoxFuture;
 use schemars::JsonSchema;
 use secrecy::ExposeSecret;
 use serde::Deserialize;
@@ -109,20 +107,6 @@ impl SourceKind for ExecKind {
         let planned = PlannedSource::new(Delivery::Inline, vec![event_port(schema)], open);
         Ok(PlannedSource { envelope: true, reconnects: true, ..planned })
     }
-
-    fn diagnose<'a>(
-        &'a self,
-        _options: &'a Options,
-        planned: &'a PlannedSource,
-        context: SourceContext,
-        found: &'a mut Diagnosis,
-    ) -> BoxFuture<'a, ()> {
-        async move {
-            let source = diagnosis::open(found, "program started", planned.open.open(context)).await;
-            diagnosis::first_arrival(found, "first event", source).await;
-        }
-        .boxed()
-    }
 }
 
 struct PlannedExec {
@@ -152,6 +136,11 @@ impl OpenSource for PlannedExec {
             lines,
             ready: VecDeque::new(),
         }))
+    }
+
+    async fn diagnose(&self, context: SourceContext, found: &mut Diagnosis) {
+        let source = diagnosis::open(found, "program started", self.open(context)).await;
+        diagnosis::first_arrival(found, "first event", source).await;
     }
 }
 

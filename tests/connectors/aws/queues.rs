@@ -13,6 +13,7 @@ use tidegate_pipeline::spec::Options;
 
 use super::fake::Fake;
 use super::{config, endpoint, program, wait};
+use crate::diagnosis::diagnosed_in;
 use crate::program::{Done, Folder, Running, eventually};
 use crate::service::Service;
 
@@ -331,4 +332,26 @@ fn messages_that_could_not_be_deleted_are_deleted_later_and_come_as_one_event_ea
     running.stop();
     assert_eq!(folder.read("out.jsonl").lines().count(), 3);
     assert_eq!(deleted().iter().filter(|receipt| *receipt == "a1").count(), 1);
+}
+
+#[test]
+fn a_queue_is_diagnosed_step_by_step_and_no_message_is_received() {
+    let Some(endpoint) = endpoint() else { return };
+    let queue = Queue::new(endpoint.clone(), "diagnosed", "");
+    queue.send(&["one".to_owned()]);
+    let with = |name: &str, endpoint: &str, environment: &[(&str, &str)]| {
+        let (name, endpoint) = (format!("name={name}"), format!("endpoint_url={endpoint}"));
+        diagnosed_in("aws_sqs_queue", &[&name, &endpoint, "region=us-east-1"], environment).hides("hunter2")
+    };
+    let known = [("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE"), ("AWS_SECRET_ACCESS_KEY", "hunter2")];
+    let told = with("diagnosed", &endpoint, &known).all_well().hides("AKIDEXAMPLE");
+    assert_eq!((told.detail("region known"), told.detail("credentials found")), ("us-east-1", "from the environment"));
+    assert_eq!(told.detail("attributes readable"), "about 1 message waiting, 0 taken");
+    with("none", &endpoint, &known).fails_at("queue there", &["Queue none does not exist", "check the name"]);
+    let folder = tempfile::tempdir().expect("a folder");
+    let home = folder.path().to_str().expect("UTF-8");
+    with("diagnosed", &endpoint, &[("HOME", home)]).fails_at("credentials found", &["`access_key` and `secret_key`"]);
+    let nobody = format!("http://127.0.0.1:{}", crate::service::free_ports(1)[0]);
+    with("diagnosed", &nobody, &known).fails_at("TCP connected", &["refused"]);
+    diagnosed_in("aws_sqs_queue", &["name=q"], &[("HOME", home)]).fails_at("region known", &["set `region`"]);
 }

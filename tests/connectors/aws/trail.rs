@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::fake::Fake;
 use super::program;
+use crate::diagnosis::diagnosed_in;
 use crate::program::{Done, Folder, Running, eventually};
 
 const PIPELINE: &str = "version: 1\nname: p\ncheckpoint: {every: 200ms}\nrestart: {initial: 100ms}\n\
@@ -110,4 +111,18 @@ fn a_refusal_is_said_with_what_was_asked() {
     let folder = Folder::with(&[("p.yaml", PIPELINE)]);
     let refused = Done::of(&mut program(&folder, &fake.endpoint, &["run", "p.yaml"]));
     refused.code(3).said(&["p.yaml:5:", "look up events of CloudTrail", "may not do that", "not you"]);
+}
+
+#[test]
+fn a_history_is_diagnosed_step_by_step() {
+    let fake = Fake::start(|_, _| json!({"Events": []}));
+    let keys = [("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE"), ("AWS_SECRET_ACCESS_KEY", "hunter2")];
+    let at = |fake: &Fake| {
+        let endpoint = format!("endpoint_url={}", fake.endpoint);
+        diagnosed_in("aws_cloudtrail", &[&endpoint, "region=us-east-1"], &keys).hides("hunter2")
+    };
+    at(&fake).all_well();
+    let refusing = |code: &'static str| Fake::start(move |_, _| json!({"__type": code, "message": "no"}));
+    at(&refusing("AccessDeniedException")).fails_at("lookup allowed", &["may not do that", "allow it in the policy"]);
+    at(&refusing("UnrecognizedClientException")).fails_at("lookup allowed", &["the credentials are refused"]);
 }

@@ -10,6 +10,7 @@ use arrow::datatypes::{DataType, Field as Column, SchemaRef};
 use async_trait::async_trait;
 use hyper::StatusCode;
 use serde_json::{Map, Value};
+use tidegate_pipeline::diagnosis::Diagnosis;
 use tidegate_pipeline::envelope::envelope_schema;
 use tidegate_pipeline::error::Result;
 use tidegate_pipeline::source::{
@@ -105,6 +106,11 @@ impl OpenSource for PlannedAlertmanager {
             status: StatusCode::ACCEPTED,
         };
         http::open(opening, &context).await
+    }
+
+    async fn diagnose(&self, _context: SourceContext, found: &mut Diagnosis) {
+        let admission = Admission::default().with_token(self.options.token.as_ref());
+        http::diagnose(&self.settings, admission, found).await;
     }
 }
 

@@ -52,7 +52,7 @@ struct Link {
 }
 
 /// What shows again and again that one may read the queue.
-struct Tokens {
+pub(super) struct Tokens {
     client: CbsClient,
     string: ConnectionString,
     audience: String,
@@ -88,29 +88,60 @@ pub(super) async fn connect(
 }
 
 async fn attach(target: &Target) -> Result<Link> {
-    let string = match &target.access {
-        Access::Broker { .. } => None,
-        Access::ServiceBus { connection_string } => Some(ConnectionString::parse(&connection_string.resolve()?)?),
-    };
+    let string = target.connection_string()?;
     let mut connection = open(target, string.as_ref()).await?;
-    let mut session = Session::begin(&mut connection)
-        .await
-        .map_err(|error| Error::external(format!("the broker begins no session: {error}")))?;
+    let mut session = begin(&mut connection).await?;
     let tokens = match string {
         Some(string) => Some(Tokens::first(string, target, &mut session).await?),
         None => None,
     };
-    let receiver = Receiver::builder()
-        .name(format!("tidegate-{}", Uuid::new_v4().simple()))
-        .source(target.address.as_str())
-        .credit_mode(CreditMode::Manual)
-        .attach(&mut session)
-        .await
-        .map_err(|error| not_attached(&error, &target.address))?;
+    let receiver = receiver(target, CreditMode::Manual, &mut session).await?;
     Ok(Link { connection, session, receiver, tokens })
 }
 
-async fn open(target: &Target, string: Option<&ConnectionString>) -> Result<ConnectionHandle<()>> {
+impl Target {
+    /// For Azure Service Bus: where and as whom to connect. The secret is read now.
+    ///
+    /// # Errors
+    /// When it cannot be read, or is no connection string.
+    pub(super) fn connection_string(&self) -> Result<Option<ConnectionString>> {
+        match &self.access {
+            Access::Broker { .. } => Ok(None),
+            Access::ServiceBus { connection_string } => {
+                ConnectionString::parse(&connection_string.resolve()?).map(Some)
+            }
+        }
+    }
+}
+
+/// Begins a session.
+///
+/// # Errors
+/// When the broker does not want one.
+pub(super) async fn begin(connection: &mut ConnectionHandle<()>) -> Result<SessionHandle<()>> {
+    let begun = Session::begin(connection).await;
+    begun.map_err(|error| Error::external(format!("the broker begins no session: {error}")))
+}
+
+/// Attaches to the address. The broker sends as many messages as it is given credit for.
+///
+/// # Errors
+/// When it is not there, or may not be read.
+pub(super) async fn receiver(target: &Target, credit: CreditMode, session: &mut SessionHandle<()>) -> Result<Receiver> {
+    Receiver::builder()
+        .name(format!("tidegate-{}", Uuid::new_v4().simple()))
+        .source(target.address.as_str())
+        .credit_mode(credit)
+        .attach(session)
+        .await
+        .map_err(|error| not_attached(&error, &target.address))
+}
+
+/// Connects, and shows who we are.
+///
+/// # Errors
+/// When the broker cannot be reached, or refuses the credentials.
+pub(super) async fn open(target: &Target, string: Option<&ConnectionString>) -> Result<ConnectionHandle<()>> {
     let (url, profile) = match (&target.access, string) {
         (Access::Broker { url, user: Some((user, password)) }, _) => {
             let password = password.resolve()?.expose_secret().to_owned();
@@ -134,7 +165,15 @@ async fn open(target: &Target, string: Option<&ConnectionString>) -> Result<Conn
 }
 
 impl Tokens {
-    async fn first(string: ConnectionString, target: &Target, session: &mut SessionHandle<()>) -> Result<Self> {
+    /// Shows a token for a queue.
+    ///
+    /// # Errors
+    /// When the broker refuses it.
+    pub(super) async fn first(
+        string: ConnectionString,
+        target: &Target,
+        session: &mut SessionHandle<()>,
+    ) -> Result<Self> {
         let client = CbsClient::attach(session)
             .await
             .map_err(|error| Error::external(format!("the broker takes no tokens: {error:?}")))?;

@@ -1,6 +1,7 @@
 //! `amqp` and `azure_service_bus`: messages of a queue over AMQP 1.0, settled when they are durable.
 
 mod connection;
+mod diagnosis;
 mod message;
 pub mod options;
 mod service_bus;
@@ -16,6 +17,7 @@ use arrow::datatypes::{DataType, Field, SchemaRef};
 use async_trait::async_trait;
 use fe2o3_amqp::link::ReceiverDisposer;
 use fe2o3_amqp::link::delivery::DeliveryInfo;
+use tidegate_pipeline::diagnosis::Diagnosis;
 use tidegate_pipeline::envelope::envelope_schema;
 use tidegate_pipeline::error::{Error, Result};
 use tidegate_pipeline::source::{
@@ -154,6 +156,10 @@ impl OpenSource for PlannedAmqp {
         let envelope = Envelope::new(&context.node, self.kind);
         let address = self.target.address.clone();
         Ok(Box::new(Amqp { taken, address, inbox, envelope, disposer, settled, unsettled: VecDeque::new() }))
+    }
+
+    async fn diagnose(&self, _context: SourceContext, found: &mut Diagnosis) {
+        diagnosis::diagnose(&self.target, found).await;
     }
 }
 

@@ -58,6 +58,11 @@ impl ConnectionString {
         Ok(Self { url, host, key_name, key })
     }
 
+    /// The name of the key; no secret.
+    pub(super) fn key_name(&self) -> &str {
+        &self.key_name
+    }
+
     /// What a token for a queue is for.
     pub(super) fn audience(&self, queue: &str) -> String {
         format!("sb://{}/{queue}", self.host)

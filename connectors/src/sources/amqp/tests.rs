@@ -8,8 +8,9 @@ use fe2o3_amqp::acceptor::{
     SaslAnonymousMechanism, SessionAcceptor,
 };
 use fe2o3_amqp::link::{Receiver, Sender};
-use fe2o3_amqp::types::messaging::{ApplicationProperties, Body, Message, Outcome, Properties};
+use fe2o3_amqp::types::messaging::{ApplicationProperties, Body, Message, Outcome as Settled, Properties};
 use fe2o3_amqp::types::primitives::Value;
+use tidegate_pipeline::diagnosis::{Diagnosis, Outcome};
 use tidegate_pipeline::error::Retry;
 use tidegate_pipeline::source::{PlannedSource, SourceKind};
 use tokio::net::TcpListener;
@@ -56,7 +57,7 @@ async fn answer(requests: &mut Receiver, answers: &mut Sender, status: i32) -> S
     let answer =
         Message::builder().properties(properties).application_properties(said.build()).value("done".to_owned());
     let sent = answers.send(answer.build()).await.unwrap();
-    assert!(matches!(sent, Outcome::Accepted(_)));
+    assert!(matches!(sent, Settled::Accepted(_)));
     token
 }
 
@@ -108,7 +109,7 @@ async fn a_token_opens_the_queue_and_a_message_is_settled_when_it_is_durable() {
     assert!(tokio::time::timeout(Duration::from_millis(200), &mut outcome).await.is_err(), "settled too early");
     source.acknowledge(&position).await.unwrap();
     let (_queue, outcome) = outcome.await.unwrap();
-    assert!(matches!(outcome, Ok(Outcome::Accepted(_))), "{outcome:?}");
+    assert!(matches!(outcome, Ok(Settled::Accepted(_))), "{outcome:?}");
 }
 
 /// When a token ends, in seconds since 1970.
@@ -151,6 +152,57 @@ async fn a_token_that_is_refused_is_an_error_that_no_other_attempt_mends_and_the
     assert!(error.message.contains("refuses the token") && !error.message.contains("a2V5"), "{error}");
     assert_eq!(error.retry, Retry::Never);
     drop(broker.await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_diagnosis_shows_the_token_attaches_and_asks_for_no_message() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let planned = service_bus(&listener);
+    let broker = tokio::spawn(async move {
+        // The first connection only looks whether somebody listens.
+        drop(listener.accept().await.unwrap());
+        let mut peer = accept(&listener, 202).await;
+        let LinkEndpoint::Sender(mut queue) = LinkAcceptor::new().accept(&mut peer.session).await.unwrap() else {
+            panic!("the source receives");
+        };
+        let message = Message::builder().data(b"{}".to_vec()).build();
+        let sent = tokio::time::timeout(std::time::Duration::from_secs(1), queue.send(message)).await;
+        assert!(sent.is_err() || sent.unwrap().is_err(), "there is no credit");
+        peer
+    });
+    let mut found = Diagnosis::default();
+    planned.open.diagnose(context(), &mut found).await;
+    drop(broker.await.unwrap());
+    let steps: Vec<&str> = found.checks().iter().map(|check| check.step.as_str()).collect();
+    let expected = [
+        "connection string read",
+        "name resolved",
+        "TCP connected",
+        "TLS handshake",
+        "credentials accepted",
+        "session begun",
+        "token accepted",
+        "address attached",
+    ];
+    assert_eq!(steps, expected);
+    assert!(!found.failed(), "{:?}", found.checks());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_diagnosis_says_that_the_token_is_refused() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let planned = service_bus(&listener);
+    let broker = tokio::spawn(async move {
+        drop(listener.accept().await.unwrap());
+        accept(&listener, 401).await
+    });
+    let mut found = Diagnosis::default();
+    planned.open.diagnose(context(), &mut found).await;
+    drop(broker.await);
+    let failed: Vec<_> = found.checks().iter().filter(|check| check.outcome == Outcome::Failed).collect();
+    assert_eq!(failed.len(), 1, "{failed:?}");
+    assert!(failed[0].step == "token accepted" && failed[0].detail.contains("check the key"), "{failed:?}");
+    assert!(!format!("{:?}", found.checks()).contains("a2V5"));
 }
 
 #[test]

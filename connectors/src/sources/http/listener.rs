@@ -66,7 +66,11 @@ impl Listener {
     }
 }
 
-async fn bind(host: &str, port: u16) -> Result<Vec<TcpListener>> {
+/// Listens on every address of a host.
+///
+/// # Errors
+/// When that is not possible.
+pub(super) async fn bind(host: &str, port: u16) -> Result<Vec<TcpListener>> {
     let unknown = |error| {
         Error::user(format!("the host `{host}` cannot be listened on: {error}"))
             .with_remedy("`host` is a name or an address of this machine, 0.0.0.0 for all of them")

@@ -12,6 +12,7 @@
 
 mod admission;
 mod body;
+mod diagnosis;
 mod intake;
 pub(crate) mod json;
 mod listener;
@@ -29,6 +30,7 @@ mod tests;
 mod tls;
 
 pub(crate) use self::admission::Admission;
+pub(crate) use self::diagnosis::diagnose;
 pub(crate) use self::open::{Opening, open};
 pub(crate) use self::reception::{Received, Translation};
 pub(crate) use self::refusal::Refusal;

@@ -1,6 +1,8 @@
 //! How a Kafka cluster is reached: addresses, TLS and SASL, in the words of librdkafka.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
 use rdkafka::ClientConfig;
@@ -15,6 +17,7 @@ use tidegate_pipeline::spec::Secret;
 use tidegate_pipeline::spec::diagnostic::Diagnostic;
 
 use crate::places::Places;
+use crate::tls::{TlsSettings, Verification};
 
 /// The ways to talk to a broker.
 pub(crate) const PROTOCOLS: [&str; 4] = ["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"];
@@ -163,6 +166,39 @@ impl Connection {
         }
     }
 
+    /// Where clients begin: the name and the port of each of the hosts.
+    pub(crate) fn begins(&self) -> Vec<(String, u16)> {
+        let brokers = self.brokers();
+        let pair = |broker: &str| {
+            broker.rsplit_once(':').map(|(host, port)| (host.to_owned(), port.parse().unwrap_or(self.port)))
+        };
+        brokers.split(',').filter_map(pair).collect()
+    }
+
+    /// Who we say to be.
+    pub(crate) fn who(&self) -> String {
+        match (self.protocol().starts_with("SASL_"), &self.user) {
+            (true, Some(user)) => format!("as `{user}` by {}", self.mechanism),
+            _ if self.certificate.is_some() => "with a certificate".to_owned(),
+            _ => "without a user".to_owned(),
+        }
+    }
+
+    /// TLS as our own client speaks it, where brokers speak it. Whether a certificate names its host is left to
+    /// librdkafka, which takes names in more places.
+    pub(crate) fn handshake(&self) -> Option<Result<Arc<rustls::ClientConfig>>> {
+        let verification = if self.verify_mode == "CERT_NONE" { Verification::Nothing } else { Verification::AnyName };
+        // A key with a password can be read by librdkafka alone; a broker that wants it says so after the handshake.
+        let readable = self.key_password.is_none();
+        let settings = TlsSettings {
+            cafile: self.ca_file.clone(),
+            certfile: self.certificate.clone().filter(|_| readable),
+            keyfile: self.key.clone().filter(|_| readable),
+            with_system: false,
+        };
+        self.protocol().ends_with("SSL").then(|| settings.client_verifying(verification))
+    }
+
     /// The settings of a client; `node` is what the brokers' logs call it.
     ///
     /// # Errors
@@ -206,17 +242,25 @@ impl Connection {
 
 /// What a client said last about its connections: the reason behind "no broker answers".
 #[derive(Debug, Default)]
-pub(crate) struct Said(Mutex<Option<String>>);
+pub(crate) struct Said {
+    last: Mutex<Option<String>>,
+    refused: AtomicBool,
+}
 
 impl Said {
     /// Keeps a line of the client.
     fn keep(&self, line: &str) {
-        *self.0.lock() = Some(line.to_owned());
+        *self.last.lock() = Some(line.to_owned());
     }
 
     /// The last line.
     pub(crate) fn last(&self) -> Option<String> {
-        self.0.lock().clone()
+        self.last.lock().clone()
+    }
+
+    /// Whether a broker has refused us: the password, or a certificate.
+    pub(crate) fn refused(&self) -> bool {
+        self.refused.load(Ordering::SeqCst)
     }
 }
 
@@ -230,9 +274,14 @@ impl ClientContext for Said {
 
     fn error(&self, error: KafkaError, reason: &str) {
         tracing::debug!(%error, reason, "librdkafka");
-        if error.rdkafka_error_code() != Some(RDKafkaErrorCode::AllBrokersDown) {
-            self.keep(reason);
+        match error.rdkafka_error_code() {
+            Some(RDKafkaErrorCode::AllBrokersDown) => return,
+            Some(RDKafkaErrorCode::Authentication | RDKafkaErrorCode::SSL) => {
+                self.refused.store(true, Ordering::SeqCst)
+            }
+            _ => {}
         }
+        self.keep(reason);
     }
 }
 

@@ -10,6 +10,7 @@ mod cluster;
 pub(crate) mod connection;
 mod consumer;
 mod context;
+mod diagnosis;
 mod group;
 mod message;
 pub mod options;
@@ -26,6 +27,7 @@ use std::time::Duration;
 use arrow::datatypes::{DataType, Field, SchemaRef, TimeUnit};
 use async_trait::async_trait;
 use rdkafka::ClientConfig;
+use tidegate_pipeline::diagnosis::Diagnosis;
 use tidegate_pipeline::envelope::envelope_schema;
 use tidegate_pipeline::error::{Error, Result};
 use tidegate_pipeline::source::{
@@ -200,5 +202,9 @@ impl OpenSource for PlannedKafka {
         let starting = tokio::task::spawn_blocking(move || Worker::start(settings, &context, writer, avro));
         let channels = starting.await.map_err(Error::internal)??;
         Ok(Box::new(KafkaSource::new(channels, decoder, position, own_positions)))
+    }
+
+    async fn diagnose(&self, context: SourceContext, found: &mut Diagnosis) {
+        diagnosis::diagnose(&self.settings, &context.node, &context.cancel, found).await;
     }
 }

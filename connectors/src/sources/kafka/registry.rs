@@ -8,12 +8,15 @@ use apache_avro::Schema;
 use reqwest::{Certificate, Client, Identity, RequestBuilder, StatusCode, Url};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
+use tidegate_pipeline::diagnosis::Diagnosis;
 use tidegate_pipeline::error::{Error, Result};
 use tidegate_pipeline::spec::Secret;
 use tokio_util::sync::CancellationToken;
 
 use super::connection::ConnectionOptions;
 use super::options::KafkaOptions;
+use crate::diagnosis::reach_url_trusting;
+use crate::tls::{TlsSettings, Verification};
 
 /// How many schemas are kept.
 const KEPT: usize = 100;
@@ -172,8 +175,7 @@ impl Registry {
                     return Ok(None);
                 }
                 Err(Refused::Denied(status)) => {
-                    let denied = Error::external(format!("the schema registry answers {status}")).never_retry();
-                    return Err(denied.with_remedy("check `schema_registry_*`: the user, the token or its rights"));
+                    return Err(denied(status));
                 }
                 Err(Refused::Again(reason)) => last = reason,
             }
@@ -232,6 +234,38 @@ impl Registry {
         }
     }
 
+    /// The steps to the registry, and what it answers.
+    pub(super) async fn diagnose(&mut self, found: &mut Diagnosis) {
+        let (certfile, keyfile) = self.options.identity.clone().unzip();
+        let tls = TlsSettings { cafile: self.options.ca_file.clone(), certfile, keyfile, with_system: true };
+        let tls = || tls.client_verifying(Verification::of(self.options.verify));
+        reach_url_trusting(found, &self.url, tls).await;
+        found.check("registry answers", async { Ok(((), self.types().await?)) }).await;
+    }
+
+    /// The types of schemas that the registry knows.
+    async fn types(&mut self) -> Result<String> {
+        let url = self.url.join("schemas/types").map_err(Error::user)?;
+        let silent = |why: String| Error::external(format!("the schema registry does not answer: {why}"));
+        let why = |refused: Refused| match refused {
+            Refused::Denied(status) => denied(status),
+            Refused::Again(why) | Refused::Unknown(why) => silent(why),
+        };
+        let request = self.client.get(url);
+        let request = self.authorized(request).await.map_err(why)?;
+        let answer = request.send().await.map_err(again).map_err(why)?;
+        match answer.status() {
+            status @ (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => Err(denied(status)),
+            // Registries that only speak like Confluent's need not know this question.
+            StatusCode::NOT_FOUND => Ok("it does not say which types it knows".to_owned()),
+            status if status.is_success() => {
+                let types: Vec<String> = serde_json::from_slice(&body(answer).await.map_err(why)?).unwrap_or_default();
+                Ok(types.join(", "))
+            }
+            status => Err(silent(format!("it answers {status}"))),
+        }
+    }
+
     /// A token that is good for some time yet.
     async fn token(&mut self, client: &str, url: &str, scope: Option<&str>) -> Result<SecretString, Refused> {
         #[derive(Deserialize)]
@@ -262,6 +296,11 @@ impl Registry {
         self.token = Some((token.access_token.clone(), until));
         Ok(token.access_token)
     }
+}
+
+fn denied(status: StatusCode) -> Error {
+    let denied = Error::external(format!("the schema registry answers {status}")).never_retry();
+    denied.with_remedy("check `schema_registry_*`: the user, the token or its rights")
 }
 
 fn again(error: reqwest::Error) -> Refused {

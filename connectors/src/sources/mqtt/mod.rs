@@ -1,6 +1,7 @@
 //! `mqtt`: messages of an MQTT 5 broker, acknowledged when they are durable.
 
 mod connection;
+mod diagnosis;
 mod message;
 pub mod options;
 
@@ -12,6 +13,7 @@ use async_trait::async_trait;
 use rumqttc::v5::AsyncClient;
 use rumqttc::v5::mqttbytes::QoS;
 use rumqttc::v5::mqttbytes::v5::Publish;
+use tidegate_pipeline::diagnosis::Diagnosis;
 use tidegate_pipeline::envelope::envelope_schema;
 use tidegate_pipeline::error::{Error, Result};
 use tidegate_pipeline::source::{
@@ -115,6 +117,10 @@ impl OpenSource for PlannedMqtt {
         }
         let envelope = Envelope::new(&context.node, "mqtt");
         Ok(Box::new(Mqtt { taken, inbox, envelope, client: connection.client, unacknowledged: VecDeque::new() }))
+    }
+
+    async fn diagnose(&self, _context: SourceContext, found: &mut Diagnosis) {
+        diagnosis::diagnose(self, found).await;
     }
 }
 

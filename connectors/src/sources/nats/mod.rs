@@ -1,6 +1,7 @@
 //! `nats`: messages of NATS subjects, and of JetStream streams, acknowledged when they are durable.
 
 mod connection;
+mod diagnosis;
 mod message;
 pub mod options;
 mod taken;
@@ -11,6 +12,7 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Field, SchemaRef};
 use async_nats::jetstream::message::Acker;
 use async_trait::async_trait;
+use tidegate_pipeline::diagnosis::Diagnosis;
 use tidegate_pipeline::envelope::envelope_schema;
 use tidegate_pipeline::error::{Error, Result};
 use tidegate_pipeline::source::{
@@ -117,6 +119,10 @@ impl OpenSource for PlannedNats {
         }
         let envelope = Envelope::new(&context.node, "nats");
         Ok(Box::new(Nats { standing, last: None, inbox, envelope, unacknowledged: VecDeque::new() }))
+    }
+
+    async fn diagnose(&self, _context: SourceContext, found: &mut Diagnosis) {
+        diagnosis::diagnose(self, found).await;
     }
 }
 

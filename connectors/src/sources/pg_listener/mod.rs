@@ -2,6 +2,7 @@
 
 mod chunks;
 mod connection;
+mod diagnosis;
 pub mod options;
 
 use std::sync::Arc;
@@ -9,6 +10,7 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Field as Column, SchemaRef};
 use async_trait::async_trait;
 use serde_json::{Map, Value};
+use tidegate_pipeline::diagnosis::Diagnosis;
 use tidegate_pipeline::envelope::envelope_schema;
 use tidegate_pipeline::error::{Error, Result};
 use tidegate_pipeline::rows::Rejected;
@@ -104,6 +106,10 @@ impl OpenSource for PlannedListener {
         connection::connect(self, feed).await?;
         let reader = Reader { taken, chunks: Chunks::default(), envelope: Envelope::new(&context.node, "pg_listener") };
         Ok(Box::new(PgListener { reader, inbox }))
+    }
+
+    async fn diagnose(&self, context: SourceContext, found: &mut Diagnosis) {
+        diagnosis::diagnose(self, &context, found).await;
     }
 }
 

@@ -10,6 +10,7 @@ use arrow::datatypes::{DataType, Field as Column, SchemaRef};
 use async_trait::async_trait;
 use hyper::StatusCode;
 use hyper::header::HeaderName;
+use tidegate_pipeline::diagnosis::Diagnosis;
 use tidegate_pipeline::envelope::envelope_schema;
 use tidegate_pipeline::error::Result;
 use tidegate_pipeline::source::{
@@ -129,6 +130,10 @@ impl OpenSource for PlannedWebhook {
             status: self.status,
         };
         http::open(opening, &context).await
+    }
+
+    async fn diagnose(&self, _context: SourceContext, found: &mut Diagnosis) {
+        http::diagnose(&self.settings, self.admission(), found).await;
     }
 }
 
