@@ -86,7 +86,7 @@ impl Pipeline {
         let deadline = stop_deadline(cancel, within);
         tokio::pin!(deadline);
         let end = tokio::select! {
-            end = intake.run(&self, &mut tasks.others) => end,
+            end = intake.run(&self, &mut tasks.sources, &mut tasks.others) => end,
             error = tasks.nodes.first_failure() => Err(error),
             error = taken_over(self.store.fence()) => Err(error),
             () = &mut deadline => Err(overdue(within)),
@@ -96,6 +96,9 @@ impl Pipeline {
             // The sequencer sees a node's failure as a closed channel; the node's own error says more.
             Err(error) => Err(tasks.nodes.cause(error).await),
         };
+        if outcome.is_ok() {
+            tasks.sources.left(deadline).await;
+        }
         self.cancel.cancel();
         tasks.cut_off().await;
         if outcome.is_ok() && self.graph.spec.checkpoint.copy_to.is_some() {

@@ -6,6 +6,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::tasks::SourceTasks;
 use crate::error::Result;
 use crate::graph::{Node, NodeIndex, Planned};
 use crate::journal::record::EngineEvent;
@@ -35,7 +36,12 @@ impl Intake {
     ///
     /// # Errors
     /// When recorded input cannot be read again; what a source, the journal or the last checkpoint fails with.
-    pub(super) async fn run(mut self, pipeline: &Pipeline, tasks: &mut JoinSet<()>) -> Result<SequencerEnd> {
+    pub(super) async fn run(
+        mut self,
+        pipeline: &Pipeline,
+        sources: &mut SourceTasks,
+        others: &mut JoinSet<()>,
+    ) -> Result<SequencerEnd> {
         let cancel = pipeline.ending.intake().clone();
         let mut reread = self.reread_sources(pipeline)?;
         let replayed = self.execute_again(pipeline, &mut reread, &cancel).await?;
@@ -47,8 +53,8 @@ impl Intake {
             return self.sequencer.stop().await;
         }
         self.begin(pipeline).await?;
-        self.start_sources(pipeline, reread.into_open(), tasks)?;
-        self.watch_files(pipeline, tasks);
+        self.start_sources(pipeline, reread.into_open(), sources)?;
+        self.watch_files(pipeline, others);
         self.sequencer.run(cancel).await
     }
 
@@ -110,7 +116,7 @@ impl Intake {
         &mut self,
         pipeline: &Pipeline,
         open: Vec<Option<Box<dyn Source>>>,
-        tasks: &mut JoinSet<()>,
+        tasks: &mut SourceTasks,
     ) -> Result<()> {
         for ((index, slot), open) in self.sources.iter().zip(&mut self.sequencer.slots).zip(open) {
             let node = &pipeline.graph.nodes[index.0];
@@ -121,7 +127,7 @@ impl Intake {
             let (task, queue) = SourceTask::new(Arc::clone(&pipeline.graph), *index, context, Arc::clone(&slot.status));
             slot.arrivals = Some(queue.arrivals);
             slot.acknowledge = Some(queue.acknowledge);
-            tasks.spawn(task.run(open));
+            tasks.spawn(&slot.name, task.run(open));
         }
         Ok(())
     }

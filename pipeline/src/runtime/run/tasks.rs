@@ -1,12 +1,16 @@
 //! What runs beside the sequencer, and how it ends.
 
+use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::task::JoinSet;
+use tokio::task::{Id, JoinSet};
 
 use crate::error::{Error, Result};
 use crate::runtime::chain::DOWNSTREAM_STOPPED;
 
+/// How long sources may take to leave when everything that they have given is durable.
+const LEAVING: Duration = Duration::from_secs(5);
 /// How long a task that is cut off, and the error behind another, are waited for.
 const PATIENCE: Duration = Duration::from_secs(1);
 
@@ -14,13 +18,15 @@ const PATIENCE: Duration = Duration::from_secs(1);
 #[derive(Default)]
 pub(super) struct Tasks {
     pub(super) nodes: NodeTasks,
-    /// Sources, feeder, coordinator and what else there is.
+    pub(super) sources: SourceTasks,
+    /// Feeder, coordinator and what else there is.
     pub(super) others: JoinSet<()>,
 }
 
 impl Tasks {
     /// Ends everything that is still there.
     pub(super) async fn cut_off(mut self) {
+        cut_off(&mut self.sources.tasks).await;
         cut_off(&mut self.others).await;
         cut_off(&mut self.nodes.0).await;
     }
@@ -30,6 +36,47 @@ impl Tasks {
 async fn cut_off<T: 'static>(tasks: &mut JoinSet<T>) {
     let _ = tokio::time::timeout(PATIENCE, tasks.shutdown()).await;
     tasks.detach_all();
+}
+
+/// The tasks of sources.
+#[derive(Default)]
+pub(super) struct SourceTasks {
+    tasks: JoinSet<()>,
+    names: HashMap<Id, Arc<str>>,
+}
+
+impl SourceTasks {
+    /// Starts one.
+    pub(super) fn spawn(&mut self, name: &Arc<str>, task: impl Future<Output = ()> + Send + 'static) {
+        let task = self.tasks.spawn(task);
+        self.names.insert(task.id(), Arc::clone(name));
+    }
+
+    /// Waits until every source has told the outside what is durable, for a while and until `deadline`. Sources that
+    /// take longer are named.
+    pub(super) async fn left(&mut self, deadline: impl Future<Output = ()>) {
+        tokio::select! {
+            () = self.all_ended() => return,
+            () = tokio::time::sleep(LEAVING) => {}
+            () = deadline => {}
+        }
+        let sources: Vec<&str> = self.names.values().map(|name| &**name).collect();
+        tracing::warn!(?sources, "Sources did not leave in time: what they were not told of may come again.");
+    }
+
+    async fn all_ended(&mut self) {
+        while let Some(ended) = self.tasks.join_next_with_id().await {
+            let id = match ended {
+                Ok((id, ())) => id,
+                Err(crashed) => {
+                    let source = self.names.get(&crashed.id());
+                    tracing::error!(?source, %crashed, "A source crashed while it was leaving.");
+                    crashed.id()
+                }
+            };
+            self.names.remove(&id);
+        }
+    }
 }
 
 /// The tasks of nodes, and those that deliver effects.
