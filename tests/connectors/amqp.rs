@@ -104,6 +104,27 @@ fn killed_before_and_after_a_step_is_durable_nothing_is_lost() {
     assert!(all <= distinct.len() * (1 + DEATHS.len()), "{all} rows of {} messages", distinct.len());
 }
 
+#[test]
+fn after_plain_stops_in_the_midst_of_messages_none_comes_again() {
+    let Some((broker, _turn)) = broker() else { return };
+    queue(&broker);
+    let home = home(&broker);
+    std::thread::scope(|scope| {
+        let publishing = scope.spawn(|| publish_numbers(&broker, 0..200));
+        while !publishing.is_finished() {
+            let before = home.rows().len();
+            let mut program = home.run();
+            program.until("more messages", || home.rows().len() > before || publishing.is_finished());
+            program.stop();
+        }
+    });
+    let mut program = home.run();
+    program.until("every message", || numbers(&home.rows()).0.len() == 200);
+    program.stop();
+    assert_eq!(left(&broker), Some(0), "all are settled when it has stopped");
+    assert_eq!(numbers(&home.rows()).1, 200, "each came once");
+}
+
 // matrix: amqp: disconnect
 #[test]
 fn a_broker_that_goes_away_is_waited_for_and_loses_nothing() {

@@ -132,6 +132,28 @@ fn two_members_of_a_group_share_a_topic_and_one_that_is_killed_loses_nothing() {
     eventually("everything is committed", || broker.lag("readers", "shared", 4) == 0);
 }
 
+#[test]
+fn a_member_that_is_stopped_has_committed_what_it_took_and_left_its_group() {
+    let Some(broker) = broker() else { return };
+    broker.create("left", 2);
+    let home = Home::new(&format!(
+        "sources: {{in: {{kafka: {{{}, topic: left, offset: earliest, group_id: leavers}}}}}}\n\
+         sinks: {{out: {{from: in, file: {{path: out.jsonl}}}}}}\n",
+        reach(broker)
+    ));
+    for life in 1..=3 {
+        let lines: String = (0..100).map(|n| format!("{{\"n\":{}}}\n", (life - 1) * 100 + n)).collect();
+        broker.produce("left", &[], lines.as_bytes());
+        let program = home.run();
+        eventually("every message", || home.numbers("out.jsonl").len() as i64 >= life * 100);
+        program.stop();
+        assert_eq!(broker.lag("leavers", "left", 2), 0);
+    }
+    let mut numbers = home.numbers("out.jsonl");
+    numbers.sort_unstable();
+    assert_eq!(numbers, (0..300).collect::<Vec<_>>(), "each came once");
+}
+
 // matrix: kafka: disconnect
 #[test]
 fn a_broker_that_stops_and_comes_back_is_waited_for() {

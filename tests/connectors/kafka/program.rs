@@ -89,6 +89,18 @@ impl Program {
         let _ = self.0.wait();
     }
 
+    /// SIGTERM; it must end well.
+    pub(super) fn stop(mut self) {
+        let told = Command::new("kill").args(["-TERM", &self.0.id().to_string()]).status().unwrap();
+        assert!(told.success());
+        let mut ended = None;
+        eventually("it stops", || {
+            ended = self.0.try_wait().unwrap();
+            ended.is_some()
+        });
+        assert!(ended.is_some_and(|status| status.success()), "{ended:?}");
+    }
+
     /// Whether it still runs.
     pub(super) fn runs(&mut self) -> bool {
         self.0.try_wait().unwrap().is_none()

@@ -186,4 +186,9 @@ impl Source for Amqp {
         }
         Ok(())
     }
+
+    async fn close(&mut self) -> Result<()> {
+        self.inbox.close().await;
+        Ok(())
+    }
 }

@@ -17,6 +17,9 @@ use super::message::Place;
 use super::options::Deliver;
 use crate::event::inbox::Feed;
 
+/// How long the server may take to answer for what was said last.
+const LEAVE: Duration = Duration::from_secs(3);
+
 /// A message on its way to the source.
 pub(super) struct Received {
     pub(super) message: Message,
@@ -184,10 +187,10 @@ impl Connection {
                     },
                 }
             };
-            if let Some(error) = error {
-                feed.failure(error).await;
+            match error {
+                Some(error) => feed.failure(error).await,
+                None => leave(messages, &client, consumer.consumer).await,
             }
-            drop(client);
         });
         Ok(())
     }
@@ -233,6 +236,22 @@ impl Connection {
             drop(client);
         });
         Ok(())
+    }
+}
+
+/// Leaves, when the server has answered for what was said last: so it has read the acknowledgements. A source that closes
+/// waits for that.
+async fn leave(messages: pull::Stream, client: &Client, mut consumer: jetstream::consumer::Consumer<pull::Config>) {
+    // Nothing more is to be sent.
+    drop(messages);
+    let left = tokio::time::timeout(LEAVE, async {
+        client.flush().await.map_err(Error::external)?;
+        consumer.info().await.map(drop).map_err(Error::external)
+    });
+    match left.await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::debug!(%error, "The server was not left in order."),
+        Err(_) => tracing::debug!("The server has not answered for what was said last."),
     }
 }
 
