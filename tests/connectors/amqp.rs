@@ -2,6 +2,7 @@
 
 use std::process::{Command, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -121,8 +122,13 @@ fn after_plain_stops_in_the_midst_of_messages_none_comes_again() {
     let mut program = home.run();
     program.until("every message", || numbers(&home.rows()).0.len() == 200);
     program.stop();
-    assert_eq!(left(&broker), Some(0), "all are settled when it has stopped");
     assert_eq!(numbers(&home.rows()).1, 200, "each came once");
+    // The broker counts now and then only. Nobody settles anything any more.
+    let settled = (0..100).any(|_| {
+        std::thread::sleep(Duration::from_millis(200));
+        left(&broker) == Some(0)
+    });
+    assert!(settled, "{:?} are not settled", left(&broker));
 }
 
 // matrix: amqp: disconnect

@@ -20,8 +20,9 @@ use crate::event::inbox::Feed;
 const LARGEST_PACKET: u32 = 268_435_460;
 /// How long the broker may take to accept the connection, in seconds.
 const CONNECT: u64 = 15;
-/// Requests (acknowledgements) beyond those of the messages in flight.
-const OTHER_REQUESTS: usize = 64;
+/// How many requests may wait: an acknowledgement for every number that a packet can have, and some others. Mosquitto 2.0.11
+/// sends what it has kept for an absent client without regard to how much may be in flight.
+const REQUESTS: usize = u16::MAX as usize + 64;
 
 /// A connection that the broker has accepted.
 pub(super) struct Connection {
@@ -37,7 +38,7 @@ pub(super) struct Connection {
 /// When the broker cannot be reached or refuses the connection.
 pub(super) async fn connect(planned: &PlannedMqtt, feed: Feed<Publish>) -> Result<Connection> {
     let options = client_options(planned)?;
-    let (client, mut events) = AsyncClient::new(options, usize::from(planned.options.max_in_flight) + OTHER_REQUESTS);
+    let (client, mut events) = AsyncClient::new(options, REQUESTS);
     if planned.filters.iter().any(|(_, qos)| *qos == QoS::ExactlyOnce) {
         know_every_release(&mut events)?;
     }
