@@ -101,8 +101,20 @@ pub trait Source: Send {
     /// When the source cannot go on; the runtime applies the restart policy.
     async fn next(&mut self) -> Result<Option<Arrival>>;
 
-    /// Everything before `position` is durable in the journal: commit offsets, delete messages.
+    /// Everything before `position` is durable in the journal: commit offsets, delete messages. Also called after the
+    /// last [`Source::next`], while the pipeline stops; its future is dropped only when that takes too long.
     async fn acknowledge(&mut self, _position: &Position) -> Result<()> {
+        Ok(())
+    }
+
+    /// The pipeline stops, or the source has ended: nothing more is taken from it, and it has been told of everything
+    /// that will ever be durable. When this returns, what it has to say to the outside has got there: offsets are
+    /// committed, messages settled, callers answered. It has a few seconds, then it is dropped. Not called on a source that has
+    /// failed, and not waited for when the pipeline has.
+    ///
+    /// # Errors
+    /// When it could not leave in order; that is only told.
+    async fn close(&mut self) -> Result<()> {
         Ok(())
     }
 

@@ -2,6 +2,7 @@
 
 use std::process::{Command, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use fe2o3_amqp::types::messaging::{ApplicationProperties, Message};
 use fe2o3_amqp::{Connection, Sender, Session};
@@ -133,6 +134,32 @@ fn killed_before_and_after_a_step_is_durable_nothing_is_lost() {
     assert_eq!(distinct, (0..sent).collect::<Vec<_>>());
     // What was sent and not settled at a death came again.
     assert!(all <= distinct.len() + CREDIT * DEATHS.len(), "{all} rows of {} messages", distinct.len());
+}
+
+#[test]
+fn after_plain_stops_in_the_midst_of_messages_none_comes_again() {
+    let Some((broker, _turn)) = broker() else { return };
+    queue(&broker);
+    let home = home(&broker);
+    std::thread::scope(|scope| {
+        let publishing = scope.spawn(|| publish_numbers(&broker, 0..200));
+        while !publishing.is_finished() {
+            let before = home.rows().len();
+            let mut program = home.run();
+            program.until("more messages", || home.rows().len() > before || publishing.is_finished());
+            program.stop();
+        }
+    });
+    let mut program = home.run();
+    program.until("every message", || numbers(&home.rows()).0.len() == 200);
+    program.stop();
+    assert_eq!(numbers(&home.rows()).1, 200, "each came once");
+    // The broker counts now and then only. Nobody settles anything any more.
+    let settled = (0..100).any(|_| {
+        std::thread::sleep(Duration::from_millis(200));
+        left(&broker) == Some(0)
+    });
+    assert!(settled, "{:?} are not settled", left(&broker));
 }
 
 // matrix: amqp: disconnect

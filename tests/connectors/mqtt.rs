@@ -128,6 +128,38 @@ fn killed_before_and_after_a_step_is_durable_nothing_of_qos_2_is_lost() {
     killed(2);
 }
 
+fn stopped(qos: u8) {
+    let Some(broker) = broker() else { return };
+    let port = broker.ports()[0];
+    let home = home(port, qos);
+    std::thread::scope(|scope| {
+        let publishing = scope.spawn(|| publish_numbers(port, 0..2_000, &qos.to_string()));
+        let mut lives = 0;
+        while lives < 3 || !publishing.is_finished() {
+            let before = of_the_plant(&home).len();
+            let mut program = home.run();
+            let more = || of_the_plant(&home).len() > before || of_the_plant(&home).len() >= 2_000;
+            program.until("more messages", more);
+            program.stop();
+            lives += 1;
+        }
+    });
+    let mut program = home.run();
+    program.until("every message", || numbers(&home.rows()).0.len() == 2_000);
+    program.stop();
+    assert_eq!(numbers(&home.rows()).1, 2_000, "each came once");
+}
+
+#[test]
+fn after_plain_stops_in_the_midst_of_messages_none_of_qos_1_comes_again() {
+    stopped(1);
+}
+
+#[test]
+fn after_plain_stops_in_the_midst_of_messages_none_of_qos_2_comes_again() {
+    stopped(2);
+}
+
 #[test]
 fn what_was_acknowledged_does_not_come_again_and_killed_anywhere_nothing_is_lost() {
     let Some(broker) = broker() else { return };

@@ -148,6 +148,22 @@ fn killed_before_and_after_a_step_is_durable_every_message_of_a_stream_comes_onc
     assert_eq!((distinct, all as i64), ((0..sent).collect::<Vec<_>>(), sent));
 }
 
+#[test]
+fn after_a_plain_stop_everything_that_was_taken_is_acknowledged() {
+    let Some(server) = server() else { return };
+    let port = server.ports()[0];
+    let home = stream_made(port);
+    let mut client = Client::new(port);
+    for life in 1..=5 {
+        client.publish_numbers((life - 1) * 50..life * 50);
+        let mut program = home.run();
+        program.until("every message", || numbers(&home.rows()).0.len() as i64 == life * 50);
+        program.stop();
+        let info = client.ask("$JS.API.CONSUMER.INFO.PLANT.gate", &json!({}));
+        assert_eq!((&info["num_ack_pending"], &info["num_redelivered"]), (&json!(0), &json!(0)), "{info}");
+    }
+}
+
 // matrix: nats: disconnect
 #[test]
 fn a_server_that_goes_away_is_waited_for_and_its_stream_loses_nothing() {

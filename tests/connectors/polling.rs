@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use crate::diagnosis::{diagnosed, diagnosed_in};
 use crate::home::{Home, numbers};
 use crate::program::Done;
+use crate::service::free_ports;
 
 /// In place of a status: something that is not HTTP.
 const GARBAGE: u16 = 1;

@@ -176,6 +176,45 @@ fn webhook_killed_again_and_again_while_many_call() {
 }
 
 #[test]
+fn webhook_that_stops_answers_everybody_whose_event_it_has_kept_and_asks_the_others_to_come_again() {
+    const CALLERS: u64 = 8;
+    let port = free_ports(1)[0];
+    let home = webhook(port);
+    for round in 0..KILLS {
+        let running = home.run_listening(port);
+        let call = |caller: u64| {
+            let first = (round * CALLERS + caller) * 100_000;
+            let (mut kept, mut last) = (Vec::new(), Some((202, String::new())));
+            for n in first..first + 100_000 {
+                last = post(port, "/", "", &json!({"n": n}).to_string());
+                match &last {
+                    Some((202, _)) => kept.push(n as i64),
+                    _ => break,
+                }
+            }
+            (kept, last)
+        };
+        let mut kept = Vec::new();
+        std::thread::scope(|scope| {
+            let callers: Vec<_> = (0..CALLERS).map(|caller| scope.spawn(move || call(caller))).collect();
+            std::thread::sleep(Duration::from_millis(100 + 20 * round));
+            running.stop();
+            for caller in callers {
+                let (answered, last) = caller.join().expect("a caller ends");
+                kept.extend(answered);
+                assert!(last.is_none_or(|(status, _)| status == 503), "it stops");
+            }
+        });
+        let numbers = numbers(&home.rows());
+        let of_this_round = (round * CALLERS * 100_000) as i64..((round + 1) * CALLERS * 100_000) as i64;
+        let found: Vec<i64> = numbers.keys().filter(|n| of_this_round.contains(n)).copied().collect();
+        kept.sort_unstable();
+        assert_eq!(found, kept, "what is kept was answered, and what was answered is kept");
+        assert!(numbers.values().all(|times| *times == 1), "{numbers:?}");
+    }
+}
+
+#[test]
 fn webhook_without_ids_keeps_what_it_answered_once() {
     let port = free_ports(1)[0];
     let home = webhook(port);

@@ -21,6 +21,7 @@ mod fence;
 mod given;
 mod hindered;
 mod journaling;
+mod outside;
 mod probe;
 #[allow(dead_code, unused_imports, reason = "each suite takes what it needs of it")]
 #[path = "../program/mod.rs"]
@@ -33,4 +34,5 @@ mod simulation;
 mod sources;
 mod stage;
 mod state;
+mod stopping;
 mod survival;

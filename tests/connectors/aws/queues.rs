@@ -116,6 +116,20 @@ fn messages_become_events_once_and_are_deleted_when_they_are_durable() {
     assert_eq!(all[sent.len()]["body"]["late"], "column");
 }
 
+#[test]
+fn after_a_plain_stop_everything_that_was_taken_is_deleted() {
+    let Some(endpoint) = endpoint() else { return };
+    let queue = Queue::new(endpoint, "stopped", "");
+    for life in 1..=3 {
+        queue.send(&(0..50).map(|number| json!({"life": life, "number": number}).to_string()).collect::<Vec<_>>());
+        let running = queue.start();
+        queue.wait_for_rows(life * 50);
+        running.terminate();
+        running.wait().code(0);
+        assert_eq!((queue.left(), queue.rows().len()), (0, life * 50));
+    }
+}
+
 // matrix: aws_sqs_queue: kill-before-ack, kill-after-ack
 #[test]
 fn what_is_killed_before_or_after_its_messages_were_deleted_loses_none_and_repeats_none() {

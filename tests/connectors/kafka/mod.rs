@@ -116,6 +116,24 @@ fn two_members_of_a_group_share_a_topic_and_one_that_is_killed_loses_nothing() {
     again.until("everything is committed", || broker.lag("readers", "shared", 4) == 0);
 }
 
+#[test]
+fn a_member_that_is_stopped_has_committed_what_it_took_and_left_its_group() {
+    let Some(broker) = broker() else { return };
+    broker.create("left", 2);
+    let home = Home::reads(&topic(broker, "left", ", group_id: leavers"));
+    for life in 1..=3 {
+        let lines: String = (0..100).map(|n| format!("{{\"n\":{}}}\n", (life - 1) * 100 + n)).collect();
+        broker.produce("left", &[], lines.as_bytes());
+        let mut program = home.run();
+        program.until("every message", || home.numbers().len() as i64 >= life * 100);
+        program.stop().code(0);
+        assert_eq!(broker.lag("leavers", "left", 2), 0);
+    }
+    let mut numbers = home.numbers();
+    numbers.sort_unstable();
+    assert_eq!(numbers, (0..300).collect::<Vec<_>>(), "each came once");
+}
+
 // matrix: kafka: disconnect
 #[test]
 fn a_broker_that_stops_and_comes_back_is_waited_for() {

@@ -3,6 +3,7 @@
 use super::broker::broker;
 use super::home::Home;
 use crate::diagnosis::{diagnosed, diagnosed_in};
+use crate::service::free_ports;
 
 #[test]
 fn messages_come_through_tls_and_through_scram() {

@@ -109,7 +109,7 @@ impl OpenSource for PlannedAlertmanager {
     }
 
     async fn diagnose(&self, _context: SourceContext, found: &mut Diagnosis) {
-        let admission = Admission::default().with_token(self.options.token.as_ref());
+        let admission = Admission::default().with_token(self.token.as_ref());
         http::diagnose(&self.settings, admission, found).await;
     }
 }

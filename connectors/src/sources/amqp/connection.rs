@@ -26,6 +26,8 @@ use super::service_bus::ConnectionString;
 use super::window::Window;
 use crate::event::inbox::Feed;
 
+/// How long the broker may take to answer that the link ends.
+const LEAVE: Duration = Duration::from_secs(3);
 /// How long connecting may take.
 const CONNECT: Duration = Duration::from_secs(30);
 /// After which time without a word from the broker the connection is taken for dead.
@@ -78,13 +80,34 @@ pub(super) async fn connect(
     let address = target.address.clone();
     let window = Window::new(target.credit, settled);
     tokio::spawn(async move {
-        if let Err(error) = receive(&mut link, window, &feed, &address).await {
-            feed.failure(error).await;
+        match receive(&mut link, window, &feed, &address).await {
+            // A source that closes waits for this task: then the broker knows what is settled.
+            Ok(()) => link.leave().await,
+            Err(error) => {
+                drop(link);
+                feed.failure(error).await;
+            }
         }
-        // Told to close, not waited for: what was not settled is sent again in any case.
-        drop((link.receiver, link.session, link.connection));
     });
     Ok(disposer)
+}
+
+impl Link {
+    /// Says goodbye: the broker answers when it has read all that was said before. What was not settled is sent again in
+    /// any case.
+    async fn leave(self) {
+        let Self { mut connection, mut session, receiver, .. } = self;
+        let left = tokio::time::timeout(LEAVE, async {
+            receiver.close().await.map_err(Error::external)?;
+            session.end().await.map_err(Error::external)?;
+            connection.close().await.map_err(Error::external)
+        });
+        match left.await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::debug!(%error, "The link to the broker was not left in order."),
+            Err(_) => tracing::debug!("The broker has not answered the end of the link."),
+        }
+    }
 }
 
 async fn attach(target: &Target) -> Result<Link> {

@@ -43,7 +43,7 @@ pub(super) async fn diagnose(target: &Target, found: &mut Diagnosis) {
     if let Access::ServiceBus { .. } = &target.access {
         let accepted = async {
             let (Some(string), Some(session)) = (string, session.as_mut()) else { return Err(unconnected()) };
-            Ok((Tokens::first(string, &target.address, session).await?, format!("for `{}`", target.address)))
+            Ok((Tokens::first(string, target, session).await?, format!("for `{}`", target.address)))
         };
         tokens = found.check("token accepted", accepted).await;
     }

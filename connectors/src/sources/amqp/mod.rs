@@ -201,4 +201,9 @@ impl Source for Amqp {
         }
         Ok(())
     }
+
+    async fn close(&mut self) -> Result<()> {
+        self.inbox.close().await;
+        Ok(())
+    }
 }

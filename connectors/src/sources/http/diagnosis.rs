@@ -8,6 +8,7 @@ use super::listener::bind;
 use super::settings::{ListenSettings, TlsFiles};
 use super::tls;
 use crate::diagnosis::certificate;
+use crate::pem;
 
 /// Looks at everything that listening needs. Nobody is let in: the address is left at once.
 pub(crate) async fn diagnose(settings: &ListenSettings, admission: Result<Admission>, found: &mut Diagnosis) {
@@ -29,7 +30,7 @@ pub(crate) async fn diagnose(settings: &ListenSettings, admission: Result<Admiss
 
 fn certificates(files: &TlsFiles) -> Result<String> {
     tls::acceptor(files)?;
-    let chain = tls::certificates(&files.certificates)?;
+    let chain = pem::certificates(&files.certificates)?;
     let own = chain.first().ok_or_else(|| Error::internal("a certificate file without a certificate"))?;
     if let Some(until) = certificate::ended(own) {
         let message = format!("{}: the certificate was valid until {until}", files.certificates.display());

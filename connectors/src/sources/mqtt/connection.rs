@@ -20,8 +20,9 @@ use crate::event::inbox::Feed;
 const LARGEST_PACKET: u32 = 268_435_460;
 /// How long the broker may take to accept the connection, in seconds.
 const CONNECT: u64 = 15;
-/// Requests (acknowledgements) beyond those of the messages in flight.
-const OTHER_REQUESTS: usize = 64;
+/// How many requests may wait: an acknowledgement for every number that a packet can have, and some others. Mosquitto 2.0.11
+/// sends what it has kept for an absent client without regard to how much may be in flight.
+const REQUESTS: usize = u16::MAX as usize + 64;
 /// How long a goodbye may take.
 const GOODBYE: Duration = Duration::from_secs(1);
 
@@ -41,7 +42,7 @@ pub(super) async fn connect(planned: &PlannedMqtt, feed: Feed<Publish>) -> Resul
     let given = &planned.options;
     let client_id = given.client_id.clone().unwrap_or_else(|| format!("tidegate-{}", Uuid::new_v4().simple()));
     let options = client_options(planned, &client_id, given.clean_session)?;
-    let (client, mut events) = AsyncClient::new(options, usize::from(planned.options.max_in_flight) + OTHER_REQUESTS);
+    let (client, mut events) = AsyncClient::new(options, REQUESTS);
     if planned.filters.iter().any(|(_, qos)| *qos == QoS::ExactlyOnce) {
         know_every_release(&mut events)?;
     }
@@ -82,7 +83,7 @@ impl Visit {
     /// When the broker cannot be reached or refuses the connection.
     pub(super) async fn pay(planned: &PlannedMqtt, client_id: &str) -> Result<Self> {
         let options = client_options(planned, client_id, true)?;
-        let (client, mut events) = AsyncClient::new(options, OTHER_REQUESTS);
+        let (client, mut events) = AsyncClient::new(options, REQUESTS);
         accepted(&mut events).await.map_err(|error| failure(&error, planned))?;
         Ok(Self { client, events })
     }

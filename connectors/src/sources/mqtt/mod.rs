@@ -162,6 +162,15 @@ impl Source for Mqtt {
         }
         Ok(())
     }
+
+    async fn close(&mut self) -> Result<()> {
+        // Behind all acknowledgements. The broker hangs up when it has read them; until then the connection is read:
+        // one that is cut while messages come in may lose what was said last.
+        if self.client.disconnect().await.is_ok() {
+            self.inbox.ended().await;
+        }
+        Ok(())
+    }
 }
 
 #[cfg(test)]

@@ -19,6 +19,8 @@ use crate::event::inbox::Feed;
 
 /// How long a server is listened to that refuses a subscription.
 const REFUSAL: Duration = Duration::from_millis(500);
+/// How long the server may take to answer for what was said last.
+const LEAVE: Duration = Duration::from_secs(3);
 
 /// A message on its way to the source.
 pub(super) struct Received {
@@ -213,10 +215,10 @@ impl Connection {
                     },
                 }
             };
-            if let Some(error) = error {
-                feed.failure(error).await;
+            match error {
+                Some(error) => feed.failure(error).await,
+                None => leave(messages, &client, consumer.consumer).await,
             }
-            drop(client);
         });
         Ok(())
     }
@@ -301,6 +303,22 @@ pub(super) fn no_stream(name: &str) -> Error {
 /// The consumer is not there, and not to be created.
 pub(super) fn no_consumer(stream: &str, name: &str) -> Error {
     Error::user(format!("the consumer `{name}` of the stream `{stream}` is not there")).with_remedy(REMEDY)
+}
+
+/// Leaves, when the server has answered for what was said last: so it has read the acknowledgements. A source that closes
+/// waits for that.
+async fn leave(messages: pull::Stream, client: &Client, mut consumer: jetstream::consumer::Consumer<pull::Config>) {
+    // Nothing more is to be sent.
+    drop(messages);
+    let left = tokio::time::timeout(LEAVE, async {
+        client.flush().await.map_err(Error::external)?;
+        consumer.info().await.map(drop).map_err(Error::external)
+    });
+    match left.await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::debug!(%error, "The server was not left in order."),
+        Err(_) => tracing::debug!("The server has not answered for what was said last."),
+    }
 }
 
 /// What to do about a stream or consumer that is not there.

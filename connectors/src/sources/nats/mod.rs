@@ -155,6 +155,11 @@ impl Source for Nats {
         }
         Ok(())
     }
+
+    async fn close(&mut self) -> Result<()> {
+        self.inbox.close().await;
+        Ok(())
+    }
 }
 
 /// What becomes of a message.
