@@ -58,8 +58,9 @@ pub(super) async fn connect(planned: &PlannedNats) -> Result<Connection> {
     let mut options = ConnectOptions::new()
         .name("tidegate")
         .connection_timeout(Duration::from_secs(10))
-        // A connection that is lost is the end of the source's life; the runtime opens it again.
-        .max_reconnects(1)
+        // A connection that is lost is the end of the source's life; the runtime opens it again. Until the first connection
+        // every server is an attempt of its own.
+        .max_reconnects(given.servers.0.len())
         .event_callback(move |event| {
             let report = report.clone();
             // Where nobody looks any more there is nothing to report.
