@@ -1,8 +1,11 @@
 //! The connection to the broker: a task of its own, from attaching to the first failure.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use fe2o3_amqp::connection::{ConnectionHandle, OpenError};
+use fe2o3_amqp::link::delivery::DeliveryInfo;
 use fe2o3_amqp::link::receiver::CreditMode;
 use fe2o3_amqp::link::{Receiver, ReceiverAttachError, ReceiverDisposer, RecvError};
 use fe2o3_amqp::sasl_profile::SaslProfile;
@@ -16,6 +19,7 @@ use fe2o3_amqp_cbs::token::CbsToken;
 use secrecy::ExposeSecret;
 use tidegate_pipeline::error::{Error, Result};
 use tidegate_pipeline::spec::Secret;
+use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
 use uuid::Uuid;
@@ -45,12 +49,31 @@ pub(super) enum Access {
 /// A message on its way to the source.
 pub(super) type Received = Delivery<Body<Value>>;
 
+/// What settles messages.
+pub(super) struct Settler {
+    disposer: ReceiverDisposer,
+    settled: Arc<Settled>,
+}
+
+/// How many messages were settled.
+#[derive(Default)]
+struct Settled {
+    count: AtomicU64,
+    more: Notify,
+}
+
 /// What keeps the link open.
 struct Link {
     connection: ConnectionHandle<()>,
     session: SessionHandle<()>,
     receiver: Receiver,
     tokens: Option<Tokens>,
+    /// How many messages may be unsettled.
+    credit: u64,
+    /// How many messages the broker was allowed to send, and has sent.
+    allowed: u64,
+    received: u64,
+    settled: Arc<Settled>,
 }
 
 /// What shows again and again that one may read the queue.
@@ -65,11 +88,11 @@ struct Tokens {
 ///
 /// # Errors
 /// When the broker cannot be reached, or refuses the credentials or the address.
-pub(super) async fn connect(target: &Target, feed: Feed<Received>) -> Result<ReceiverDisposer> {
+pub(super) async fn connect(target: &Target, feed: Feed<Received>) -> Result<Settler> {
     let attached = tokio::time::timeout(CONNECT, attach(target)).await;
     let mut link =
         attached.map_err(|_| Error::external(format!("the broker does not answer within {CONNECT:?}")))??;
-    let disposer = link.receiver.disposer();
+    let settler = Settler { disposer: link.receiver.disposer(), settled: Arc::clone(&link.settled) };
     let address = target.address.clone();
     tokio::spawn(async move {
         match receive(&mut link, &feed, &address).await {
@@ -81,10 +104,34 @@ pub(super) async fn connect(target: &Target, feed: Feed<Received>) -> Result<Rec
             }
         }
     });
-    Ok(disposer)
+    Ok(settler)
+}
+
+impl Settler {
+    /// Settles a message; `false` where the link is gone.
+    pub(super) async fn settle(&self, delivery: DeliveryInfo) -> bool {
+        let accepted = self.disposer.accept(delivery).await.is_ok();
+        self.settled.count.fetch_add(1, Ordering::SeqCst);
+        self.settled.more.notify_one();
+        accepted
+    }
 }
 
 impl Link {
+    /// Lets the broker send more when everything has come that it was allowed to send, and half of that is settled.
+    /// While something is on its way, the two sides may count differently: then RabbitMQ 3 sends too much.
+    async fn allow_more(&mut self) -> Result<()> {
+        let unsettled = self.received.saturating_sub(self.settled.count.load(Ordering::SeqCst));
+        if self.received < self.allowed || unsettled > self.credit / 2 {
+            return Ok(());
+        }
+        let more = self.credit - unsettled;
+        let told = self.receiver.set_credit(u32::try_from(more).unwrap_or(u32::MAX)).await;
+        told.map_err(|error| Error::external(format!("the broker takes no credit: {error}")))?;
+        self.allowed += more;
+        Ok(())
+    }
+
     /// Says goodbye: the broker answers when it has read all that was said before. What was not settled is sent again in
     /// any case.
     async fn leave(self) {
@@ -118,11 +165,12 @@ async fn attach(target: &Target) -> Result<Link> {
     let receiver = Receiver::builder()
         .name(format!("tidegate-{}", Uuid::new_v4().simple()))
         .source(target.address.as_str())
-        .credit_mode(CreditMode::Auto(target.credit))
+        .credit_mode(CreditMode::Manual)
         .attach(&mut session)
         .await
         .map_err(|error| not_attached(&error, &target.address))?;
-    Ok(Link { connection, session, receiver, tokens })
+    let (credit, settled) = (target.credit.into(), Arc::default());
+    Ok(Link { connection, session, receiver, tokens, credit, allowed: 0, received: 0, settled })
 }
 
 async fn open(target: &Target, string: Option<&ConnectionString>) -> Result<ConnectionHandle<()>> {
@@ -187,7 +235,9 @@ impl Tokens {
 }
 
 async fn receive(link: &mut Link, feed: &Feed<Received>, address: &str) -> Result<()> {
+    let settled = Arc::clone(&link.settled);
     loop {
+        link.allow_more().await?;
         let due = link.tokens.as_ref().map(|tokens| tokens.due);
         let renewal = async {
             match due {
@@ -197,9 +247,11 @@ async fn receive(link: &mut Link, feed: &Feed<Received>, address: &str) -> Resul
         };
         tokio::select! {
             () = feed.closed() => return Ok(()),
+            () = settled.more.notified() => {}
             () = renewal => if let Some(tokens) = &mut link.tokens { tokens.renew().await? },
             received = link.receiver.recv::<Body<Value>>() => {
                 let message = received.map_err(|error| lost(&error, address))?;
+                link.received += 1;
                 let bytes = super::message::size(message.body());
                 if !feed.message(message, bytes).await {
                     return Ok(());

@@ -12,7 +12,6 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, SchemaRef};
 use async_trait::async_trait;
-use fe2o3_amqp::link::ReceiverDisposer;
 use fe2o3_amqp::link::delivery::DeliveryInfo;
 use tidegate_pipeline::envelope::envelope_schema;
 use tidegate_pipeline::error::{Error, Result};
@@ -24,7 +23,7 @@ use tidegate_pipeline::spec::Options;
 use tidegate_pipeline::spec::diagnostic::Diagnostic;
 use tidegate_pipeline::step::Position;
 
-use self::connection::{Access, Received};
+use self::connection::{Access, Received, Settler};
 use self::options::{AmqpOptions, ServiceBusOptions};
 use crate::event::body::text_column;
 use crate::event::inbox::{Inbox, Taken, inbox};
@@ -144,10 +143,10 @@ impl OpenSource for PlannedAmqp {
             None => 0,
         };
         let (feed, inbox) = inbox(EventDecoder::new(&context, &self.schema));
-        let disposer = connection::connect(&self.target, feed).await?;
+        let settler = connection::connect(&self.target, feed).await?;
         let envelope = Envelope::new(&context.node, self.kind);
         let address = self.target.address.clone();
-        Ok(Box::new(Amqp { taken, address, inbox, envelope, disposer, unsettled: VecDeque::new() }))
+        Ok(Box::new(Amqp { taken, address, inbox, envelope, settler, unsettled: VecDeque::new() }))
     }
 }
 
@@ -158,7 +157,7 @@ struct Amqp {
     address: String,
     inbox: Inbox<Received>,
     envelope: Envelope,
-    disposer: ReceiverDisposer,
+    settler: Settler,
     /// What settles messages, with their numbers, in the order in which they came.
     unsettled: VecDeque<(u64, DeliveryInfo)>,
 }
@@ -180,7 +179,7 @@ impl Source for Amqp {
         let durable: u64 = serde_json::from_str(&position.0).map_err(Error::internal)?;
         while let Some((_, delivery)) = self.unsettled.pop_front_if(|(number, _)| *number <= durable) {
             // Where the link is gone the message is sent again.
-            if self.disposer.accept(delivery).await.is_err() {
+            if !self.settler.settle(delivery).await {
                 self.unsettled.clear();
             }
         }
