@@ -468,7 +468,7 @@ pub(crate) enum SourceCommand {
     Run {
         /// The kind of source
         kind: String,
-        /// An option: `--arg path=events.jsonl`; values are read as YAML
+        /// An option: `--arg path=events.jsonl`, `--arg since.path=id`; values are read as YAML
         #[arg(long = "arg", value_name = "KEY=VALUE")]
         arguments: Vec<String>,
         /// End after this many rows
@@ -479,11 +479,11 @@ pub(crate) enum SourceCommand {
     Test {
         /// The kind of source
         kind: String,
-        /// An option: `--arg path=events.jsonl`; values are read as YAML
+        /// An option: `--arg path=events.jsonl`, `--arg since.path=id`; values are read as YAML
         #[arg(long = "arg", value_name = "KEY=VALUE")]
         arguments: Vec<String>,
-        /// How long all of it may take, in seconds
-        #[arg(long, value_name = "SECONDS", default_value_t = 30)]
+        /// How long each step may take, in seconds
+        #[arg(long, value_name = "SECONDS", default_value_t = 10)]
         timeout: u64,
         /// How it is printed
         #[arg(long, default_value = "text")]

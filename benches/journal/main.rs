@@ -7,6 +7,9 @@ mod callers;
 mod compression;
 mod disk;
 mod engine;
+#[allow(dead_code, reason = "each bench takes what it needs of it")]
+#[path = "../frame/mod.rs"]
+mod frame;
 mod seekable;
 
 use std::path::PathBuf;
@@ -16,29 +19,18 @@ use std::time::Duration;
 use tidegate_pipeline::journal::{InlinePart, Record, StepBody, StepRecord};
 use tidegate_pipeline::step::{Position, SchemaVersion, StepHeader, StepNumber, StepTime, Unit};
 
-/// The program's own allocator.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
-type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
+use frame::{Outcome, median};
 
 fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
-    match run(&arguments) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    frame::ended(run)
 }
 
-fn run(arguments: &[String]) -> Outcome<()> {
+fn run(arguments: &[&str]) -> Outcome<()> {
     let seconds: f64 = arguments.get(1).map_or(Ok(1.0), |seconds| seconds.parse())?;
     let place = arguments.get(2).map_or_else(|| PathBuf::from("."), PathBuf::from);
     let folder = tempfile::tempdir_in(place)?;
     let each = Duration::from_secs_f64(seconds);
-    match arguments.first().map(String::as_str) {
+    match arguments.first().copied() {
         None => {
             callers::report(folder.path(), each)?;
             seekable::report(folder.path())?;
@@ -49,12 +41,6 @@ fn run(arguments: &[String]) -> Outcome<()> {
         Some("compression") => compression::report(),
         Some(other) => Err(format!("there is no bench {other}").into()),
     }
-}
-
-/// The middle of some values.
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
 /// A step with these parts.

@@ -1,9 +1,5 @@
 //! Apache Kafka, and the events in it.
 
-use std::io::{BufRead, BufReader};
-use std::net::TcpListener;
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
@@ -12,36 +8,26 @@ use rdkafka::client::DefaultClientContext;
 use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 
+use super::service::Service;
 use super::{Outcome, PARTITIONS, TOPIC};
 
 /// A broker that runs until this is dropped.
-pub(crate) struct Broker {
-    child: Child,
-    pub(crate) port: u16,
-}
+pub(crate) struct Broker(Service);
 
 impl Broker {
-    /// Starts it with its files in `folder`.
-    pub(crate) fn start(folder: &Path) -> Outcome<Self> {
-        let listeners: Vec<TcpListener> =
-            (0..4).map(|_| TcpListener::bind("127.0.0.1:0")).collect::<std::io::Result<_>>()?;
-        let ports: Vec<u16> =
-            listeners.iter().map(|listener| Ok(listener.local_addr()?.port())).collect::<std::io::Result<_>>()?;
-        drop(listeners);
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/services/kafka.sh");
-        let mut command = Command::new("bash");
-        command.arg(script).arg(folder.join("kafka")).args(ports.iter().map(u16::to_string));
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
-        let mut lines = BufReader::new(child.stdout.take().ok_or("no stdout")?).lines();
-        if !lines.any(|line| line.is_ok_and(|line| line == "ready")) {
-            return Err("Kafka does not start".into());
-        }
-        Ok(Self { child, port: ports[0] })
+    /// Starts it.
+    pub(crate) fn start() -> Outcome<Self> {
+        Ok(Self(Service::start("kafka", 4).ok_or("Kafka cannot be had")?))
     }
 
     /// Where it listens.
     pub(crate) fn address(&self) -> String {
-        format!("127.0.0.1:{}", self.port)
+        self.0.address()
+    }
+
+    /// The port of that.
+    pub(crate) fn port(&self) -> u16 {
+        self.0.ports()[0]
     }
 
     /// Makes the topic and writes the events.
@@ -79,12 +65,4 @@ fn event(number: u64) -> String {
         ["info", "warning", "critical"][number as usize % 3],
         number % 1_000,
     )
-}
-
-impl Drop for Broker {
-    fn drop(&mut self) {
-        // The script stops its server when its stdin is closed.
-        drop(self.child.stdin.take());
-        let _ = self.child.wait();
-    }
 }

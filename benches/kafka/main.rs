@@ -5,15 +5,17 @@
 
 mod bare;
 mod broker;
+#[allow(dead_code, reason = "each bench takes what it needs of it")]
+#[path = "../frame/mod.rs"]
+mod frame;
+#[allow(dead_code, clippy::expect_used, reason = "the tests need more of it")]
+#[path = "../../tests/connectors/service.rs"]
+mod service;
 mod tidegate;
 
 use std::process::ExitCode;
 
-/// The program's own allocator, for both alike.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
-type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
+use frame::{Outcome, median};
 
 /// The topic that is read.
 const TOPIC: &str = "events";
@@ -21,21 +23,14 @@ const TOPIC: &str = "events";
 const PARTITIONS: i32 = 4;
 
 fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
-    match run(&arguments) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    frame::ended(run)
 }
 
-fn run(arguments: &[String]) -> Outcome<()> {
+fn run(arguments: &[&str]) -> Outcome<()> {
     let events: u64 = arguments.first().map_or(Ok(1_000_000), |count| count.parse())?;
     let rounds: usize = arguments.get(1).map_or(Ok(3), |count| count.parse())?;
     let folder = tempfile::tempdir()?;
-    let broker = broker::Broker::start(folder.path())?;
+    let broker = broker::Broker::start()?;
     eprintln!("writing {events} events");
     broker.write(events)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
@@ -43,7 +38,7 @@ fn run(arguments: &[String]) -> Outcome<()> {
     for round in 0..rounds {
         bare.push(bare::read(&broker.address(), events)?);
         let state = folder.path().join(format!("state-{round}"));
-        tidegate.push(runtime.block_on(tidegate::read(broker.port, events, &state))?);
+        tidegate.push(runtime.block_on(tidegate::read(broker.port(), events, &state))?);
         eprintln!("round {round}: bare {:.2} s, tidegate {:.2} s", bare[round], tidegate[round]);
     }
     let (bare, tidegate) = (median(bare), median(tidegate));
@@ -52,10 +47,4 @@ fn run(arguments: &[String]) -> Outcome<()> {
     println!("tidegate: {:.0} events/s", rate(tidegate));
     println!("ratio: {:.2} (wanted: 0.7)", bare / tidegate);
     Ok(())
-}
-
-/// The middle of some values.
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }

@@ -5,33 +5,25 @@
 
 mod bare;
 mod clients;
+#[allow(dead_code, reason = "each bench takes what it needs of it")]
+#[path = "../frame/mod.rs"]
+mod frame;
 mod pipeline;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-/// The program's own allocator.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
-type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
+use frame::{Outcome, median};
 
 /// Each contender is measured so often, in turn.
 const ROUNDS: usize = 7;
 
 fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
-    match run(&arguments) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    frame::ended(run)
 }
 
-fn run(arguments: &[String]) -> Outcome<()> {
+fn run(arguments: &[&str]) -> Outcome<()> {
     let seconds: f64 = arguments.first().map_or(Ok(1.0), |seconds| seconds.parse())?;
     let place = arguments.get(1).map_or_else(|| PathBuf::from("."), PathBuf::from);
     let (folder, each) = (tempfile::tempdir_in(place)?, Duration::from_secs_f64(seconds));
@@ -53,10 +45,4 @@ fn run(arguments: &[String]) -> Outcome<()> {
     println!("| webhook through a pipeline, each event with an id | {with_ids:.0} | {:.2} | |", with_ids / bare);
     println!("events in each step: {:.1}", median(joined));
     Ok(())
-}
-
-/// The middle of some values.
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }

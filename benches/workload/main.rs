@@ -7,6 +7,9 @@
 mod checks;
 mod datafusion_batch;
 mod events;
+#[allow(dead_code, reason = "each bench takes what it needs of it")]
+#[path = "../frame/mod.rs"]
+mod frame;
 mod steps;
 mod tidegate;
 
@@ -15,9 +18,7 @@ use std::process::{Command, ExitCode};
 
 use serde::{Deserialize, Serialize};
 
-/// The pipelines' own allocator, for all contenders alike.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+use frame::{Outcome, median, peak_memory};
 
 /// What one run of a contender measured.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -31,30 +32,20 @@ struct Measurement {
 const CONTENDERS: [&str; 3] = ["datafusion", "tidegate-100ms", "tidegate-off"];
 
 fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
-    let result = match arguments.first().map(String::as_str) {
-        Some("contender") => contender(&arguments[1..]),
-        Some("steps") => steps::report(),
-        Some("checks") => checks::report(),
-        _ => compare(&arguments),
-    };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    frame::ended(|arguments| match arguments {
+        ["contender", rest @ ..] => contender(rest),
+        ["steps", ..] => steps::report(),
+        ["checks", ..] => checks::report(),
+        _ => compare(arguments),
+    })
 }
 
-type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
-
 /// Runs one contender in this process and prints what it measured.
-fn contender(arguments: &[String]) -> Outcome<()> {
+fn contender(arguments: &[&str]) -> Outcome<()> {
     let [name, folder] = arguments else { return Err("contender NAME FOLDER".into()) };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let folder = Path::new(folder);
-    let (seconds, rows) = match name.as_str() {
+    let (seconds, rows) = match *name {
         "datafusion" => runtime.block_on(datafusion_batch::run(folder))?,
         "tidegate-100ms" => runtime.block_on(tidegate::run(folder, "100ms"))?,
         "tidegate-off" => runtime.block_on(tidegate::run(folder, "off"))?,
@@ -64,15 +55,7 @@ fn contender(arguments: &[String]) -> Outcome<()> {
     Ok(())
 }
 
-/// The peak of this process's memory in MiB.
-fn peak_memory() -> Outcome<f64> {
-    let status = std::fs::read_to_string("/proc/self/status")?;
-    let line = status.lines().find(|line| line.starts_with("VmHWM:")).ok_or("no VmHWM")?;
-    let kib: f64 = line.split_whitespace().nth(1).ok_or("no number")?.parse()?;
-    Ok(kib / 1024.0)
-}
-
-fn compare(arguments: &[String]) -> Outcome<()> {
+fn compare(arguments: &[&str]) -> Outcome<()> {
     let events: usize = arguments.first().map_or(Ok(2_000_000), |count| count.parse())?;
     let rounds: usize = arguments.get(1).map_or(Ok(3), |count| count.parse())?;
     let folder = tempfile::tempdir()?;
@@ -102,11 +85,7 @@ fn run_contender(name: &str, folder: &Path) -> Outcome<Measurement> {
 }
 
 fn report(events: usize, measured: &[Vec<Measurement>]) -> Outcome<()> {
-    let median = |values: &[Measurement]| {
-        let mut seconds: Vec<f64> = values.iter().map(|value| value.seconds).collect();
-        seconds.sort_by(f64::total_cmp);
-        seconds[seconds.len() / 2]
-    };
+    let median = |values: &[Measurement]| median(values.iter().map(|value| value.seconds).collect());
     let floor = median(&measured[0]);
     println!("| contender | median s | events/s | ratio to bare DataFusion | peak MiB | rows out |");
     println!("|---|---|---|---|---|---|");

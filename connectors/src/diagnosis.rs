@@ -1,6 +1,6 @@
 //! Steps of diagnoses that sources over a network share: resolve, connect, TLS.
 
-mod certificate;
+pub(crate) mod certificate;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -14,6 +14,9 @@ use tidegate_pipeline::source::Source;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
+use url::Url;
+
+use crate::tls::TlsSettings;
 
 /// How long one address may take to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -35,8 +38,7 @@ pub async fn first_arrival(found: &mut Diagnosis, step: &str, source: Option<Box
         let Some(arrival) = source.next().await? else { return Ok(((), "it ended without any".to_owned())) };
         match (arrival.row_count(), arrival.rejected.first()) {
             (0, Some(rejected)) => Err(Error::external(format!("{}: {}", rejected.position, rejected.reason))),
-            (1, _) => Ok(((), "1 row".to_owned())),
-            (rows, _) => Ok(((), format!("{rows} rows"))),
+            (rows, _) => Ok(((), counted(rows as u64, "row"))),
         }
     };
     found.check(step, first).await;
@@ -75,17 +77,19 @@ pub async fn connect(found: &mut Diagnosis, addresses: &[SocketAddr]) -> Option<
     found.check("TCP connected", connected).await
 }
 
-/// Agrees on TLS: the step `TLS handshake`, which tells the version, the cipher and the server's certificate.
+/// Agrees on TLS: the step `TLS handshake`, which tells the version, the cipher and the server's certificate. `config`
+/// may have failed: a file that cannot be read is why there is no TLS. There is no `stream` where a step before failed.
 pub async fn handshake(
     found: &mut Diagnosis,
-    stream: TcpStream,
+    stream: Option<TcpStream>,
     host: &str,
-    config: Arc<ClientConfig>,
+    config: Result<Arc<ClientConfig>>,
 ) -> Option<TlsStream<TcpStream>> {
     let agreed = async {
-        let name = ServerName::try_from(host.to_owned())
+        let name = ServerName::try_from(bare(host).to_owned())
             .map_err(|error| Error::user(format!("`{host}` cannot be the name of a server: {error}")))?;
-        let stream = TlsConnector::from(config).connect(name, stream).await.map_err(|error| {
+        let stream = stream.ok_or_else(|| Error::internal("it is not connected"))?;
+        let stream = TlsConnector::from(config?).connect(name, stream).await.map_err(|error| {
             Error::external(error).with_remedy("look at the server's certificate, and at the CA that is trusted here")
         })?;
         let (_, session) = stream.get_ref();
@@ -97,6 +101,68 @@ pub async fn handshake(
         Ok((stream, told.join(", ")))
     };
     found.check("TLS handshake", agreed).await
+}
+
+/// The steps with which every server is reached: its name, a connection, and TLS where it is spoken from the first byte
+/// on. Whether it was.
+pub async fn reach(found: &mut Diagnosis, host: &str, port: u16, tls: Option<Result<Arc<ClientConfig>>>) -> bool {
+    let stream = dial(found, host, port).await;
+    match tls {
+        Some(config) => handshake(found, stream, host, config).await.is_some(),
+        None => {
+            no_tls(found);
+            stream.is_some()
+        }
+    }
+}
+
+/// The steps before TLS: the name, and a connection.
+pub async fn dial(found: &mut Diagnosis, host: &str, port: u16) -> Option<TcpStream> {
+    let addresses = resolve(found, bare(host), port).await.unwrap_or_default();
+    connect(found, &addresses).await
+}
+
+/// There is no TLS, because the options ask for none.
+pub(crate) fn no_tls(found: &mut Diagnosis) {
+    found.skip("TLS handshake", "the options ask for no TLS");
+}
+
+/// The steps to the server of a URL, trusting whom this system trusts.
+pub async fn reach_url(found: &mut Diagnosis, url: &str) {
+    let understood = |error| Error::user(format!("`{url}` is no URL: {error}")).with_remedy("correct `endpoint_url`");
+    match Url::parse(url).map_err(understood) {
+        Ok(url) => reach_url_trusting(found, &url, || TlsSettings::default().client()).await,
+        Err(error) => drop(found.check("endpoint understood", async { Err::<((), String), _>(error) }).await),
+    }
+}
+
+/// The same, with TLS as `tls` says.
+pub(crate) async fn reach_url_trusting(
+    found: &mut Diagnosis,
+    url: &Url,
+    tls: impl FnOnce() -> Result<Arc<ClientConfig>>,
+) {
+    let (host, port) = (url.host_str().unwrap_or_default(), url.port_or_known_default().unwrap_or_default());
+    reach(found, host, port, (url.scheme() == "https").then(tls)).await;
+}
+
+/// Reads what a source needs before it can connect: secrets, files. A step of this name.
+pub(crate) async fn read<T>(
+    found: &mut Diagnosis,
+    step: &str,
+    reading: impl FnOnce() -> Result<(T, String)>,
+) -> Option<T> {
+    found.check(step, async { reading() }).await
+}
+
+/// An address of IPv6 without the brackets that it has in URLs.
+fn bare(host: &str) -> &str {
+    host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host)
+}
+
+/// `1 message`, `2 messages`.
+pub fn counted(count: u64, one: &str) -> String {
+    if count == 1 { format!("1 {one}") } else { format!("{count} {one}s") }
 }
 
 #[cfg(test)]
@@ -142,9 +208,8 @@ mod tests {
     async fn diagnosed(port: u16, config: Arc<ClientConfig>) -> Diagnosis {
         let mut found = Diagnosis::default();
         let addresses = resolve(&mut found, "localhost", port).await.unwrap_or_default();
-        if let Some(stream) = connect(&mut found, &addresses).await {
-            handshake(&mut found, stream, "localhost", config).await;
-        }
+        let stream = connect(&mut found, &addresses).await;
+        handshake(&mut found, stream, "localhost", Ok(config)).await;
         found
     }
 

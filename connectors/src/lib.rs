@@ -8,6 +8,7 @@
 pub mod decode;
 pub mod diagnosis;
 pub mod event;
+mod pem;
 mod places;
 mod program;
 pub mod providers;

@@ -1,16 +1,74 @@
 //! TLS of connections that sources open themselves.
 
+mod lenient;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
+use schemars::JsonSchema;
+use serde::Deserialize;
 use tidegate_pipeline::error::{Error, Result};
 use tidegate_pipeline::spec::Options;
 use tidegate_pipeline::spec::diagnostic::Diagnostic;
 
+use self::lenient::Lenient;
+use crate::pem;
 use crate::places::Places;
+
+/// The options of kinds that may connect with TLS, in places of their own.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct TlsOptions {
+    /// Connect with TLS.
+    pub(crate) tls: Option<bool>,
+    /// PEM certificates of the authorities that are trusted; those of the system where there is none.
+    pub(crate) cafile: Option<PathBuf>,
+    /// The client's PEM certificate.
+    pub(crate) certfile: Option<PathBuf>,
+    /// Its PEM key.
+    pub(crate) keyfile: Option<PathBuf>,
+}
+
+impl TlsOptions {
+    /// What is connected with; relative paths are relative to `folder`. `None`: no TLS. A file asks for it even without
+    /// `tls`.
+    ///
+    /// # Errors
+    /// A certificate without its key, a key without its certificate, files beside `tls: false`.
+    pub(crate) fn settings(&self, folder: &Path, options: &Options) -> Result<Option<TlsSettings>, Vec<Diagnostic>> {
+        let places = Places(options);
+        let full = |file: &Option<PathBuf>| file.as_ref().map(|file| folder.join(file));
+        let (cafile, certfile, keyfile) = (full(&self.cafile), full(&self.certfile), full(&self.keyfile));
+        if certfile.is_some() != keyfile.is_some() {
+            let key = if certfile.is_some() { "certfile" } else { "keyfile" };
+            return Err(vec![places.at(key, "`certfile` and `keyfile` are given together")]);
+        }
+        let any = cafile.is_some() || certfile.is_some();
+        if self.tls == Some(false) && any {
+            return Err(vec![places.at("tls", "`tls: false` contradicts `cafile`, `certfile` and `keyfile`")]);
+        }
+        Ok((any || self.tls == Some(true)).then_some(TlsSettings { cafile, certfile, keyfile, with_system: false }))
+    }
+}
+
+/// What is verified of a server's certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verification {
+    /// That an authority that is trusted has signed it, for this name, and that it is valid now.
+    Full,
+    /// The same but the name.
+    AnyName,
+    /// Nothing, because the user wants it so.
+    Nothing,
+}
+
+impl Verification {
+    /// Everything, or nothing.
+    pub(crate) fn of(verifies: bool) -> Self {
+        if verifies { Self::Full } else { Self::Nothing }
+    }
+}
 
 /// Whom to trust and who we are. The files are read when a source opens, so that a renewed certificate needs no
 /// restart of the program.
@@ -22,47 +80,42 @@ pub(crate) struct TlsSettings {
     pub(crate) certfile: Option<PathBuf>,
     /// Its PEM key.
     pub(crate) keyfile: Option<PathBuf>,
+    /// Trust the authorities of the system too where there is a `cafile`.
+    pub(crate) with_system: bool,
 }
 
 impl TlsSettings {
-    /// Settings from the options `tls`, `cafile`, `certfile` and `keyfile`; relative paths are relative to `folder`.
-    /// `None`: no TLS. A file asks for it even without `tls`.
-    ///
-    /// # Errors
-    /// A certificate without its key, a key without its certificate, files beside `tls: false`.
-    pub(crate) fn of(
-        tls: Option<bool>,
-        files: [Option<&Path>; 3],
-        folder: &Path,
-        options: &Options,
-    ) -> Result<Option<Self>, Vec<Diagnostic>> {
-        let places = Places(options);
-        let [cafile, certfile, keyfile] = files.map(|file| file.map(|file| folder.join(file)));
-        if certfile.is_some() != keyfile.is_some() {
-            let key = if certfile.is_some() { "certfile" } else { "keyfile" };
-            return Err(vec![places.at(key, "`certfile` and `keyfile` are given together")]);
-        }
-        let any = cafile.is_some() || certfile.is_some();
-        if tls == Some(false) && any {
-            return Err(vec![places.at("tls", "`tls: false` contradicts `cafile`, `certfile` and `keyfile`")]);
-        }
-        Ok((any || tls == Some(true)).then_some(Self { cafile, certfile, keyfile }))
-    }
-
     /// What rustls connects with.
     ///
     /// # Errors
     /// When a file cannot be read or holds nothing of use.
     pub(crate) fn client(&self) -> Result<Arc<ClientConfig>> {
+        self.client_verifying(Verification::Full)
+    }
+
+    /// The same, with another opinion of certificates.
+    ///
+    /// # Errors
+    /// When a file cannot be read or holds nothing of use.
+    pub(crate) fn client_verifying(&self, verification: Verification) -> Result<Arc<ClientConfig>> {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let builder = ClientConfig::builder_with_provider(provider)
+        let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
-            .map_err(Error::internal)?
-            .with_root_certificates(self.trusted()?);
+            .map_err(Error::internal)?;
+        let builder = match verification {
+            Verification::Full => builder.with_root_certificates(self.trusted()?),
+            Verification::AnyName => {
+                let verifier = Lenient::of_any_name(self.trusted()?, provider)?;
+                builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier))
+            }
+            Verification::Nothing => {
+                builder.dangerous().with_custom_certificate_verifier(Arc::new(Lenient::of_anybody(provider)))
+            }
+        };
         let config = match (&self.certfile, &self.keyfile) {
             (Some(certfile), Some(keyfile)) => {
-                let key = PrivateKeyDer::from_pem_file(keyfile).map_err(|error| unreadable(keyfile, error))?;
-                builder.with_client_auth_cert(certificates(certfile)?, key).map_err(|error| {
+                let (certificates, key) = (pem::certificates(certfile)?, pem::private_key(keyfile)?);
+                builder.with_client_auth_cert(certificates, key).map_err(|error| {
                     Error::user(format!("{} and {}: {error}", certfile.display(), keyfile.display()))
                 })?
             }
@@ -73,34 +126,18 @@ impl TlsSettings {
 
     fn trusted(&self) -> Result<RootCertStore> {
         let mut trusted = RootCertStore::empty();
-        match &self.cafile {
-            Some(path) => {
-                for certificate in certificates(path)? {
-                    trusted.add(certificate).map_err(|error| unreadable(path, error))?;
-                }
+        if let Some(path) = &self.cafile {
+            for certificate in pem::certificates(path)? {
+                trusted.add(certificate).map_err(|error| pem::at(path, error))?;
             }
-            None => {
-                let found = rustls_native_certs::load_native_certs();
-                trusted.add_parsable_certificates(found.certs);
-                if trusted.is_empty() {
-                    let message = "this system has no certificates of authorities to trust";
-                    return Err(Error::user(message).with_remedy("install `ca-certificates` or give `cafile`"));
-                }
-            }
+        }
+        if self.cafile.is_none() || self.with_system {
+            trusted.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        }
+        if trusted.is_empty() {
+            let message = "this system has no certificates of authorities to trust";
+            return Err(Error::user(message).with_remedy("install `ca-certificates` or give `cafile`"));
         }
         Ok(trusted)
     }
-}
-
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>> {
-    let read = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
-    match read {
-        Ok(certificates) if !certificates.is_empty() => Ok(certificates),
-        Ok(_) => Err(unreadable(path, "it holds no PEM certificate")),
-        Err(error) => Err(unreadable(path, error)),
-    }
-}
-
-fn unreadable(path: &Path, reason: impl std::fmt::Display) -> Error {
-    Error::user(format!("{} cannot be used: {reason}", path.display()))
 }

@@ -1,10 +1,15 @@
 //! What is wrong with a connection, step by step: what `source test` shows.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
+
+/// How long a step may take where nobody says otherwise.
+const LIMIT: Duration = Duration::from_secs(10);
+/// What is told of a step that was not over in time.
+const NO_ANSWER: &str = "no answer in time";
 
 /// How a check went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -21,6 +26,9 @@ pub enum Outcome {
 /// One step of a diagnosis.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Check {
+    /// Which of several it is about, where there are several: a server, a topic, a URL.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub about: Option<String>,
     /// What was looked at: `name resolved`, `TCP connected`.
     pub step: String,
     /// How it went.
@@ -31,24 +39,67 @@ pub struct Check {
     pub took_ms: u64,
 }
 
-/// The steps of a diagnosis so far. After one that failed, the others are skipped.
-#[derive(Debug, Default)]
+/// The steps of a diagnosis so far. After one that failed, the others are skipped; but what fails of one of several
+/// ([`Diagnosis::about`]) skips nothing of the others.
+#[derive(Debug)]
 pub struct Diagnosis {
     checks: Vec<Check>,
+    limit: Duration,
+    about: Option<String>,
+    /// The step that failed of what all depends on.
+    failed: Option<String>,
+    /// The step that failed of what it is about now.
+    failed_here: Option<String>,
+}
+
+impl Default for Diagnosis {
+    fn default() -> Self {
+        Self::within(LIMIT)
+    }
 }
 
 impl Diagnosis {
-    /// Looks at one step: `work` gives what later steps need, and what to tell of it. `None` when it failed, or when
-    /// one before it did. Where `work` is dropped before its end, the step has failed: nothing answered.
+    /// A diagnosis each of whose steps may take so long.
+    pub fn within(limit: Duration) -> Self {
+        Self { checks: Vec::new(), limit, about: None, failed: None, failed_here: None }
+    }
+
+    /// How long a step may take.
+    pub fn limit(&self) -> Duration {
+        self.limit
+    }
+
+    /// The next steps are about this one of several: they are looked at whatever failed of the others.
+    pub fn about(&mut self, one: impl Into<String>) {
+        self.about = Some(one.into());
+        self.failed_here = None;
+    }
+
+    /// The next steps are about all of it again. With `go_on` nothing that failed before is a reason to skip them; without,
+    /// what failed of any of the several is.
+    pub fn about_all(&mut self, go_on: bool) {
+        let several = self.about.take().is_some();
+        self.failed_here = None;
+        if go_on {
+            self.failed = None;
+        } else if several && self.failed.is_none() {
+            let failed = self.checks.iter().find(|check| check.about.is_some() && check.outcome == Outcome::Failed);
+            self.failed = failed.map(|check| check.step.clone());
+        }
+    }
+
+    /// Looks at one step: `work` gives what later steps need, and what to tell of it. `None` when it failed, when it
+    /// took too long, or when one before it failed. Where `work` is dropped before its end, the step has failed.
     pub async fn check<T>(&mut self, step: &str, work: impl Future<Output = Result<(T, String)>>) -> Option<T> {
-        if let Some(failed) = self.checks.iter().find(|check| check.outcome == Outcome::Failed) {
-            let why = format!("not tried: {}", failed.step);
+        if let Some(failed) = self.failed.as_ref().or(self.failed_here.as_ref()) {
+            let why = format!("not tried: `{failed}` failed");
             self.skip(step, why);
             return None;
         }
-        let (detail, started) = ("no answer in time".to_owned(), Instant::now());
-        self.checks.push(Check { step: step.to_owned(), outcome: Outcome::Failed, detail, took_ms: 0 });
-        let found = work.await;
+        let started = Instant::now();
+        self.note(step, Outcome::Failed, NO_ANSWER.to_owned());
+        let found = tokio::time::timeout(self.limit, work).await;
+        let found = found.unwrap_or_else(|_| Err(Error::external(format!("{NO_ANSWER} ({:?})", self.limit))));
         let check = self.checks.last_mut()?;
         check.took_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         match found {
@@ -61,6 +112,8 @@ impl Diagnosis {
                     Some(remedy) => format!("{} ({remedy})", error.message),
                     None => error.message,
                 };
+                let failed = if self.about.is_some() { &mut self.failed_here } else { &mut self.failed };
+                *failed = Some(step.to_owned());
                 None
             }
         }
@@ -68,7 +121,11 @@ impl Diagnosis {
 
     /// A step that does not apply.
     pub fn skip(&mut self, step: &str, why: impl Into<String>) {
-        self.checks.push(Check { step: step.to_owned(), outcome: Outcome::Skipped, detail: why.into(), took_ms: 0 });
+        self.note(step, Outcome::Skipped, why.into());
+    }
+
+    fn note(&mut self, step: &str, outcome: Outcome, detail: String) {
+        self.checks.push(Check { about: self.about.clone(), step: step.to_owned(), outcome, detail, took_ms: 0 });
     }
 
     /// Whether a step failed.
@@ -101,7 +158,7 @@ mod tests {
         let expected = [
             ("a", Outcome::Ok, "seven"),
             ("b", Outcome::Failed, "refused (start it)"),
-            ("c", Outcome::Skipped, "not tried: b"),
+            ("c", Outcome::Skipped, "not tried: `b` failed"),
         ];
         assert_eq!((outcomes(&found).as_slice(), found.failed()), (expected.as_slice(), true));
     }
@@ -112,5 +169,45 @@ mod tests {
         let never = found.check("a", std::future::pending::<Result<((), String)>>());
         let _ = tokio::time::timeout(std::time::Duration::from_millis(1), never).await;
         assert_eq!(outcomes(&found), [("a", Outcome::Failed, "no answer in time")]);
+    }
+
+    #[tokio::test]
+    async fn a_step_that_takes_too_long_has_failed_and_those_behind_it_are_skipped() {
+        let mut found = Diagnosis::within(std::time::Duration::from_millis(1));
+        found.check("a", std::future::pending::<Result<((), String)>>()).await;
+        found.check("b", async { Ok(((), String::new())) }).await;
+        let expected =
+            [("a", Outcome::Failed, "no answer in time (1ms)"), ("b", Outcome::Skipped, "not tried: `a` failed")];
+        assert_eq!(outcomes(&found), expected);
+    }
+
+    #[tokio::test]
+    async fn what_fails_of_one_of_several_skips_nothing_of_the_others() {
+        let refused = || async { Err::<((), String), _>(Error::external("refused")) };
+        let fine = || async { Ok(((), String::new())) };
+        let outcomes_with = async |go_on| {
+            let mut found = Diagnosis::default();
+            found.about("one");
+            found.check("a", refused()).await;
+            found.check("b", fine()).await;
+            found.about("other");
+            found.check("a", fine()).await;
+            found.about_all(go_on);
+            found.check("c", fine()).await;
+            found.checks().iter().map(|check| (check.about.clone(), check.outcome)).collect::<Vec<_>>()
+        };
+        let (one, other) = (Some("one".to_owned()), Some("other".to_owned()));
+        let of_each = [(one.clone(), Outcome::Failed), (one, Outcome::Skipped), (other, Outcome::Ok)];
+        assert_eq!(outcomes_with(true).await, [&of_each[..], &[(None, Outcome::Ok)]].concat());
+        assert_eq!(outcomes_with(false).await, [&of_each[..], &[(None, Outcome::Skipped)]].concat());
+    }
+
+    #[tokio::test]
+    async fn what_fails_before_the_several_skips_them_all() {
+        let mut found = Diagnosis::default();
+        found.check("secrets", async { Err::<((), String), _>(Error::user("no such file")) }).await;
+        found.about("one");
+        found.check("a", async { Ok(((), String::new())) }).await;
+        assert_eq!(outcomes(&found)[1], ("a", Outcome::Skipped, "not tried: `secrets` failed"));
     }
 }

@@ -19,8 +19,6 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
-use futures::FutureExt;
-use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
@@ -104,8 +102,20 @@ pub trait Source: Send {
     /// When the source cannot go on; the runtime applies the restart policy.
     async fn next(&mut self) -> Result<Option<Arrival>>;
 
-    /// Everything before `position` is durable in the journal: commit offsets, delete messages.
+    /// Everything before `position` is durable in the journal: commit offsets, delete messages. Also called after the
+    /// last [`Source::next`], while the pipeline stops; its future is dropped only when that takes too long.
     async fn acknowledge(&mut self, _position: &Position) -> Result<()> {
+        Ok(())
+    }
+
+    /// The pipeline stops, or the source has ended: nothing more is taken from it, and it has been told of everything
+    /// that will ever be durable. When this returns, what it has to say to the outside has got there: offsets are
+    /// committed, messages settled, callers answered. It has a few seconds, then it is dropped. Not called on a source that has
+    /// failed, and not waited for when the pipeline has.
+    ///
+    /// # Errors
+    /// When it could not leave in order; that is only told.
+    async fn close(&mut self) -> Result<()> {
         Ok(())
     }
 
@@ -229,6 +239,13 @@ pub trait OpenSource: Send + Sync {
     fn unchanged(&self, _fingerprint: &str) -> Result<bool> {
         Ok(true)
     }
+
+    /// Looks at what it reads from step by step, for `source test`: name resolved, connected, TLS, authenticated, the
+    /// queue there. Takes nothing away from others, and shows no secret. By default the source is opened, and that
+    /// told.
+    async fn diagnose(&self, context: SourceContext, found: &mut Diagnosis) {
+        found.check("opened", async { Ok((self.open(context).await?, String::new())) }).await;
+    }
 }
 
 /// What planning a source may look at.
@@ -250,6 +267,10 @@ pub trait SourceKind: Send + Sync {
     fn aliases(&self) -> &'static [&'static str] {
         &[]
     }
+    /// Those of its other names that are out of date: a pipeline that uses one is warned.
+    fn old_names(&self) -> &'static [&'static str] {
+        &[]
+    }
     /// One sentence for `component list`.
     fn summary(&self) -> &'static str;
     /// What becomes of its input in a crash.
@@ -269,20 +290,5 @@ pub trait SourceKind: Send + Sync {
     /// What it is as a provider of inventory; `None` for a source of events.
     fn provider(&self) -> Option<&dyn ProviderKind> {
         None
-    }
-    /// Looks at what it reads from step by step, for `source test`: name resolved, connected, TLS, authenticated, the
-    /// queue there. Takes nothing away from others. By default the source is opened, and that told.
-    fn diagnose<'a>(
-        &'a self,
-        _options: &'a Options,
-        planned: &'a PlannedSource,
-        context: SourceContext,
-        found: &'a mut Diagnosis,
-    ) -> BoxFuture<'a, ()> {
-        async move {
-            let opened = planned.open.open(context);
-            found.check("opened", async { Ok((opened.await?, String::new())) }).await;
-        }
-        .boxed()
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::program::{Done, Folder, eventually};
+use crate::program::{Done, Folder};
 
 const SLOW: &str = "version: 1\nname: p\ncheckpoint: {every: 20ms, keep: 3}\nsources: {a: {range: {limit: 120, delay: 0.004}}}\n\
                     operators: {even: {from: a, filter: \"i % 2 = 0\"}}\nsinks: {s: {from: even, file: {path: out.jsonl}}}\n";
@@ -12,13 +12,6 @@ fn undisturbed() -> String {
     let folder = Folder::with(&[("p.yaml", SLOW)]);
     folder.run(&["run", "p.yaml"]).code(0);
     folder.read("out.jsonl")
-}
-
-/// Runs until the program dies at a point.
-fn crashed_at(folder: &Folder, point: &str) {
-    let child =
-        folder.command(&["run", "p.yaml"]).env("TIDEGATE_CRASH_AT", point).output().expect("the program starts");
-    assert!(!child.status.success(), "{point} was not reached");
 }
 
 fn state(folder: &Folder) -> PathBuf {
@@ -76,7 +69,7 @@ fn a_lost_or_damaged_store_is_refused_rebuilt_on_request_and_nothing_is_lost() {
         let folder = Folder::with(&[("p.yaml", SLOW)]);
         // The marks of the fourth checkpoint are in the store, its manifest is not on the disk: what the segments
         // know of the output is older than what the store knew.
-        crashed_at(&folder, "manifest.write:4");
+        folder.dies_at("manifest.write:4", &["run", "p.yaml"]);
         let store = state(&folder).join("store");
         match damage {
             "lost" => std::fs::remove_dir_all(&store).expect("it is there"),
@@ -97,14 +90,13 @@ fn a_lost_or_damaged_store_is_refused_rebuilt_on_request_and_nothing_is_lost() {
 fn a_running_pipeline_is_verified_but_not_rebuilt_or_pruned() {
     let text = SLOW.replace("limit: 120", "limit: 100000");
     let folder = Folder::with(&[("p.yaml", &text)]);
-    let running = folder.start(&["run", "p.yaml"]);
-    eventually("a checkpoint", || (!folder.read(".tidegate/p/head").is_empty()).then_some(()));
+    let mut running = folder.start(&["run", "p.yaml"]);
+    running.until("a checkpoint", || !folder.read(".tidegate/p/head").is_empty());
     verify(&folder, &[]).code(0).printed(&["runs the pipeline", "everything is whole"]);
     verify(&folder, &["--rebuild"]).code(3).said(&["is in use"]);
     folder.run(&["checkpoint", "prune", "p", "--keep", "1"]).code(3).said(&["is in use"]);
     folder.run(&["checkpoint", "export", "p", "one.tidegate"]).code(0).printed(&["checkpoint "]);
-    running.terminate();
-    running.wait().code(0);
+    running.stop();
 }
 
 #[test]
@@ -125,7 +117,7 @@ fn prune_keeps_what_it_is_told_and_always_the_newest() {
 fn an_exported_checkpoint_goes_on_elsewhere_after_a_crash_too_as_a_new_incarnation() {
     let expected = undisturbed();
     let folder = Folder::with(&[("p.yaml", SLOW)]);
-    crashed_at(&folder, "manifest.write:4");
+    folder.dies_at("manifest.write:4", &["run", "p.yaml"]);
     folder.run(&["checkpoint", "export", "p", "one.tidegate"]).code(0);
     folder.run(&["checkpoint", "export", "p", "one.tidegate"]).code(3).said(&["exists"]);
     let import = ["checkpoint", "import", "p.yaml", "one.tidegate"];
@@ -138,7 +130,7 @@ fn an_exported_checkpoint_goes_on_elsewhere_after_a_crash_too_as_a_new_incarnati
     let shown = elsewhere.run(&["checkpoint", "show", "p", "--format", "json"]).code(0).json();
     assert!(shown["incarnation"].as_u64() > Some(1), "{shown}");
     // Its journal begins in the middle, and a crash does not mind that.
-    crashed_at(&elsewhere, "manifest.write:1");
+    elsewhere.dies_at("manifest.write:1", &["run", "p.yaml"]);
     elsewhere.run(&["run", "p.yaml"]).code(0);
     assert!(elsewhere.read("out.jsonl") == expected);
     let shown_again = elsewhere.run(&["checkpoint", "show", "p", "--format", "json"]).code(0).json();
@@ -148,7 +140,7 @@ fn an_exported_checkpoint_goes_on_elsewhere_after_a_crash_too_as_a_new_incarnati
 #[test]
 fn without_the_outputs_an_imported_pipeline_writes_what_comes_after_the_checkpoint() {
     let folder = Folder::with(&[("p.yaml", SLOW)]);
-    crashed_at(&folder, "manifest.write:4");
+    folder.dies_at("manifest.write:4", &["run", "p.yaml"]);
     folder
         .run(&["checkpoint", "export", "p", "one.tidegate", "--checkpoint", "99"])
         .code(3)
@@ -179,7 +171,7 @@ fn copies_are_made_while_it_runs_and_a_lost_directory_comes_back_from_them() {
     let expected = undisturbed();
     let text = SLOW.replace("keep: 3", "keep: 3, copy_to: file://backup/p");
     let folder = Folder::with(&[("p.yaml", &text)]);
-    crashed_at(&folder, "manifest.write:6");
+    folder.dies_at("manifest.write:6", &["run", "p.yaml"]);
     assert!(!folder.read("backup/p/newest.json").is_empty());
     std::fs::remove_dir_all(state(&folder)).expect("it is there");
     folder.run(&["run", "p.yaml", "--restore-from", "file://backup/p"]).code(0).said(&["restored checkpoint"]);

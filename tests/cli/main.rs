@@ -8,6 +8,8 @@ mod checkpoints;
 mod commands;
 mod files;
 mod past;
+#[allow(dead_code, unused_imports, reason = "each suite takes what it needs of it")]
+#[path = "../program/mod.rs"]
 mod program;
 mod replay;
 mod running;

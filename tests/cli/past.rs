@@ -62,8 +62,7 @@ fn a_moment_between_checkpoints_is_exact_as_far_as_the_journal_reaches() {
     collect(&folder, &[("ann", "/bin/sh")]);
     // Killed before its checkpoint: what it has seen is in the journal alone.
     folder.write("root/etc/passwd", "ann:x:1:1::/home:/bin/zsh\n");
-    let crashed = folder.command(&["run", "p.yaml", "--once"]).env("TIDEGATE_CRASH_AT", "manifest.write").output();
-    assert!(!crashed.expect("the program starts").status.success());
+    folder.dies_at("manifest.write", &["run", "p.yaml", "--once"]);
     assert_eq!(accounts(&folder, &[]), ["ann:/bin/sh"], "the newest checkpoint knows nothing of it");
     assert_eq!(accounts(&folder, &["--at", "now"]), ["ann:/bin/zsh"]);
 

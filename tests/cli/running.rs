@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 
-use crate::program::{Folder, eventually};
+use crate::program::{Folder, Running};
 
 const TICKS: &str = "version: 1\nname: p\nsources: {t: {tick: {delay: 0.02}}}\nsinks: {d: {from: t, drop: {}}}\n";
 const MANY: &str = "version: 1\nname: p\nsources: {a: {range: {limit: 2000000}}}\nsinks: {s: {from: a, console: {}}}\n";
@@ -26,16 +26,15 @@ pub(crate) fn get(address: SocketAddr, path: &str) -> Option<String> {
 fn metrics_and_health_are_served_until_a_signal_stops_it_in_order() {
     let folder = Folder::with(&[("p.yaml", TICKS)]);
     let address = free_address();
-    let running = folder.start(&["run", "p.yaml", "--serve", &address.to_string()]);
+    let mut running = folder.start(&["run", "p.yaml", "--serve", &address.to_string()]);
     let rows = "tidegate_rows_out_total{pipeline=\"p\",node=\"t\",kind=\"tick\"}";
-    let metrics = eventually("rows in the metrics", || {
+    let metrics = running.until("rows in the metrics", || {
         get(address, "/metrics").filter(|text| text.contains(rows) && !text.contains(&format!("{rows} 0\n")))
     });
     assert!(metrics.starts_with("HTTP/1.1 200") && metrics.contains("# TYPE tidegate_step counter"), "{metrics}");
     assert!(get(address, "/healthz").is_some_and(|answer| answer.starts_with("HTTP/1.1 200")));
     assert!(get(address, "/readyz").is_some_and(|answer| answer.contains("ready")));
-    running.terminate();
-    running.wait().code(0).said(&["stopping", "p: stopped in order", "checkpoint"]);
+    running.stop().said(&["stopping", "p: stopped in order", "checkpoint"]);
 }
 
 #[test]
@@ -43,13 +42,12 @@ fn metrics_say_what_becomes_of_effects() {
     // No sink of the program dispatches yet in a way that a test can use: the names are there all the same.
     let folder = Folder::with(&[("p.yaml", TICKS)]);
     let address = free_address();
-    let running = folder.start(&["run", "p.yaml", "--serve", &address.to_string()]);
-    let metrics = eventually("metrics", || get(address, "/metrics").filter(|text| text.contains("tidegate_step")));
+    let mut running = folder.start(&["run", "p.yaml", "--serve", &address.to_string()]);
+    let metrics = running.until("metrics", || get(address, "/metrics").filter(|text| text.contains("tidegate_step")));
     for name in ["effects_intended gauge", "effects_done_total counter", "effects_dead_total counter"] {
         assert!(metrics.contains(&format!("# TYPE tidegate_{name}")), "{metrics}");
     }
-    running.terminate();
-    running.wait().code(0);
+    running.stop();
 }
 
 #[test]
@@ -63,7 +61,8 @@ fn an_address_in_use_is_told() {
 fn a_second_signal_stops_at_once() {
     let folder = Folder::with(&[("p.yaml", MANY)]);
     // Nobody reads what it prints, so that it cannot stop in order.
-    let mut running = folder.start(&["run", "p.yaml"]);
+    let (_unread, full) = std::io::pipe().expect("a pipe");
+    let mut running = Running::of(folder.command(&["run", "p.yaml"]).stdout(full));
     std::thread::sleep(Duration::from_millis(1_500));
     running.terminate();
     std::thread::sleep(Duration::from_millis(500));

@@ -17,7 +17,7 @@ fn a_source_is_tested_step_by_step() {
     let told: Vec<(&str, &str)> = steps.as_array().expect("a list").iter().map(step).collect();
     assert_eq!(told, [("program started", "ok"), ("first event", "ok")]);
     let watched = folder.run(&["source", "test", "watchdog", "--arg", "path=."]).code(0);
-    watched.printed(&["path there", "a folder", "watched"]);
+    watched.printed(&["path there", "a folder", "watched"]).said(&["`watchdog` is the old name"]);
 }
 
 fn step(check: &Value) -> (&str, &str) {
@@ -43,6 +43,30 @@ fn what_is_wrong_with_a_source_is_said_where_it_is_found() {
     folder.run(&["source", "test", "fil_watch"]).code(3).said(&["there is no source `fil_watch`", "file_watch"]);
 }
 
+#[test]
+fn the_old_name_of_a_kind_is_warned_of_and_its_state_is_that_of_the_new_one() {
+    let pipeline =
+        "version: 1\nname: p\nsources: {old: {ansible.eda.watchdog: {path: .}}}\nsinks: {d: {from: old, drop: {}}}\n";
+    let folder = Folder::with(&[("p.yaml", pipeline)]);
+    let warned = ["`watchdog` is the old name of the source `file_watch`", "write `file_watch:`"];
+    folder.run(&["validate", "p.yaml"]).code(0).said(&warned);
+    let running = folder.start(&["run", "p.yaml"]);
+    eventually("its first checkpoint", || folder.path().join(".tidegate/p/head").exists().then_some(()));
+    running.terminate();
+    let ended = running.wait().code(0).said(&warned);
+    assert_eq!(ended.stderr.matches("is the old name").count(), 1, "{}", ended.stderr);
+    folder.write("p.yaml", pipeline.replace("ansible.eda.watchdog", "file_watch"));
+    folder.run(&["run", "p.yaml", "--once"]).code(0);
+}
+
+#[test]
+fn options_go_deeper_by_dots() {
+    let folder = Folder::new();
+    let given = ["source", "run", "generic", "--arg", "payload.a.b=1", "--arg", "payload.a.c=[x, y]"];
+    folder.run(&given).code(0).printed(&[r#"{"a":{"b":1,"c":["x","y"]}}"#]);
+    folder.run(&["source", "run", "range", "--arg", "limit=1", "--arg", "limit.a=2"]).code(3).said(&["--arg limit.a"]);
+}
+
 const TROUBLED: &str = "
 version: 1
 name: p
@@ -63,10 +87,11 @@ fn status(address: SocketAddr, node: &str) -> Option<Value> {
 fn sources_that_stall_or_are_opened_again_and_again_are_seen() {
     let folder = Folder::with(&[("p.yaml", TROUBLED)]);
     let address = free_address();
-    let running = folder.start(&["run", "p.yaml", "--serve", &address.to_string()]);
-    let stalled = eventually("a stalled source", || status(address, "slow").filter(|node| node["state"] == "stalled"));
+    let mut running = folder.start(&["run", "p.yaml", "--serve", &address.to_string()]);
+    let stalled =
+        running.until("a stalled source", || status(address, "slow").filter(|node| node["state"] == "stalled"));
     assert!(stalled["last_arrival"].as_str().is_some_and(|time| time.ends_with('Z')), "{stalled}");
-    let broken = eventually("a source that is opened again", || {
+    let broken = running.until("a source that is opened again", || {
         status(address, "broken").filter(|node| node["restarts"].as_u64() > Some(2) && node["state"] == "retrying")
     });
     assert_eq!(broken["trouble"], "the program ended (exit status: 3): why");
@@ -78,8 +103,7 @@ fn sources_that_stall_or_are_opened_again_and_again_are_seen() {
         !metrics.contains(&format!("{} 0\n", is("tidegate_source_last_arrival_seconds", "slow", "tick"))),
         "{metrics}"
     );
-    running.terminate();
-    running.wait().code(0).said(&["The source is stalled"]);
+    running.stop().said(&["The source is stalled"]);
 }
 
 const MOVED_OVER: &str = "
@@ -125,16 +149,15 @@ checkpoint: {every: 50ms}
 #[test]
 fn a_program_that_does_not_want_to_end_ends_with_the_pipeline() {
     let folder = Folder::with(&[("p.yaml", STUBBORN)]);
-    let running = folder.start(&["run", "p.yaml"]);
-    let id = eventually("its number", || {
+    let mut running = folder.start(&["run", "p.yaml"]);
+    let id = running.until("its number", || {
         let event: Value = serde_json::from_str(folder.read("all.jsonl").lines().next()?).ok()?;
         event["id"].as_u64()
     });
-    running.terminate();
-    running.wait().code(0);
+    running.stop();
     let lives = || {
         let state = std::fs::read_to_string(format!("/proc/{id}/stat")).ok();
         state.is_some_and(|state| !state.contains(") Z "))
     };
-    eventually("the end of the program", || (!lives()).then_some(()));
+    eventually("the end of the program", || !lives());
 }

@@ -1,6 +1,6 @@
 //! What a pipeline keeps: checkpoints, and what a later run makes of them.
 
-use crate::program::{Folder, eventually};
+use crate::program::Folder;
 
 const NUMBERS: &str =
     "version: 1\nname: p\nsources: {a: {range: {limit: 3}}}\nsinks: {s: {from: a, file: {path: out.jsonl}}}\n";
@@ -48,15 +48,14 @@ fn checkpoints_are_listed_and_shown() {
 fn checkpoints_are_listed_newest_first_while_the_pipeline_runs() {
     let text = "version: 1\nname: p\ncheckpoint: {every: 50ms, keep: 3}\nsources: {t: {tick: {delay: 0.02}}}\nsinks: {d: {from: t, drop: {}}}\n";
     let folder = Folder::with(&[("p.yaml", text)]);
-    let running = folder.start(&["run", "p.yaml"]);
-    let list = eventually("three checkpoints", || {
+    let mut running = folder.start(&["run", "p.yaml"]);
+    let list = running.until("three checkpoints", || {
         let list = folder.run(&["checkpoint", "list", "p.yaml", "--format", "json"]).code(0).json();
         list.as_array().filter(|list| list.len() >= 3).cloned()
     });
     let numbers: Vec<u64> = list.iter().filter_map(|row| row["checkpoint"].as_u64()).collect();
     assert!(numbers.windows(2).all(|pair| pair[0] > pair[1]), "{numbers:?}");
-    running.terminate();
-    running.wait().code(0);
+    running.stop();
 }
 
 #[test]
@@ -65,16 +64,11 @@ fn stopped_in_order_it_goes_on_where_it_was() {
     let folder = Folder::with(&[("p.yaml", text)]);
     for _ in 0..2 {
         let before = folder.read("out.jsonl").len();
-        let running = folder.start(&["run", "p.yaml"]);
-        eventually("more output", || (folder.read("out.jsonl").len() > before).then_some(()));
-        running.terminate();
-        running.wait().code(0).said(&["stopping", "stopped in order"]);
+        let mut running = folder.start(&["run", "p.yaml"]);
+        running.until("more output", || folder.read("out.jsonl").len() > before);
+        running.stop().said(&["stopping", "stopped in order"]);
     }
-    let numbers: Vec<u64> = folder
-        .read("out.jsonl")
-        .lines()
-        .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).expect("JSON")["i"].as_u64())
-        .collect();
+    let numbers: Vec<u64> = folder.rows("out.jsonl").iter().filter_map(|row| row["i"].as_u64()).collect();
     assert!(!numbers.is_empty());
     assert!(numbers.windows(2).all(|pair| pair[1] == pair[0] + 1), "nothing is lost or repeated: {numbers:?}");
 }

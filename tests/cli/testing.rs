@@ -1,6 +1,6 @@
 //! `tidegate test`.
 
-use crate::program::{Done, Folder, repository};
+use crate::program::{Done, Folder, command, repository};
 
 /// A folder with a pipeline of numbers and a file of tests.
 fn tested(cases: &str) -> Folder {
@@ -16,9 +16,7 @@ fn tested(cases: &str) -> Folder {
 const GREEN: &str = "  - name: huge numbers go out\n    given: {numbers: [{i: 5}, {i: 50}, {i: 500}]}\n    expect:\n      big: [{i: 500}, {i: 50}]\n      size.unmatched: [{i: 50}]\n      out: [{i: 500}]\n";
 
 fn in_repository(arguments: &[&str]) -> Done {
-    let output = Folder::new().command(arguments).current_dir(repository()).output().expect("the program starts");
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    Done { code: output.status.code(), stdout: text(&output.stdout), stderr: text(&output.stderr) }
+    Done::of(&mut command(repository(), arguments))
 }
 
 #[test]

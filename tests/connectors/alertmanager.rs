@@ -1,10 +1,12 @@
 //! Prometheus and Alertmanager end to end: an alert that fires arrives as events.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::child::{Home, PATIENCE, get, post};
+use crate::home::Home;
+use crate::http::{get, post};
+use crate::program::eventually;
 use crate::service::Service;
 
 /// The hosts of the alerts of this name, sorted.
@@ -21,24 +23,19 @@ fn hosts(rows: &[Value], name: &str) -> Vec<String> {
 fn alertmanager_happy_disconnect_and_killed() {
     let Some(service) = Service::start("alertmanager", 3) else { return };
     let [_, alertmanager, port] = *service.ports() else { panic!("three ports") };
-    let home = Home::new(&format!(
-        "version: 1\nname: alerts\nsources: {{in: {{alertmanager: {{host: 127.0.0.1, port: {port}}}}}}}\n\
-         sinks: {{out: {{from: in, file: {{path: out.jsonl}}}}}}\n"
-    ));
+    let home = Home::new(&format!("{{alertmanager: {{host: 127.0.0.1, port: {port}}}}}"));
 
     // The alert fires while nobody listens: Alertmanager tries again until somebody does.
-    let deadline = Instant::now() + PATIENCE;
     let failed = |metrics: &str| {
         let of_webhooks = "alertmanager_notification_requests_failed_total{integration=\"webhook\"} ";
         metrics.lines().any(|line| line.strip_prefix(of_webhooks).is_some_and(|count| count != "0"))
     };
-    while !get(alertmanager, "/metrics").is_some_and(|(_, text)| failed(&text)) {
-        assert!(Instant::now() < deadline, "Alertmanager has not tried to notify anybody");
-        std::thread::sleep(Duration::from_millis(100));
-    }
+    eventually("Alertmanager tries to notify somebody", || {
+        get(alertmanager, "/metrics").is_some_and(|(_, text)| failed(&text))
+    });
 
-    let running = home.start_listening(port);
-    let rows = home.await_rows("out.jsonl", |rows| hosts(rows, "AlwaysFiring").len() >= 2);
+    let mut running = home.run_listening(port);
+    let rows = running.until("both hosts", || Some(home.rows()).filter(|rows| hosts(rows, "AlwaysFiring").len() >= 2));
     assert_eq!(hosts(&rows, "AlwaysFiring"), ["web-1", "web-2"]);
     let notification = rows.iter().find(|row| row["payload"].is_object()).expect("the notification too");
     assert_eq!(notification["payload"]["receiver"], "tidegate");
@@ -53,10 +50,10 @@ fn alertmanager_happy_disconnect_and_killed() {
     let posted = post(alertmanager, "/api/v2/alerts", "Content-Type: application/json\r\n", &labels);
     assert_eq!(posted.expect("an answer").0, 200);
     std::thread::sleep(Duration::from_millis(300));
-    let running = home.start_listening(port);
-    home.await_rows("out.jsonl", |rows| !hosts(rows, "WhileDead").is_empty());
+    let mut running = home.run_listening(port);
+    running.until("the other alert", || !hosts(&home.rows(), "WhileDead").is_empty());
     running.stop();
-    let rows = home.rows("out.jsonl");
+    let rows = home.rows();
     assert_eq!(hosts(&rows, "WhileDead"), ["db-1"]);
     let mut ids: Vec<&str> = rows.iter().map(|row| row["meta"]["uuid"].as_str().expect("an id")).collect();
     let count = ids.len();

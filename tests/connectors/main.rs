@@ -10,19 +10,17 @@
 mod alertmanager;
 mod amqp;
 mod aws;
-#[allow(dead_code, reason = "the suites take what they need of it")]
-mod bus;
-#[allow(dead_code, reason = "the suites take what they need of it")]
-mod child;
+mod diagnosis;
+mod home;
+mod http;
 mod journald;
 mod kafka;
 mod mqtt;
 mod nats;
 mod pg_listener;
 mod polling;
-#[allow(dead_code, reason = "the suites take what they need of it")]
-#[path = "../cli/program.rs"]
+#[allow(dead_code, unused_imports, reason = "each suite takes what it needs of it")]
+#[path = "../program/mod.rs"]
 mod program;
-#[allow(dead_code, reason = "the suites take what they need of it")]
 mod service;
 mod webhook;

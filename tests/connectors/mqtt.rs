@@ -5,7 +5,8 @@ use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
-use crate::bus::{DEATHS, Home, dying_at, numbers, shown};
+use crate::diagnosis::{diagnosed, diagnosed_in};
+use crate::home::{DEATHS, Home, numbers, shown};
 use crate::service::{Service, free_ports};
 
 fn broker() -> Option<Service> {
@@ -17,24 +18,10 @@ const TIMED_OUT: i32 = 124;
 
 /// Publishes each line as a message of its own.
 fn publish(port: u16, topic: &str, lines: &[&str], more: &[&str]) {
+    let port = port.to_string();
     let mut command = Command::new("timeout");
-    command
-        .args([
-            "20",
-            "mosquitto_pub",
-            "-V",
-            "5",
-            "-h",
-            "127.0.0.1",
-            "-p",
-            &port.to_string(),
-            "-q",
-            "1",
-            "-t",
-            topic,
-            "-l",
-        ])
-        .args(more);
+    command.args(["20", "mosquitto_pub", "-V", "5", "-h", "127.0.0.1", "-p", &port, "-q", "1", "-t", topic, "-l"]);
+    command.args(more);
     let mut child = command.stdin(Stdio::piped()).spawn().expect("timeout and mosquitto_pub");
     let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
     child.stdin.take().expect("stdin is piped").write_all(text.as_bytes()).expect("it reads");
@@ -52,7 +39,7 @@ fn publish_numbers(port: u16, numbers: std::ops::Range<i64>, qos: &str) {
 fn home(port: u16, qos: u8) -> Home {
     publish(port, "ready", &["{\"ready\":true}"], &["-r"]);
     let home = Home::new(&format!(
-        "  in: {{mqtt: {{host: 127.0.0.1, port: {port}, topics: [plant/#, ready], qos: {qos}, client_id: tests, keep_alive: 5s, max_in_flight: 10}}}}"
+        "{{mqtt: {{host: 127.0.0.1, port: {port}, topics: [plant/#, ready], qos: {qos}, client_id: tests, keep_alive: 5s, max_in_flight: 10}}}}"
     ));
     let mut program = home.run();
     program.until("the session", || !home.rows().is_empty());
@@ -116,7 +103,7 @@ fn killed(qos: u8) {
     for point in DEATHS {
         publish_numbers(port, sent..sent + 100, &qos.to_string());
         sent += 100;
-        home.run_with(&dying_at(point)).dies();
+        home.dies_at(point);
     }
     let mut program = home.run();
     publish_numbers(port, sent..sent + 100, &qos.to_string());
@@ -139,6 +126,38 @@ fn killed_before_and_after_a_step_is_durable_nothing_of_qos_1_is_lost() {
 #[test]
 fn killed_before_and_after_a_step_is_durable_nothing_of_qos_2_is_lost() {
     killed(2);
+}
+
+fn stopped(qos: u8) {
+    let Some(broker) = broker() else { return };
+    let port = broker.ports()[0];
+    let home = home(port, qos);
+    std::thread::scope(|scope| {
+        let publishing = scope.spawn(|| publish_numbers(port, 0..2_000, &qos.to_string()));
+        let mut lives = 0;
+        while lives < 3 || !publishing.is_finished() {
+            let before = of_the_plant(&home).len();
+            let mut program = home.run();
+            let more = || of_the_plant(&home).len() > before || of_the_plant(&home).len() >= 2_000;
+            program.until("more messages", more);
+            program.stop();
+            lives += 1;
+        }
+    });
+    let mut program = home.run();
+    program.until("every message", || numbers(&home.rows()).0.len() == 2_000);
+    program.stop();
+    assert_eq!(numbers(&home.rows()).1, 2_000, "each came once");
+}
+
+#[test]
+fn after_plain_stops_in_the_midst_of_messages_none_of_qos_1_comes_again() {
+    stopped(1);
+}
+
+#[test]
+fn after_plain_stops_in_the_midst_of_messages_none_of_qos_2_comes_again() {
+    stopped(2);
 }
 
 #[test]
@@ -202,21 +221,19 @@ fn a_broker_that_goes_away_is_waited_for_and_its_messages_come_again() {
 fn credentials_subscriptions_and_brokers_that_do_not_work_are_named_without_the_password() {
     let Some(broker) = broker() else { return };
     let port = broker.ports()[0];
-    let with = |more: &str| format!("  in: {{mqtt: {{host: 127.0.0.1, client_id: x, {more}}}}}");
+    let with = |more: &str| format!("{{mqtt: {{host: 127.0.0.1, client_id: x, {more}}}}}");
     let home = Home::new(&with(&format!("port: {port}, topics: open/#, username: gate, password: wrong-one")));
-    let said = home.fails();
-    assert!(said.contains(&format!("the broker 127.0.0.1:{port} refuses the credentials")), "{said}");
-    assert!(!said.contains("wrong-one"), "{said}");
-    home.write(&with(&format!("port: {port}, topics: open/#, username: gate, password: {{env: PASSWORD}}")));
+    let refused = format!("the broker 127.0.0.1:{port} refuses the credentials");
+    home.fails().said(&[&refused]).never_said(&["wrong-one"]);
+    home.edit(&with(&format!("port: {port}, topics: open/#, username: gate, password: {{env: PASSWORD}}")));
     let mut program = home.run_with(&[("PASSWORD", "sluice")]);
     publish(port, "open/a", &["{\"n\":1}"], &["-u", "gate", "-P", "sluice", "-r"]);
     program.until("a message", || numbers(&home.rows()).0 == [1]);
-    assert!(!program.said().contains("sluice"), "{}", program.said());
-    program.stop();
+    program.stop().never_said(&["sluice"]);
     let nobody = free_ports(1)[0];
     let home = Home::new(&with(&format!("port: {nobody}, topics: a")));
     home.run().until_said(&format!("the broker 127.0.0.1:{nobody} cannot be reached"));
-    let home = Home::new("  in: {mqtt: {host: no-such-host.invalid, client_id: x, topics: a}}");
+    let home = Home::new("{mqtt: {host: no-such-host.invalid, client_id: x, topics: a}}");
     home.run().until_said("the broker no-such-host.invalid:1883 cannot be reached");
 }
 
@@ -227,7 +244,7 @@ fn tls_with_a_client_certificate_works_and_an_unknown_authority_is_refused() {
     let file = |name: &str| shown(&broker.file(name));
     let with = |cafile: &str| {
         format!(
-            "  in: {{mqtt: {{host: localhost, port: {port}, client_id: x, topics: a, cafile: {cafile}, certfile: {}, keyfile: {}}}}}",
+            "{{mqtt: {{host: localhost, port: {port}, client_id: x, topics: a, cafile: {cafile}, certfile: {}, keyfile: {}}}}}",
             file("client.pem"),
             file("client.key")
         )
@@ -240,4 +257,36 @@ fn tls_with_a_client_certificate_works_and_an_unknown_authority_is_refused() {
     // A certificate that has signed nothing.
     let home = Home::new(&with(&file("client.pem")));
     home.run().until_said(&format!("no TLS connection to the broker localhost:{port}"));
+}
+
+#[test]
+fn a_broker_is_diagnosed_step_by_step_and_the_source_that_runs_is_left_alone() {
+    let Some(broker) = broker() else { return };
+    let (port, tls) = (format!("port={}", broker.ports()[0]), format!("port={}", broker.ports()[1]));
+    let home = home(broker.ports()[0], 1);
+    let mut program = home.run();
+    let well = ["host=127.0.0.1", &port, "client_id=tests", "topics=[plant/#, {topic: open/a, qos: 2}]"];
+    let told = diagnosed("mqtt", &well).all_well();
+    assert!(told.detail("CONNECT accepted").contains("reason code 0"));
+    assert_eq!(told.detail("topic open/a: subscription granted"), "QoS 2");
+    assert_eq!(told.detail("TLS handshake"), "the options ask for no TLS");
+    publish(broker.ports()[0], "plant/a", &["{\"n\":1}"], &[]);
+    program.until("a message", || numbers(&home.rows()).0 == [1]);
+    assert!(!program.said().contains("opened again"), "{}", program.said());
+    program.stop();
+    let user = ["host=127.0.0.1", &port, "client_id=x", "topics=open/#", "username=gate", "password={env: PASSWORD}"];
+    diagnosed_in("mqtt", &user, &[("PASSWORD", "sluice")]).all_well().hides("sluice");
+    let wrong = diagnosed_in("mqtt", &user, &[("PASSWORD", "wrong-one")]);
+    wrong.fails_at("CONNECT accepted", &["refuses the credentials", "check `username`"]).hides("wrong-one");
+    let shared = diagnosed("mqtt", &["host=127.0.0.1", &port, "client_id=x", "topics=$share/group/plant/#"]).all_well();
+    assert!(shared.detail("topic $share/group/plant/#: subscription granted").starts_with("not tried"));
+    let nobody = format!("port={}", free_ports(1)[0]);
+    diagnosed("mqtt", &["host=127.0.0.1", &nobody, "client_id=x", "topics=a"]).fails_at("TCP connected", &["refused"]);
+    let file = |option: &str, name: &str| format!("{option}={}", shown(&broker.file(name)));
+    let (certificate, key) = (file("certfile", "client.pem"), file("keyfile", "client.key"));
+    let trusting = |cafile: &str| {
+        diagnosed("mqtt", &["host=localhost", &tls, "client_id=x", "topics=a", cafile, &certificate, &key])
+    };
+    assert!(trusting(&file("cafile", "ca.pem")).all_well().detail("TLS handshake").contains("`server` valid until"));
+    trusting(&file("cafile", "client.pem")).fails_at("TLS handshake", &["certificate", "CA that is trusted here"]);
 }

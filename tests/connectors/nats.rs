@@ -5,7 +5,9 @@ use std::net::TcpStream;
 
 use serde_json::{Value, json};
 
-use crate::bus::{DEATHS, Home, dying_at, numbers, shown};
+use crate::diagnosis::{diagnosed, diagnosed_in};
+use crate::home::{DEATHS, Home, numbers, shown};
+use crate::program::Running;
 use crate::service::{Service, free_ports};
 
 fn server() -> Option<Service> {
@@ -77,7 +79,7 @@ impl Client {
 
 fn stream(port: u16) -> Home {
     Home::new(&format!(
-        "  in: {{nats: {{servers: 'nats://127.0.0.1:{port}', stream: PLANT, consumer: gate, subjects: plant.>, \
+        "{{nats: {{servers: 'nats://127.0.0.1:{port}', stream: PLANT, consumer: gate, subjects: plant.>, \
          create: true, ack_wait: 2s, max_in_flight: 20}}}}"
     ))
 }
@@ -85,15 +87,9 @@ fn stream(port: u16) -> Home {
 /// A pipeline whose stream and consumer are there.
 fn stream_made(port: u16) -> Home {
     let home = stream(port);
-    let program = home.run();
+    let mut program = home.run();
     let mut client = Client::new(port);
-    loop {
-        let answer = client.ask("$JS.API.CONSUMER.INFO.PLANT.gate", &json!({}));
-        if answer.get("error").is_none() {
-            break;
-        }
-        std::thread::sleep(std::time::Duration::from_millis(50));
-    }
+    program.until("the consumer", || client.ask("$JS.API.CONSUMER.INFO.PLANT.gate", &json!({})).get("error").is_none());
     program.stop();
     home
 }
@@ -136,7 +132,7 @@ fn killed_before_and_after_a_step_is_durable_every_message_of_a_stream_comes_onc
     for point in DEATHS {
         client.publish_numbers(sent..sent + 100);
         sent += 100;
-        home.run_with(&dying_at(point)).dies();
+        home.dies_at(point);
     }
     let mut program = home.run();
     client.publish_numbers(sent..sent + 100);
@@ -150,6 +146,22 @@ fn killed_before_and_after_a_step_is_durable_every_message_of_a_stream_comes_onc
     program.stop();
     let (distinct, all) = numbers(&home.rows());
     assert_eq!((distinct, all as i64), ((0..sent).collect::<Vec<_>>(), sent));
+}
+
+#[test]
+fn after_a_plain_stop_everything_that_was_taken_is_acknowledged() {
+    let Some(server) = server() else { return };
+    let port = server.ports()[0];
+    let home = stream_made(port);
+    let mut client = Client::new(port);
+    for life in 1..=5 {
+        client.publish_numbers((life - 1) * 50..life * 50);
+        let mut program = home.run();
+        program.until("every message", || numbers(&home.rows()).0.len() as i64 == life * 50);
+        program.stop();
+        let info = client.ask("$JS.API.CONSUMER.INFO.PLANT.gate", &json!({}));
+        assert_eq!((&info["num_ack_pending"], &info["num_redelivered"]), (&json!(0), &json!(0)), "{info}");
+    }
 }
 
 // matrix: nats: disconnect
@@ -175,10 +187,9 @@ fn a_server_that_goes_away_is_waited_for_and_its_stream_loses_nothing() {
 fn subjects_without_a_stream_give_what_comes_while_the_source_is_there() {
     let Some(mut server) = server() else { return };
     let port = server.ports()[0];
-    let home =
-        Home::new(&format!("  in: {{nats: {{servers: 'nats://127.0.0.1:{port}', subjects: [plant.*, other]}}}}"));
+    let home = Home::new(&format!("{{nats: {{servers: 'nats://127.0.0.1:{port}', subjects: [plant.*, other]}}}}"));
     let mut program = home.run();
-    let receives = |program: &mut crate::bus::Program, n: i64| {
+    let receives = |program: &mut Running, n: i64| {
         program.until("a message", || {
             let mut client = Client::new(port);
             client.publish("plant.a", json!({ "n": n }).to_string().as_bytes());
@@ -199,35 +210,67 @@ fn subjects_without_a_stream_give_what_comes_while_the_source_is_there() {
 fn streams_consumers_credentials_and_servers_that_do_not_work_are_named_without_the_password() {
     let Some(server) = server() else { return };
     let (port, tls) = (server.ports()[0], server.ports()[1]);
-    let missing = format!("  in: {{nats: {{servers: 'nats://127.0.0.1:{port}', stream: NONE, consumer: gate}}}}");
-    assert!(Home::new(&missing).fails().contains("the stream `NONE` is not there"));
+    let missing = format!("{{nats: {{servers: 'nats://127.0.0.1:{port}', stream: NONE, consumer: gate}}}}");
+    Home::new(&missing).fails().said(&["the stream `NONE` is not there"]);
     stream_made(port);
-    let missing = format!("  in: {{nats: {{servers: 'nats://127.0.0.1:{port}', stream: PLANT, consumer: none}}}}");
-    assert!(Home::new(&missing).fails().contains("the consumer `none` of the stream `PLANT` is not there"));
+    let missing = format!("{{nats: {{servers: 'nats://127.0.0.1:{port}', stream: PLANT, consumer: none}}}}");
+    Home::new(&missing).fails().said(&["the consumer `none` of the stream `PLANT` is not there"]);
     let file = |name: &str| shown(&server.file(name));
     let with = |password: &str, cafile: &str| {
         format!(
-            "  in: {{nats: {{servers: 'tls://localhost:{tls}', subjects: a, username: gate, password: {password}, \
+            "{{nats: {{servers: 'tls://localhost:{tls}', subjects: a, username: gate, password: {password}, \
              cafile: {cafile}, certfile: {}, keyfile: {}}}}}",
             file("client.pem"),
             file("client.key")
         )
     };
-    let said = Home::new(&with("wrong-one", &file("ca.pem"))).fails();
-    assert!(said.contains("refuses the credentials") && !said.contains("wrong-one"), "{said}");
+    let refused = Home::new(&with("wrong-one", &file("ca.pem"))).fails();
+    refused.said(&["refuses the credentials"]).never_said(&["wrong-one"]);
     let home = Home::new(&with("sluice", &file("client.pem")));
     home.run().until_said("cannot be reached: ");
     let home = Home::new(&with("{env: PASSWORD}", &file("ca.pem")));
     let mut program = home.run_with(&[("PASSWORD", "sluice")]);
     program.until("it runs", || home.file("errors.jsonl").exists());
     std::thread::sleep(std::time::Duration::from_millis(500));
-    assert!(
-        !program.said().contains("will be opened again") && !program.said().contains("sluice"),
-        "{}",
-        program.said()
-    );
-    program.stop();
+    program.stop().never_said(&["will be opened again", "sluice"]);
     let nobody = free_ports(1)[0];
-    let home = Home::new(&format!("  in: {{nats: {{servers: 'nats://127.0.0.1:{nobody}', subjects: a}}}}"));
+    let home = Home::new(&format!("{{nats: {{servers: 'nats://127.0.0.1:{nobody}', subjects: a}}}}"));
     home.run().until_said(&format!("nats://127.0.0.1:{nobody} cannot be reached"));
+}
+
+#[test]
+fn servers_streams_and_consumers_are_diagnosed_step_by_step() {
+    let Some(server) = server() else { return };
+    let (port, tls) = (server.ports()[0], server.ports()[1]);
+    let servers = format!("servers='nats://127.0.0.1:{port}'");
+    stream_made(port);
+    let told = diagnosed("nats", &[&servers, "stream=PLANT", "consumer=gate"]).all_well();
+    assert!(told.detail("server greets").contains("with JetStream"));
+    assert!(told.detail("consumer there").contains("not acknowledged"));
+    diagnosed("nats", &[&servers, "subjects=[plant.*, open.>]"]).all_well();
+    let missing = diagnosed("nats", &[&servers, "stream=NONE", "consumer=gate"]);
+    missing.fails_at("stream there", &["the stream `NONE` is not there", "create: true"]);
+    let missing = diagnosed("nats", &[&servers, "stream=PLANT", "consumer=none"]);
+    missing.fails_at("consumer there", &["the consumer `none` of the stream `PLANT` is not there"]);
+    let create = ["stream=NONE", "consumer=gate", "subjects=none.>", "create=true"];
+    diagnosed("nats", &[[servers.as_str()].as_slice(), create.as_slice()].concat()).all_well();
+    let answer = Client::new(port).ask("$JS.API.STREAM.INFO.NONE", &json!({}));
+    assert_eq!(answer["error"]["code"], 404, "it creates nothing");
+    let nobody = free_ports(1)[0];
+    let one_of_two = format!("servers=['nats://127.0.0.1:{nobody}', 'nats://127.0.0.1:{port}']");
+    let told = diagnosed("nats", &[&one_of_two, "subjects=a"]);
+    let told = told.fails_at(&format!("nats://127.0.0.1:{nobody}: TCP connected"), &["refused"]);
+    assert!(told.detail("connection accepted").contains("without credentials"), "the other one serves");
+    let file = |option: &str, name: &str| format!("{option}={}", shown(&server.file(name)));
+    let with = |password: &str, cafile: &str| {
+        let servers = format!("servers='tls://localhost:{tls}'");
+        let (certificate, key) = (file("certfile", "client.pem"), file("keyfile", "client.key"));
+        let user = [&servers, "subjects=a", "username=gate", "password={env: PASSWORD}"];
+        let files = [file("cafile", cafile), certificate, key];
+        let all: Vec<&str> = user.into_iter().chain(files.iter().map(String::as_str)).collect();
+        diagnosed_in("nats", &all, &[("PASSWORD", password)]).hides(password)
+    };
+    assert!(with("sluice", "ca.pem").all_well().detail("connection accepted").starts_with("as `gate`"));
+    with("wrong-one", "ca.pem").fails_at("connection accepted", &["refuses the credentials"]);
+    with("sluice", "client.pem").fails_at("TLS handshake", &["certificate"]);
 }

@@ -8,7 +8,10 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::child::Home;
+use crate::diagnosis::{diagnosed, diagnosed_in};
+use crate::home::{Home, numbers};
+use crate::program::Done;
+use crate::service::free_ports;
 
 /// In place of a status: something that is not HTTP.
 const GARBAGE: u16 = 1;
@@ -46,26 +49,14 @@ fn serve(answer: impl Fn(u64) -> (u16, String) + Send + 'static) -> (u16, Arc<At
     (port, asked)
 }
 
-fn pipeline(source: &str) -> Home {
-    Home::new(&format!(
-        "version: 1\nname: polled\ncheckpoint: {{every: 200ms}}\nsources: {{in: {source}}}\n\
-         sinks:\n  out: {{from: in, file: {{path: out.jsonl}}}}\n  bad: {{from: in.errors, file: {{path: bad.jsonl}}}}\n"
-    ))
-}
-
 /// Starts the program and kills it, again and again, until that many requests were made.
 fn kill_until(home: &Home, asked: &AtomicU64, requests: u64) -> u64 {
     let mut kills = 0;
     while asked.load(Ordering::SeqCst) < requests {
-        assert!(kills < 200, "only {} requests: {}", asked.load(Ordering::SeqCst), home.log());
         let before = asked.load(Ordering::SeqCst);
-        let running = home.start();
-        for _ in 0..2_000 {
-            if asked.load(Ordering::SeqCst) >= before + 1 + kills % 4 {
-                break;
-            }
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        assert!(kills < 200, "only {before} requests");
+        let mut running = home.run();
+        running.until("more requests", || asked.load(Ordering::SeqCst) > before + kills % 4);
         std::thread::sleep(Duration::from_millis(3 * (kills % 3)));
         running.kill();
         kills += 1;
@@ -81,63 +72,62 @@ fn http_poll_killed_before_and_after_its_steps_are_durable() {
         let items: Vec<Value> = (1..=number.min(MOST)).map(|n| json!({"n": n})).collect();
         (200, Value::from(items).to_string())
     });
-    let home = pipeline(&format!("{{http_poll: {{url: 'http://127.0.0.1:{port}/', interval: 5ms, id: n}}}}"));
+    let home = Home::new(&format!("{{http_poll: {{url: 'http://127.0.0.1:{port}/', interval: 5ms, id: n}}}}"));
     let kills = kill_until(&home, &asked, MOST);
-    let running = home.start();
-    home.await_rows("out.jsonl", |rows| rows.iter().any(|row| row["body"]["n"] == MOST));
+    let mut running = home.run();
+    running.until("the last item", || home.rows().iter().any(|row| row["body"]["n"] == MOST));
     running.stop();
-    let mut numbers: Vec<u64> =
-        home.rows("out.jsonl").iter().map(|row| row["body"]["n"].as_u64().expect("a number")).collect();
-    numbers.sort_unstable();
-    assert_eq!(numbers, (1..=MOST).collect::<Vec<_>>(), "{kills} kills");
+    let wanted = ((1..=MOST as i64).collect::<Vec<_>>(), MOST as usize);
+    assert_eq!(numbers(&home.rows()), wanted, "{kills} kills");
 }
 
 /// An `http_poll` of a server whose first answers are these; then come two items.
-fn polled(first: &'static [(u16, &'static str)]) -> (Home, Vec<Value>) {
+fn polled(first: &'static [(u16, &'static str)]) -> (Home, Done) {
     let (port, _) = serve(|number| match first.get(number as usize - 1) {
         Some((status, body)) => (*status, (*body).to_owned()),
         None => (200, json!([{"n": 1}, {"n": 2}]).to_string()),
     });
-    let home = pipeline(&format!("{{http_poll: {{url: 'http://127.0.0.1:{port}/x', interval: 5ms, id: n}}}}"));
-    let running = home.start();
-    let rows = home.await_rows("out.jsonl", |rows| rows.len() >= 2);
-    running.stop();
-    assert_eq!(rows.iter().map(|row| row["body"]["n"].clone()).collect::<Vec<_>>(), [1, 2]);
-    (home, rows)
+    let home = Home::new(&format!("{{http_poll: {{url: 'http://127.0.0.1:{port}/x', interval: 5ms, id: n}}}}"));
+    let mut running = home.run();
+    running.until("both items", || home.rows().len() >= 2);
+    let done = running.stop();
+    assert_eq!(home.rows().iter().map(|row| row["body"]["n"].clone()).collect::<Vec<_>>(), [1, 2]);
+    (home, done)
 }
 
 // matrix: http_poll: happy
 #[test]
 fn http_poll_happy() {
-    let (home, rows) = polled(&[]);
+    let (home, _) = polled(&[]);
+    let rows = home.rows();
     assert!(rows[0]["meta"]["url"].as_str().expect("a URL").ends_with("/x"));
     assert_eq!(rows[0]["meta"]["source"], json!({"name": "in", "type": "http_poll"}));
-    assert!(home.rows("bad.jsonl").is_empty());
+    assert!(home.errors().is_empty());
 }
 
 // matrix: http_poll: malformed
 #[test]
 fn http_poll_malformed() {
     let (home, _) = polled(&[(200, "{"), (200, "<html>")]);
-    let reasons: Vec<Value> = home.rows("bad.jsonl").iter().map(|row| row["reason"].clone()).collect();
+    let reasons: Vec<Value> = home.errors().iter().map(|row| row["reason"].clone()).collect();
     assert_eq!(reasons, ["the answer is not JSON", "the answer is not JSON"]);
 }
 
 // matrix: http_poll: disconnect
 #[test]
 fn http_poll_disconnect() {
-    let (home, _) = polled(&[(500, ""), (SILENCE, ""), (GARBAGE, "")]);
-    assert!(home.log().contains("500 Internal Server Error"), "{}", home.log());
+    let (_, done) = polled(&[(500, ""), (SILENCE, ""), (GARBAGE, "")]);
+    done.said(&["500 Internal Server Error"]);
 }
 
 /// What a `url_check` says of a server with these answers, the last for ever.
 fn checked(answers: &'static [u16]) -> Vec<Value> {
     let (port, _) = serve(|number| (answers[(number as usize).min(answers.len()) - 1], String::new()));
-    let home = pipeline(&format!("{{url_check: {{urls: ['http://127.0.0.1:{port}/'], delay: 0.005}}}}"));
-    let running = home.start();
-    let rows = home.await_rows("out.jsonl", |rows| rows.len() >= answers.len());
+    let home = Home::new(&format!("{{url_check: {{urls: ['http://127.0.0.1:{port}/'], delay: 0.005}}}}"));
+    let mut running = home.run();
+    running.until("every answer", || home.rows().len() >= answers.len());
     running.stop();
-    rows.iter().take(answers.len()).map(|row| row["url_check"].clone()).collect()
+    home.rows().iter().take(answers.len()).map(|row| row["url_check"].clone()).collect()
 }
 
 // matrix: url_check: happy
@@ -165,13 +155,50 @@ fn url_check_malformed_and_disconnect() {
 fn url_check_killed_tells_each_change_once() {
     let (port, asked) = serve(|number| (if number.div_ceil(10) % 2 == 1 { 200 } else { 503 }, String::new()));
     let url = format!("http://127.0.0.1:{port}/");
-    let home = pipeline(&format!("{{url_check: {{urls: ['{url}'], delay: 0.005, emit: changes}}}}"));
+    let home = Home::new(&format!("{{url_check: {{urls: ['{url}'], delay: 0.005, emit: changes}}}}"));
     kill_until(&home, &asked, 35);
-    let running = home.start();
+    let mut running = home.run();
     // A change that nobody saw, because the check that found it was killed, is seen by the next check.
-    home.await_rows("out.jsonl", |rows| rows.len() >= 2);
+    running.until("two changes", || home.rows().len() >= 2);
     running.stop();
-    let rows = home.rows("out.jsonl");
+    let rows = home.rows();
     let codes: Vec<i64> = rows.iter().map(|row| row["url_check"]["status_code"].as_i64().expect("a code")).collect();
     assert!(codes.windows(2).all(|two| two[0] != two[1]), "a state is told once: {codes:?}");
+}
+
+#[test]
+fn urls_are_diagnosed_each_for_itself() {
+    let (up, _) = serve(|_| (200, String::new()));
+    let (down, _) = serve(|_| (503, String::new()));
+    let nobody = free_ports(1)[0];
+    let of = |port: u16| format!("http://127.0.0.1:{port}/");
+    let urls = format!("urls=['{}', 'http://me:hunter2@127.0.0.1:{up}/?key=hunter2']", of(up));
+    diagnosed("url_check", &[&urls]).all_well().hides("hunter2");
+    let urls = format!("urls=['{}', '{}']", of(down), of(up));
+    let told = diagnosed("url_check", &[&urls]);
+    let told = told.fails_at(&format!("{}: expected answer", of(down)), &["503", "200 is expected"]);
+    assert_eq!(told.detail(&format!("{}: expected answer", of(up))), "200 OK");
+    let told = diagnosed("url_check", &[&format!("urls=['{}']", of(nobody))]);
+    told.fails_at(&format!("{}: TCP connected", of(nobody)), &["refused"]);
+    let tls = format!("urls=['https://127.0.0.1:{up}/']");
+    diagnosed("url_check", &[&tls]).fails_at(&format!("https://127.0.0.1:{up}/: TLS handshake"), &[]);
+}
+
+#[test]
+fn an_endpoint_is_diagnosed_down_to_its_items() {
+    let (port, asked) = serve(|_| (200, r#"{"data": {"items": [{"id": 1}, {"id": 2}]}}"#.to_owned()));
+    let url = format!("url=http://127.0.0.1:{port}/?key=hunter2");
+    let told = diagnosed("http_poll", &[&url, "items=data.items", "id=id"]).all_well().hides("hunter2");
+    assert_eq!((told.detail("items found"), asked.load(Ordering::SeqCst)), ("2 items", 1));
+    let wrong = diagnosed("http_poll", &[&url, "items=data.rows"]);
+    wrong.fails_at("items found", &["nothing at `data.rows`", "its members are data", "correct `items`"]);
+    let wrong = diagnosed("http_poll", &[&url, "items=data.items", "since={parameter: from, path: time}"]);
+    wrong.fails_at("items found", &["nothing at `time`", "its members are id"]);
+    let (html, _) = serve(|_| (200, "<html>".to_owned()));
+    diagnosed("http_poll", &[&format!("url=http://127.0.0.1:{html}/")]).fails_at("answer is JSON", &["not JSON"]);
+    let (denied, _) = serve(|_| (401, String::new()));
+    let denied = format!("url=http://127.0.0.1:{denied}/");
+    let told = diagnosed_in("http_poll", &[&denied, "token={env: TOKEN}"], &[("TOKEN", "hunter2")]);
+    told.fails_at("answered", &["401"]).hides("hunter2");
+    diagnosed("http_poll", &[&denied, "token={env: NO_SUCH_TOKEN}"]).fails_at("secrets read", &["NO_SUCH_TOKEN"]);
 }

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use crate::numbers::Numbers;
+use crate::program::{Folder, Numbers};
 
 /// What the pipeline writes.
 pub(crate) const OUTPUTS: &[&str] = &["critical.jsonl", "others.jsonl", "rejected.jsonl"];
@@ -27,6 +27,13 @@ sinks:
   others:   {from: split.unmatched, file: {path: others.jsonl}}
   rejected: {from: events.errors, file: {path: rejected.jsonl}}
 "#;
+
+/// A folder with all that the pipeline needs.
+pub(crate) fn home(count: usize) -> Folder {
+    let folder = Folder::new();
+    write(folder.path(), count);
+    folder
+}
 
 /// Writes the pipeline, `count` events and the table of owners into a folder.
 pub(crate) fn write(directory: &Path, count: usize) {

@@ -1,10 +1,10 @@
 //! SIGKILL at random moments, again and again: `TIDEGATE_KILLS=200` kills as often, `TIDEGATE_SEED` chooses the
 //! moments.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use crate::numbers::{Numbers, from_environment};
-use crate::subjects::{Home, Subject};
+use crate::program::{Numbers, Running, from_environment};
+use crate::subjects::Subject;
 
 /// How many kills there are over all subjects, unless the environment says otherwise.
 const KILLS: u64 = 30;
@@ -26,14 +26,17 @@ fn killed_at_random(subject: Subject) {
     undisturbed.run_to_the_end("undisturbed");
     let took = begun.elapsed();
     let expected = undisturbed.result();
-    assert!(expected.0.iter().all(|(_, bytes)| !bytes.is_empty()), "every output has rows");
+    assert!(expected.0.none_is_empty(), "every output has rows");
     let (mut numbers, mut tally) = (Numbers(seed), Tally::default());
     while tally.kills < kills {
         let home = subject.home();
         tally.runs += 1;
         for _ in 0..KILLS_OF_ONE_RUN.min(kills - tally.kills) {
             let after = took.mul_f64(0.05 + numbers.below(700) as f64 / 1000.0);
-            tally.kills += u64::from(run_and_kill(&home, after));
+            let running = Running::of(&mut home.command());
+            std::thread::sleep(after);
+            // One that had ended before was not killed.
+            tally.kills += u64::from(running.kill().code.is_none());
         }
         let when = format!("seed {seed}, {subject:?}, run {}, {} kills", tally.runs, tally.kills);
         home.run_to_the_end(&when);
@@ -42,16 +45,6 @@ fn killed_at_random(subject: Subject) {
         assert!(tally.runs <= 3 * kills, "runs end before they can be killed: {tally:?}, {took:?}");
     }
     println!("{subject:?}: {tally:?}, undisturbed {took:?} and {} effects", expected.1.len());
-}
-
-/// Starts the subject and kills it after a while. Says whether it was still running.
-fn run_and_kill(home: &Home, after: Duration) -> bool {
-    let mut child = home.command().spawn().expect("it starts");
-    std::thread::sleep(after);
-    let running = child.try_wait().expect("the child can be waited for").is_none();
-    child.kill().expect("the child can be killed");
-    child.wait().expect("the child ends");
-    running
 }
 
 // matrix: file: kill-before-ack, kill-after-ack

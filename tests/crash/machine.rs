@@ -10,8 +10,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::numbers::{Numbers, from_environment};
-use crate::tidegate;
+use crate::program::{Folder, Numbers, from_environment};
 
 const PIPELINE: &str = "
 version: 1
@@ -47,11 +46,6 @@ fn change(folder: &Path, numbers: &mut Numbers) -> BTreeMap<String, i64> {
     accounts
 }
 
-fn lines(folder: &Path, name: &str) -> Vec<Value> {
-    let text = std::fs::read_to_string(folder.join(name)).expect("the output can be read");
-    text.lines().map(|line| serde_json::from_str(line).expect("a line is JSON")).collect()
-}
-
 /// The accounts that the changes lead to. Each must change something.
 fn folded(changes: &[Value]) -> BTreeMap<String, i64> {
     let mut accounts = BTreeMap::new();
@@ -84,24 +78,19 @@ fn alarms(findings: &[Value]) -> BTreeSet<String> {
 
 #[test]
 fn killed_while_a_changing_machine_is_collected_the_changes_lead_to_the_machine_as_it_is() {
-    let folder = tempfile::tempdir().expect("a folder");
-    std::fs::create_dir_all(folder.path().join("machine/etc")).expect("a folder");
-    std::fs::write(folder.path().join("machine/etc/machine-id"), "0123456789abcdef0123456789abcdef\n").expect("an id");
-    std::fs::write(folder.path().join("pipeline.yaml"), PIPELINE).expect("the pipeline can be written");
+    let folder =
+        Folder::with(&[("machine/etc/machine-id", "0123456789abcdef0123456789abcdef\n"), ("pipeline.yaml", PIPELINE)]);
     let mut numbers = Numbers(from_environment("TIDEGATE_SEED", 17));
     for _ in 0..from_environment("TIDEGATE_KILLS", KILLS) {
         change(folder.path(), &mut numbers);
-        let mut child = tidegate(folder.path()).args(["run", "pipeline.yaml"]).spawn().expect("the program starts");
+        let running = folder.start(&["run", "pipeline.yaml"]);
         std::thread::sleep(Duration::from_millis(100 + numbers.below(400)));
-        assert!(child.try_wait().expect("it can be asked").is_none(), "it runs until it is killed");
-        child.kill().expect("it can be killed");
-        child.wait().expect("it ends");
+        running.kill().died();
     }
     let accounts = change(folder.path(), &mut numbers);
-    let ended = tidegate(folder.path()).args(["run", "pipeline.yaml", "--once"]).output().expect("it starts");
-    assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
+    folder.run(&["run", "pipeline.yaml", "--once"]).code(0);
 
-    assert_eq!(folded(&lines(folder.path(), "changes.jsonl")), accounts);
+    assert_eq!(folded(&folder.rows("changes.jsonl")), accounts);
     let expected = accounts.iter().filter(|(_, uid)| *uid % 3 == 0).map(|(name, _)| name.clone());
-    assert_eq!(alarms(&lines(folder.path(), "findings.jsonl")), expected.collect());
+    assert_eq!(alarms(&folder.rows("findings.jsonl")), expected.collect());
 }

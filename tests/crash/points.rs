@@ -10,6 +10,7 @@ use tidegate_pipeline::runtime::{EffectReach, EffectState, list_effects};
 use tidegate_pipeline::testing::crash::{EFFECT_POINTS, SINK_POINTS, VARIABLE};
 
 use crate::child::{NAME, PIPELINE, STATE, Task, child};
+use crate::program::Done;
 use crate::server::{ACCEPT, Reply, Server};
 use crate::subjects::loud_events;
 
@@ -69,11 +70,10 @@ fn rows_of_parts(folder: &Path) -> Vec<String> {
 
 /// Runs a child; whether it died at the point that it was given. Without one it must end well.
 fn lives(folder: &Path, task: &Task<'_>, crash_at: Option<&str>) -> bool {
-    let output = child(folder, task).envs(crash_at.map(|point| (VARIABLE, point))).output().expect("it starts");
-    let died = std::os::unix::process::ExitStatusExt::signal(&output.status).is_some();
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(died || output.status.success(), "{crash_at:?}: {said}");
-    assert!(!died || crash_at.is_some(), "{said}");
+    let ended = Done::of(child(folder, task).envs(crash_at.map(|point| (VARIABLE, point))));
+    let died = ended.code.is_none();
+    assert!(died || ended.code == Some(0), "{crash_at:?}: {}", ended.stderr);
+    assert!(!died || crash_at.is_some(), "{}", ended.stderr);
     died
 }
 

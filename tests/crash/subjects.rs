@@ -1,15 +1,15 @@
 //! The pipelines that are killed.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use tidegate_pipeline::runtime::{EffectReach, EffectState, list_effects};
 
 use crate::child::{NAME, PIPELINE, STATE, Task, child};
-use crate::numbers::Numbers;
+use crate::events;
+use crate::program::{Done, Numbers, Outputs, command};
 use crate::server::{Server, moody};
-use crate::{assert_same, events, outputs, tidegate};
 
 /// A pipeline, and what its runs are compared by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,11 +108,7 @@ impl Home {
     /// The subject's process, not yet started.
     pub(crate) fn command(&self) -> Command {
         match (&self.server, self.subject) {
-            (_, Subject::Events) => {
-                let mut command = tidegate(self.path());
-                command.args(["run", "pipeline.yaml"]);
-                command
-            }
+            (_, Subject::Events) => command(self.path(), &["run", "pipeline.yaml"]),
             (server, _) => {
                 let server = server.as_ref().map_or("nowhere", |server| &server.address);
                 child(self.path(), &Task::Run { server })
@@ -122,27 +118,26 @@ impl Home {
 
     /// Runs the subject to its end, which must be a good one.
     pub(crate) fn run_to_the_end(&self, when: &str) {
-        let ended = self.command().output().expect("it starts");
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        assert!(ended.status.success(), "{when}: {}{}", text(&ended.stdout), text(&ended.stderr));
+        let ended = Done::of(&mut self.command());
+        assert_eq!(ended.code, Some(0), "{when}: {}{}", ended.stdout, ended.stderr);
     }
 
     /// What it has written, and what the server has accepted.
-    pub(crate) fn result(&self) -> (Vec<(PathBuf, Vec<u8>)>, BTreeSet<String>) {
+    pub(crate) fn result(&self) -> (Outputs, BTreeSet<String>) {
         let names: &[&str] = match self.subject {
             Subject::Events => events::OUTPUTS,
             Subject::Inventory => &["changes.jsonl", "alarms.jsonl", "others.csv"],
             Subject::Effects => &["copy.jsonl", "alerted.jsonl"],
         };
         let accepted = self.server.as_ref().map(Server::accepted).unwrap_or_default();
-        (outputs(self.path(), names), accepted)
+        (Outputs::of(self.path(), names), accepted)
     }
 
     /// The outputs are byte-identical to those of an undisturbed run; every effect has been accepted, none was
     /// posted under two ids, and none is left.
-    pub(crate) fn assert_ends_like(&self, expected: &(Vec<(PathBuf, Vec<u8>)>, BTreeSet<String>), when: &str) {
+    pub(crate) fn assert_ends_like(&self, expected: &(Outputs, BTreeSet<String>), when: &str) {
         let (files, accepted) = self.result();
-        assert_same(&files, &expected.0, when);
+        files.assert_same(&expected.0, when);
         let lost: Vec<_> = expected.1.difference(&accepted).collect();
         let more: Vec<_> = accepted.difference(&expected.1).collect();
         assert!(lost.is_empty() && more.is_empty(), "{when}: effects lost: {lost:?}, not expected: {more:?}");

@@ -2,18 +2,19 @@
 
 use std::path::Path;
 
-use super::{markdown, pages, read, root, tidegate_in};
+use super::program::Folder;
+use super::{markdown, pages, read, root};
 
 /// A copy of `examples/` in a folder of its own, with the files that pages speak of.
-pub(crate) fn workplace() -> tempfile::TempDir {
-    let folder = tempfile::tempdir().expect("a temporary folder");
+pub(crate) fn workplace() -> Folder {
+    let folder = Folder::new();
     copy(&root().join("examples"), &folder.path().join("examples"));
     let files = [
         ("orders.jsonl", "{\"id\": 1, \"amount\": \"10\"}\n{\"id\": 2, \"amount\": \"ten\"}\n"),
         ("logins.jsonl", "{\"user\": \"root\", \"at\": 1795253000000}\n"),
     ];
     for (name, text) in files {
-        std::fs::write(folder.path().join(name), text).expect("the file can be written");
+        folder.write(name, text);
     }
     folder
 }
@@ -42,11 +43,10 @@ fn every_pipeline_in_the_documentation_is_valid() {
                 continue;
             }
             count += 1;
-            std::fs::write(folder.path().join("pipeline.yaml"), &block.text).expect("the block is written");
-            let output = tidegate_in(folder.path(), &["validate", "pipeline.yaml"]);
-            if !output.status.success() || !output.stderr.is_empty() {
-                let said = String::from_utf8_lossy(&output.stderr);
-                wrong.push(format!("{}:{}\n{said}", page.display(), block.line));
+            folder.write("pipeline.yaml", &block.text);
+            let done = folder.run(&["validate", "pipeline.yaml"]);
+            if done.code != Some(0) || !done.stderr.is_empty() {
+                wrong.push(format!("{}:{}\n{}", page.display(), block.line, done.stderr));
             }
         }
     }
@@ -77,8 +77,6 @@ fn the_pipeline_to_copy_from_the_readme_runs() {
     let folder = workplace();
     let blocks = markdown::code_blocks(&read(&root().join("README.md")));
     let pipeline = blocks.iter().find(|block| block.text.starts_with("version:")).expect("a pipeline to copy");
-    std::fs::write(folder.path().join("pipeline.yaml"), &pipeline.text).expect("the block is written");
-    let output = tidegate_in(folder.path(), &["run", "pipeline.yaml", "--once"]);
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{said}");
+    folder.write("pipeline.yaml", &pipeline.text);
+    folder.run(&["run", "pipeline.yaml", "--once"]).code(0);
 }

@@ -11,36 +11,21 @@ mod links;
 mod markdown;
 mod matrix;
 mod packs;
+#[allow(dead_code, unused_imports, reason = "each suite takes what it needs of it")]
+#[path = "../program/mod.rs"]
+mod program;
 mod promises;
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+
+use program::{Done, command};
 
 /// The root of the repository.
-pub(crate) fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-}
-
-/// The program, to be run in a directory.
-pub(crate) fn tidegate(directory: &Path, arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tidegate"));
-    command.current_dir(directory).args(arguments).env("NO_COLOR", "1").env("COLUMNS", "100");
-    command.env_remove("TIDEGATE_DIR").env_remove("TIDEGATE_LOG").env_remove("TIDEGATE_QUERIES");
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    command
-}
-
-/// Runs the program in a directory.
-pub(crate) fn tidegate_in(directory: &Path, arguments: &[&str]) -> Output {
-    tidegate(directory, arguments).output().expect("the program starts")
-}
+pub(crate) use program::repository as root;
 
 /// What the program prints; it must end well.
 pub(crate) fn printed(arguments: &[&str]) -> String {
-    let output = tidegate_in(root(), arguments);
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "tidegate {} ended with {}: {said}", arguments.join(" "), output.status);
-    String::from_utf8(output.stdout).expect("output is UTF-8")
+    Done::of(command(root(), arguments).env("COLUMNS", "100")).code(0).stdout
 }
 
 /// Every page that people read, generated ones included.

@@ -1,86 +1,54 @@
 //! What the how-to pages promise, tried.
 
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Command, Stdio};
 
-use super::{markdown, read, root, tidegate, tidegate_in};
+use serde_json::{Value, json};
+
+use super::program::{Done, Folder};
+use super::{markdown, read, root};
 
 /// A machine that is a folder: nothing but accounts, and a pipeline that writes their changes.
-fn small_machine(folder: &Path, refresh: &str) {
-    std::fs::create_dir_all(folder.join("machine/etc")).expect("the folder can be made");
-    std::fs::write(folder.join("machine/etc/machine-id"), "0123456789abcdef0123456789abcdef\n")
-        .expect("an id is written");
-    accounts(folder, &["root:x:0:0:root:/root:/bin/bash", "ann:x:1000:1000::/home/ann:/bin/sh"]);
+fn small_machine(refresh: &str) -> Folder {
+    let folder = Folder::with(&[("machine/etc/machine-id", "0123456789abcdef0123456789abcdef\n")]);
+    accounts(&folder, &["root:x:0:0:root:/root:/bin/bash", "ann:x:1000:1000::/home/ann:/bin/sh"]);
     let pipeline = format!(
-        "version: 1\nname: small\nsources:\n  inventory: {{host: {{root: machine, tables: [host_user]{refresh}}}}}\n\
+        "version: 1\nname: small\ncheckpoint: {{every: 100ms}}\nsources:\n  inventory: {{host: {{root: machine, tables: [host_user]{refresh}}}}}\n\
          sinks:\n  changes: {{from: inventory.host_user, file: {{path: changes.jsonl}}}}\n"
     );
-    std::fs::write(folder.join("pipeline.yaml"), pipeline).expect("the pipeline can be written");
+    folder.write("pipeline.yaml", pipeline);
+    folder
 }
 
-fn accounts(folder: &Path, lines: &[&str]) {
-    std::fs::write(folder.join("machine/etc/passwd"), lines.join("\n") + "\n").expect("accounts can be written");
+fn accounts(folder: &Folder, lines: &[&str]) {
+    folder.write("machine/etc/passwd", lines.join("\n") + "\n");
 }
 
-fn changes(folder: &Path) -> Vec<String> {
-    let text = std::fs::read_to_string(folder.join("changes.jsonl")).unwrap_or_default();
-    text.lines().map(str::to_owned).collect()
-}
-
-fn run_once(folder: &Path) {
-    let output = tidegate_in(folder, &["run", "pipeline.yaml", "--once"]);
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+/// The changes after one more run.
+fn run_once(folder: &Folder) -> Vec<Value> {
+    folder.run(&["run", "pipeline.yaml", "--once"]).code(0);
+    folder.rows("changes.jsonl")
 }
 
 #[test]
 fn a_restart_journals_only_what_has_changed_in_the_inventory() {
-    let folder = tempfile::tempdir().expect("a folder");
-    small_machine(folder.path(), "");
-    run_once(folder.path());
-    assert_eq!(changes(folder.path()).len(), 2);
-    run_once(folder.path());
-    assert_eq!(changes(folder.path()).len(), 2, "nothing has changed: {:?}", changes(folder.path()));
+    let folder = small_machine("");
+    assert_eq!(run_once(&folder).len(), 2);
+    let unchanged = run_once(&folder);
+    assert_eq!(unchanged.len(), 2, "nothing has changed: {unchanged:?}");
 
-    accounts(folder.path(), &["root:x:0:0:root:/root:/bin/bash"]);
-    run_once(folder.path());
-    let all = changes(folder.path());
+    accounts(&folder, &["root:x:0:0:root:/root:/bin/bash"]);
+    let all = run_once(&folder);
     assert_eq!(all.len(), 3);
-    assert!(all[2].contains("delete") && all[2].contains("ann"), "{}", all[2]);
-}
-
-/// A program that is stopped when the test is over, however it ends.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
+    assert_eq!((&all[2]["_op"], &all[2]["name"]), (&json!("delete"), &json!("ann")));
 }
 
 #[test]
 fn inventory_is_refreshed_while_the_pipeline_runs() {
-    let folder = tempfile::tempdir().expect("a folder");
-    small_machine(folder.path(), ", refresh: 100ms");
-    let checkpoints = "version: 1\ncheckpoint: {every: 100ms}\n";
-    let pipeline = std::fs::read_to_string(folder.path().join("pipeline.yaml")).expect("the pipeline");
-    std::fs::write(folder.path().join("pipeline.yaml"), pipeline.replacen("version: 1\n", checkpoints, 1))
-        .expect("written");
-    let child = tidegate(folder.path(), &["run", "pipeline.yaml"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
-    let _running = Running(child.expect("the program starts"));
-    wait_for(folder.path(), 2);
-    accounts(folder.path(), &["root:x:0:0:root:/root:/bin/bash"]);
-    wait_for(folder.path(), 3);
-}
-
-/// Waits until so many changes have been written.
-fn wait_for(folder: &Path, count: usize) {
-    let patience = Instant::now() + Duration::from_secs(30);
-    while changes(folder).len() < count {
-        assert!(Instant::now() < patience, "only {:?} after half a minute", changes(folder));
-        std::thread::sleep(Duration::from_millis(50));
-    }
+    let folder = small_machine(", refresh: 100ms");
+    let mut running = folder.start(&["run", "pipeline.yaml"]);
+    running.until("both accounts", || folder.rows("changes.jsonl").len() == 2);
+    accounts(&folder, &["root:x:0:0:root:/root:/bin/bash"]);
+    running.until("the change", || folder.rows("changes.jsonl").len() == 3);
 }
 
 #[test]
@@ -92,11 +60,11 @@ fn the_replay_in_the_readme_runs_on_the_quickstart() {
     let mut printed = String::new();
     for line in block.text.lines() {
         let shell = line.replacen("tidegate ", concat!(env!("CARGO_BIN_EXE_tidegate"), " "), 1);
-        let done =
-            Command::new("sh").args(["-c", &shell]).current_dir(folder.path()).env_remove("TIDEGATE_DIR").output();
-        let done = done.expect("a shell");
-        printed += &String::from_utf8_lossy(&done.stdout);
-        codes.push(done.status.code());
+        let mut command = Command::new("sh");
+        command.args(["-c", &shell]).current_dir(folder.path()).env_remove("TIDEGATE_DIR");
+        let done = Done::of(command.stdout(Stdio::piped()).stderr(Stdio::piped()));
+        printed += &done.stdout;
+        codes.push(done.code);
     }
     // Whether the backtest differs depends on the machine that is looked at.
     assert_eq!(codes[..3], [Some(0); 3], "{printed}");

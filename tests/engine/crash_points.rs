@@ -2,12 +2,12 @@
 //! run writes.
 
 use std::collections::BTreeSet;
-use std::path::Path;
-use std::process::{Command, Output, Stdio};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tidegate_pipeline::testing::crash::{POINTS, VARIABLE};
+
+use crate::program::{Done, Folder, Outputs};
 
 const PIPELINE: &str = "
 version: 1
@@ -22,12 +22,15 @@ sinks:
   wrong: {from: events.errors, file: {path: wrong.jsonl}}
 ";
 
+/// What it writes.
+pub(crate) const OUTPUTS: &[&str] = &["out.jsonl", "wrong.jsonl"];
 /// How many programs run at a time.
 const WORKERS: usize = 4;
 /// Enough for several chunks of input, so that several checkpoints are made.
 const EVENTS: usize = 1_500;
 
-pub(crate) fn write(folder: &Path) {
+/// A folder with the pipeline and its input.
+pub(crate) fn home() -> Folder {
     use std::fmt::Write as _;
     let filler = "x".repeat(1_500);
     let mut events = String::new();
@@ -45,42 +48,26 @@ pub(crate) fn write(folder: &Path) {
             events.push_str("{broken\n");
         }
     }
-    std::fs::write(folder.join("events.jsonl"), events).unwrap();
-    std::fs::write(folder.join("small.yaml"), PIPELINE).unwrap();
+    Folder::with(&[("events.jsonl", &events), ("small.yaml", PIPELINE)])
 }
 
-pub(crate) fn command(folder: &Path, environment: &[(&str, &str)]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tidegate"));
-    command.current_dir(folder).env_remove("TIDEGATE_DIR").env_remove(VARIABLE).stdin(Stdio::null());
-    command.envs(environment.iter().copied()).args(["run", "small.yaml"]);
-    command
+/// Runs the pipeline with this environment.
+pub(crate) fn life(folder: &Folder, environment: &[(&str, &str)]) -> Done {
+    Done::of(folder.command(&["run", "small.yaml"]).envs(environment.iter().copied()))
 }
 
-pub(crate) fn tidegate(folder: &Path, environment: &[(&str, &str)]) -> Output {
-    command(folder, environment).output().unwrap()
-}
-
-pub(crate) fn outputs(folder: &Path) -> [Vec<u8>; 2] {
-    ["out.jsonl", "wrong.jsonl"].map(|name| std::fs::read(folder.join(name)).unwrap_or_default())
-}
-
-/// Panics with the first line that differs.
-pub(crate) fn assert_same(found: &[Vec<u8>; 2], expected: &[Vec<u8>; 2], after: &str) {
-    if let Some((found, expected)) = found.iter().zip(expected).find(|(found, expected)| found != expected) {
-        let (found, expected) = (String::from_utf8_lossy(found), String::from_utf8_lossy(expected));
-        let differing = found.lines().zip(expected.lines()).find(|(found, expected)| found != expected);
-        let lines = (found.lines().count(), expected.lines().count());
-        panic!("after {after} the output differs; found and expected: {lines:?} lines, {differing:?}");
-    }
+/// What an undisturbed run writes.
+pub(crate) fn undisturbed() -> Outputs {
+    let folder = home();
+    life(&folder, &[]).code(0);
+    let outputs = Outputs::of(folder.path(), OUTPUTS);
+    assert!(outputs.none_is_empty());
+    outputs
 }
 
 #[test]
 fn killed_at_each_crash_point_the_program_ends_with_the_same_output() {
-    let undisturbed = tempfile::tempdir().unwrap();
-    write(undisturbed.path());
-    assert!(tidegate(undisturbed.path(), &[]).status.success());
-    let expected = outputs(undisturbed.path());
-    assert!(expected.iter().all(|bytes| !bytes.is_empty()));
+    let expected = undisturbed();
     let next = AtomicUsize::new(0);
     let reached = Mutex::new(BTreeSet::new());
     std::thread::scope(|scope| {
@@ -102,14 +89,12 @@ fn killed_at_each_crash_point_the_program_ends_with_the_same_output() {
 }
 
 /// Lets the program die at a point, then runs it to its end. Says whether the point was reached.
-fn dies_and_ends(point: &str, expected: &[Vec<u8>; 2]) -> bool {
-    let folder = tempfile::tempdir().unwrap();
-    write(folder.path());
-    let crashed = !tidegate(folder.path(), &[(VARIABLE, point)]).status.success();
+fn dies_and_ends(point: &str, expected: &Outputs) -> bool {
+    let folder = home();
+    let crashed = life(&folder, &[(VARIABLE, point)]).code != Some(0);
     if crashed {
-        let ended = tidegate(folder.path(), &[]);
-        assert!(ended.status.success(), "{point}: {}", String::from_utf8_lossy(&ended.stderr));
+        life(&folder, &[]).code(0);
     }
-    assert_same(&outputs(folder.path()), expected, &format!("a crash at {point}"));
+    Outputs::of(folder.path(), OUTPUTS).assert_same(expected, &format!("after a crash at {point}"));
     crashed
 }

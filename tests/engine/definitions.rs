@@ -14,6 +14,7 @@ use tidegate_pipeline::testing::crash::VARIABLE;
 
 use crate::crash_points;
 use crate::given::{Given, batches, rows};
+use crate::program::{Folder, Outputs};
 use crate::stage::{Attempts, Stage, copy, rows_in};
 
 const EVEN: &str = "
@@ -414,34 +415,28 @@ const POINTS: &[&str] = &["journal.synced", "segment.renamed", "marks.applied", 
 
 #[test]
 fn killed_while_it_takes_over_a_definition_the_program_ends_with_the_same_output() {
-    let folder = tempfile::tempdir().unwrap();
-    crash_points::write(folder.path());
-    let events = folder.path().join("events.jsonl");
-    let whole = std::fs::read_to_string(&events).unwrap();
+    let folder = crash_points::home();
+    let whole = folder.read("events.jsonl");
     let some: Vec<&str> = whole.split_inclusive('\n').take(1_010).collect();
-    std::fs::write(&events, some.concat()).unwrap();
-    let died = crash_points::command(folder.path(), &[(VARIABLE, "manifest.renamed")]).arg("--once").output().unwrap();
-    assert!(!died.status.success());
-    std::fs::write(&events, whole).unwrap();
-    let file = folder.path().join("small.yaml");
-    let edited = std::fs::read_to_string(&file).unwrap().replace("n % 3 <> 0", "n % 4 <> 0");
-    std::fs::write(&file, edited).unwrap();
+    folder.write("events.jsonl", some.concat());
+    folder.dies_at("manifest.renamed", &["run", "small.yaml", "--once"]);
+    folder.write("events.jsonl", whole);
+    folder.write("small.yaml", folder.read("small.yaml").replace("n % 3 <> 0", "n % 4 <> 0"));
     let life = |environment: &[(&str, &str)]| {
-        let copied = tempfile::tempdir().unwrap();
+        let copied = Folder::new();
         copy(folder.path(), copied.path());
-        let died = !crash_points::tidegate(copied.path(), environment).status.success();
+        let died = crash_points::life(&copied, environment).code != Some(0);
         if died {
-            let ended = crash_points::tidegate(copied.path(), &[]);
-            assert!(ended.status.success(), "{environment:?}: {}", String::from_utf8_lossy(&ended.stderr));
+            crash_points::life(&copied, &[]).code(0);
         }
         // Another life more is another step more: the errors name their steps.
-        let [out, wrong] = crash_points::outputs(copied.path());
-        ([out, wrong.split(|byte| *byte == b'\n').count().to_string().into_bytes()], died)
+        (Outputs::of(copied.path(), &["out.jsonl"]), copied.rows("wrong.jsonl").len(), died)
     };
-    let (expected, died) = life(&[]);
-    assert!(!died && expected.iter().all(|bytes| !bytes.is_empty()));
+    let (expected, wrong, died) = life(&[]);
+    assert!(!died && expected.none_is_empty() && wrong > 0);
     for point in POINTS {
-        let (found, _) = life(&[(VARIABLE, point)]);
-        crash_points::assert_same(&found, &expected, &format!("a crash at {point}"));
+        let (found, errors, _) = life(&[(VARIABLE, point)]);
+        found.assert_same(&expected, &format!("after a crash at {point}"));
+        assert_eq!(errors, wrong, "after a crash at {point}");
     }
 }

@@ -2,15 +2,13 @@
 //! undisturbed run writes.
 
 use std::collections::BTreeSet;
-use std::path::Path;
-use std::process::Stdio;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
 
 use tidegate_pipeline::testing::fault::{POINTS, VARIABLE};
 
-use crate::crash_points::{assert_same, command, outputs, tidegate, write};
+use crate::crash_points::{OUTPUTS, home, life, undisturbed};
+use crate::program::{Folder, Outputs};
 
 /// How many programs run at a time.
 const WORKERS: usize = 4;
@@ -40,10 +38,7 @@ fn faults() -> Vec<String> {
 
 #[test]
 fn with_each_fault_of_the_disk_the_program_says_so_and_ends_with_the_same_output() {
-    let undisturbed = tempfile::tempdir().unwrap();
-    write(undisturbed.path());
-    assert!(tidegate(undisturbed.path(), &[]).status.success());
-    let expected = outputs(undisturbed.path());
+    let expected = undisturbed();
     let (faults, next, stopped) = (faults(), AtomicUsize::new(0), Mutex::new(BTreeSet::new()));
     std::thread::scope(|scope| {
         for _ in 0..WORKERS {
@@ -64,20 +59,16 @@ fn with_each_fault_of_the_disk_the_program_says_so_and_ends_with_the_same_output
 }
 
 /// Lets the program meet a fault, then runs it to its end. Says whether the fault stopped it.
-fn fails_and_ends(fault: &str, expected: &[Vec<u8>; 2]) -> bool {
-    let folder = tempfile::tempdir().unwrap();
-    write(folder.path());
-    let first = tidegate(folder.path(), &[(VARIABLE, fault)]);
-    let said = String::from_utf8_lossy(&first.stderr).into_owned();
-    let stopped = !first.status.success();
+fn fails_and_ends(fault: &str, expected: &Outputs) -> bool {
+    let folder = home();
+    let first = life(&folder, &[(VARIABLE, fault)]);
+    let stopped = first.code != Some(0);
     if stopped {
-        assert_eq!(first.status.code(), Some(2), "{fault}: {said}");
         let reason = if fault.ends_with("eio") { "Input/output error" } else { "No space left on device" };
-        assert!(said.contains("error: ") && said.contains(reason), "{fault}: {said}");
-        let again = tidegate(folder.path(), &[]);
-        assert!(again.status.success(), "{fault}, then: {}", String::from_utf8_lossy(&again.stderr));
+        first.code(2).said(&["error: ", reason]);
+        life(&folder, &[]).code(0);
     }
-    assert_same(&outputs(folder.path()), expected, fault);
+    Outputs::of(folder.path(), OUTPUTS).assert_same(expected, fault);
     stopped
 }
 
@@ -93,37 +84,19 @@ sinks: {out: {from: t, file: {path: out.jsonl}}}
 #[test]
 fn a_pipeline_without_an_end_stops_when_something_could_not_be_made_durable_and_goes_on_without_a_gap() {
     for fault in ["journal.sync:4=eio", "output.sync:3=eio", "journal.write:5=short"] {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("small.yaml"), ENDLESS).unwrap();
-        let mut first = command(folder.path(), &[(VARIABLE, fault)]).stderr(Stdio::piped()).spawn().unwrap();
-        let deadline = Instant::now() + Duration::from_secs(30);
-        while first.try_wait().unwrap().is_none() && Instant::now() < deadline {
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        // Does nothing where it has ended.
-        let _ = first.kill();
-        let first = first.wait_with_output().unwrap();
-        let said = String::from_utf8_lossy(&first.stderr);
-        assert_eq!(first.status.code(), Some(2), "{fault}: {said}");
-        assert!(said.contains("error: ") && said.contains("cannot "), "{fault}: {said}");
+        let folder = Folder::with(&[("small.yaml", ENDLESS)]);
+        life(&folder, &[(VARIABLE, fault)]).code(2).said(&["error: ", "cannot "]);
 
-        let before = numbers(folder.path()).len();
-        let mut second = command(folder.path(), &[]).stderr(Stdio::null()).spawn().unwrap();
-        let deadline = Instant::now() + Duration::from_secs(30);
-        while numbers(folder.path()).len() < before + 10 && Instant::now() < deadline {
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        second.kill().unwrap();
-        second.wait().unwrap();
-        let numbers = numbers(folder.path());
-        assert!(numbers.len() >= before + 10, "{fault}: it does not go on");
+        let before = numbers(&folder).len();
+        let mut second = folder.start(&["run", "small.yaml"]);
+        second.until("it goes on", || numbers(&folder).len() >= before + 10);
+        second.kill();
+        let numbers = numbers(&folder);
         assert_eq!(numbers, (1..=numbers.len() as u64).collect::<Vec<_>>(), "{fault}");
     }
 }
 
 /// The numbers in the whole lines of the output.
-fn numbers(folder: &Path) -> Vec<u64> {
-    let text = std::fs::read_to_string(folder.join("out.jsonl")).unwrap_or_default();
-    let whole = text.split_inclusive('\n').filter(|line| line.ends_with('\n'));
-    whole.filter_map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["i"].as_u64()).collect()
+fn numbers(folder: &Folder) -> Vec<u64> {
+    folder.rows("out.jsonl").iter().filter_map(|row| row["i"].as_u64()).collect()
 }

@@ -16,6 +16,8 @@ use tidegate_pipeline::spec::Options;
 use tidegate_pipeline::spec::diagnostic::Diagnostic;
 use tidegate_pipeline::step::{Position, Range, SchemaVersion};
 
+use crate::outside::Outside;
+
 /// Called before the arrival of that index is given, at every attempt.
 pub(crate) type Hook = Arc<dyn Fn(usize) -> Result<()> + Send + Sync>;
 
@@ -24,12 +26,15 @@ pub(crate) type Hook = Arc<dyn Fn(usize) -> Result<()> + Send + Sync>;
 pub(crate) struct Given {
     pub(crate) delivery: Delivery,
     pub(crate) bounded: bool,
+    pub(crate) reconnects: bool,
     pub(crate) batches: Arc<Vec<RecordBatch>>,
     /// Nothing comes from this index on, and no end either.
     pub(crate) stalls_at: usize,
     /// The last batch is given again and again.
     pub(crate) repeats: bool,
     pub(crate) hook: Hook,
+    /// What it is told, for a source that is told what is durable.
+    pub(crate) outside: Option<Outside>,
 }
 
 impl Given {
@@ -38,10 +43,12 @@ impl Given {
         Self {
             delivery: Delivery::Seek,
             bounded: true,
+            reconnects: false,
             batches: Arc::new(batches),
             stalls_at: usize::MAX,
             repeats: false,
             hook: Arc::new(|_| Ok(())),
+            outside: None,
         }
     }
 
@@ -54,6 +61,12 @@ impl Given {
     /// Cannot be read again.
     pub(crate) fn inline(mut self) -> Self {
         self.delivery = Delivery::Inline;
+        self
+    }
+
+    /// Is opened again for ever when it fails.
+    pub(crate) fn reconnecting(mut self) -> Self {
+        self.reconnects = true;
         self
     }
 
@@ -71,6 +84,12 @@ impl Given {
 
     pub(crate) fn with_hook(mut self, hook: impl Fn(usize) -> Result<()> + Send + Sync + 'static) -> Self {
         self.hook = Arc::new(hook);
+        self
+    }
+
+    /// Wants to be told what is durable, and tells `outside`.
+    pub(crate) fn telling(mut self, outside: &Outside) -> Self {
+        self.outside = Some(outside.clone());
         self
     }
 
@@ -130,10 +149,10 @@ impl SourceKind for GivenKind {
         let given = self.0[context.node].clone();
         Ok(PlannedSource {
             delivery: given.delivery,
-            acknowledges: false,
+            acknowledges: given.outside.is_some(),
             bounded: given.bounded,
             envelope: false,
-            reconnects: false,
+            reconnects: given.reconnects,
             ports: vec![Port::out(schema())],
             tables: Vec::new(),
             open: Box::new(Open(given)),
@@ -172,9 +191,31 @@ impl Source for Reading {
         if self.given.bounded { Ok(None) } else { std::future::pending().await }
     }
 
+    async fn acknowledge(&mut self, position: &Position) -> Result<()> {
+        match &self.given.outside {
+            Some(outside) => outside.acknowledged(position).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn close(&mut self) -> Result<()> {
+        match &self.given.outside {
+            Some(outside) => outside.closed(),
+            None => Ok(()),
+        }
+    }
+
     async fn reread(&mut self, range: &Range, _version: SchemaVersion) -> Result<Arrival> {
         let start: usize = range.from.0.parse().map_err(Error::internal)?;
         self.next = start + 1;
         Ok(self.given.arrival(start))
+    }
+}
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        if let Some(outside) = &self.given.outside {
+            outside.dropped();
+        }
     }
 }

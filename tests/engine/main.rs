@@ -21,7 +21,11 @@ mod fence;
 mod given;
 mod hindered;
 mod journaling;
+mod outside;
 mod probe;
+#[allow(dead_code, unused_imports, reason = "each suite takes what it needs of it")]
+#[path = "../program/mod.rs"]
+mod program;
 mod providers;
 mod quarantine;
 mod replays;
@@ -30,4 +34,5 @@ mod simulation;
 mod sources;
 mod stage;
 mod state;
+mod stopping;
 mod survival;

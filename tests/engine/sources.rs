@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tidegate_pipeline::error::Error;
-use tidegate_pipeline::runtime::RunOutcome;
+use tidegate_pipeline::runtime::{NodeState, PipelineStatus, RunOutcome};
 
 use crate::given::{Given, batches, rows};
 use crate::stage::{Stage, rows_in, steps};
@@ -18,12 +18,21 @@ sinks: {all: {from: in, collect: {}}}
 
 /// Fails the first `times` times at `index`.
 fn failing(index: usize, times: usize) -> (Arc<AtomicUsize>, impl Fn(usize) -> Result<(), Error>) {
+    failing_with(index, times, || Error::external("the line is cut"))
+}
+
+/// The same, with this error.
+fn failing_with(
+    index: usize,
+    times: usize,
+    error: fn() -> Error,
+) -> (Arc<AtomicUsize>, impl Fn(usize) -> Result<(), Error>) {
     let failed = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&failed);
     let hook = move |at| match at == index && counted.load(Ordering::SeqCst) < times {
         true => {
             counted.fetch_add(1, Ordering::SeqCst);
-            Err(Error::external("the line is cut"))
+            Err(error())
         }
         false => Ok(()),
     };
@@ -47,6 +56,40 @@ fn a_source_that_fails_for_good_stops_the_pipeline_and_is_named() {
     assert_eq!(error.node.as_deref(), Some("in"));
     assert!(error.place.is_some() && error.message.contains("the line is cut"), "{error}");
     assert_eq!(failed.load(Ordering::SeqCst), 4, "once and three attempts more");
+}
+
+#[test]
+fn credentials_that_are_refused_end_a_source_that_never_worked_and_one_that_did_waits_for_others() {
+    let refused = || Error::user("the password is refused");
+    let source = |index, times| {
+        let (failed, hook) = failing_with(index, times, refused);
+        (failed, Given::new(batches(50, 10)).reconnecting().with_hook(hook))
+    };
+    let (failed, never_worked) = source(0, usize::MAX);
+    let error = Stage::new(PLAIN).give("in", never_worked).run().unwrap_err();
+    assert_eq!((error.message.as_str(), failed.load(Ordering::SeqCst)), ("the password is refused", 1));
+
+    let (failed, worked) = source(3, 10);
+    let stage = Stage::new(PLAIN).give("in", worked);
+    assert_eq!(stage.run().unwrap(), RunOutcome::Finished);
+    assert_eq!(stage.numbers("all"), (0..50).collect::<Vec<_>>());
+    assert_eq!(failed.load(Ordering::SeqCst), 10, "longer than `attempts`");
+
+    let (_, waits) = source(3, usize::MAX);
+    let seen = |status: &PipelineStatus| {
+        let node = status.node("in").unwrap();
+        node.state() == NodeState::Retrying
+            && node.trouble_now().is_some_and(|trouble| trouble.contains("the password is refused"))
+    };
+    assert_eq!(Stage::new(PLAIN).give("in", waits).stop_when(seen).unwrap(), RunOutcome::Stopped);
+
+    let (failed, hook) = failing_with(3, usize::MAX, refused);
+    let error = Stage::new(PLAIN).give("in", Given::new(batches(50, 10)).with_hook(hook)).run().unwrap_err();
+    assert_eq!(
+        (error.message.as_str(), failed.load(Ordering::SeqCst)),
+        ("the password is refused", 1),
+        "does not reconnect"
+    );
 }
 
 #[test]

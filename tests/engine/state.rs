@@ -2,14 +2,14 @@
 
 use std::cell::RefCell;
 use std::path::Path;
-use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use arrow::array::RecordBatch;
 use tidegate_pipeline::checkpoint::{list_checkpoints, read_head};
 use tidegate_pipeline::testing::crash::MERGE_POINTS;
 
 use crate::given::{Given, rows};
+use crate::program::Folder;
 use crate::stage::{Stage, checkpoints, rows_in, steps};
 
 const KEYS: &str = "
@@ -127,27 +127,6 @@ operators: {fresh: {from: in, dedupe: {key: n, within: 900h}}}
 sinks: {out: {from: fresh, file: {path: out.jsonl}}, none: {from: ticks, drop: {}}}
 ";
 
-/// Runs the program until it dies at a crash point.
-fn dies_at(folder: &Path, point: &str) {
-    let mut command = program(folder);
-    let mut child = command.env("TIDEGATE_CRASH_AT", point).stderr(Stdio::null()).spawn().unwrap();
-    let patience = Instant::now() + Duration::from_secs(60);
-    while child.try_wait().unwrap().is_none() {
-        if Instant::now() > patience {
-            child.kill().unwrap();
-            panic!("{point} was never reached");
-        }
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    assert!(!child.wait().unwrap().success(), "{point}");
-}
-
-fn program(folder: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tidegate"));
-    command.current_dir(folder).env_remove("TIDEGATE_DIR").stdin(Stdio::null()).args(["run", "keys.yaml", "-q"]);
-    command
-}
-
 #[test]
 fn killed_while_changes_are_merged_the_program_goes_on_with_the_same_output() {
     const ROWS: usize = 40_000;
@@ -157,16 +136,13 @@ fn killed_while_changes_are_merged_the_program_goes_on_with_the_same_output() {
     std::thread::scope(|scope| {
         for point in MERGE_POINTS {
             scope.spawn(move || {
-                let folder = tempfile::tempdir().unwrap();
-                std::fs::write(folder.path().join("keys.yaml"), PROGRAM).unwrap();
                 // One checkpoint holds a half; whatever the other half is cut into, it is worth merging.
-                std::fs::write(folder.path().join("in.jsonl"), &input[..half]).unwrap();
-                assert!(program(folder.path()).arg("--once").status().unwrap().success());
-                std::fs::write(folder.path().join("in.jsonl"), input).unwrap();
-                dies_at(folder.path(), point);
-                let ended = program(folder.path()).arg("--once").output().unwrap();
-                assert!(ended.status.success(), "{point}: {}", String::from_utf8_lossy(&ended.stderr));
-                let output = std::fs::read_to_string(folder.path().join("out.jsonl")).unwrap();
+                let folder = Folder::with(&[("keys.yaml", PROGRAM), ("in.jsonl", &input[..half])]);
+                folder.run(&["run", "keys.yaml", "-q", "--once"]).code(0);
+                folder.write("in.jsonl", input);
+                folder.dies_at(point, &["run", "keys.yaml", "-q"]);
+                folder.run(&["run", "keys.yaml", "-q", "--once"]).code(0);
+                let output = folder.read("out.jsonl");
                 assert_eq!((output == *input, output.lines().count()), (true, ROWS), "{point}");
             });
         }

@@ -67,8 +67,13 @@ where
     Error::external(format!("cannot {what}: {said}"))
 }
 
+/// Whether these credentials may not do that.
+pub(crate) fn is_denied<E: ProvideErrorMetadata>(error: &SdkError<E>) -> bool {
+    error.as_service_error().and_then(|answer| answer.code()).is_some_and(|code| DENIED.contains(&code))
+}
+
 /// What led to an error, outermost first.
-fn causes(error: &(dyn std::error::Error + 'static)) -> String {
+pub(crate) fn causes(error: &(dyn std::error::Error + 'static)) -> String {
     let chain = std::iter::successors(Some(error), |error| error.source());
     let mut said: Vec<String> = chain.map(ToString::to_string).collect();
     said.dedup();
@@ -76,7 +81,7 @@ fn causes(error: &(dyn std::error::Error + 'static)) -> String {
 }
 
 /// There was no answer: no connection, no time left, no credentials to begin with.
-fn unanswered(what: &str, why: &str) -> Error {
+pub(crate) fn unanswered(what: &str, why: &str) -> Error {
     let error = Error::external(format!("cannot {what}: {why}"));
     // The SDK looks for credentials when it needs them, and reports that there are none as a failed call.
     match why.contains("credential") {

@@ -7,6 +7,7 @@ pub mod aws_cloudtrail;
 mod aws_ec2;
 pub mod aws_sqs_queue;
 mod connection;
+mod diagnosis;
 mod estate;
 mod failure;
 mod fitting;
@@ -15,10 +16,10 @@ pub mod s3;
 #[cfg(test)]
 mod testing;
 
-pub use s3::S3Remote;
 pub use estate::{AccountOptions, AwsOptions, OrganizationOptions, OwnAccount};
 pub use provider::ProviderOptions;
 use provider::{AwsKind, Service};
+pub use s3::S3Remote;
 use tidegate_pipeline::source::SourceKind;
 
 /// The services whose inventory is collected.

@@ -3,13 +3,19 @@
 use sha2::{Digest, Sha256};
 
 /// The name of a certificate, until when it is valid, and its fingerprint.
-pub(super) fn shown(der: &[u8]) -> String {
+pub(crate) fn shown(der: &[u8]) -> String {
     let fingerprint: String = Sha256::digest(der).iter().take(8).map(|byte| format!("{byte:02x}")).collect();
     let said = read(der).map(|(name, until)| {
         let name = name.map(|name| format!("`{name}` ")).unwrap_or_default();
         format!("certificate {name}valid until {until}, ")
     });
     format!("{}sha256 {fingerprint}…", said.unwrap_or_else(|| "certificate ".to_owned()))
+}
+
+/// The last day of a certificate, where that is over.
+pub(crate) fn ended(der: &[u8]) -> Option<String> {
+    let today = jiff::Timestamp::now().strftime("%Y-%m-%d").to_string();
+    read(der).map(|(_, until)| until).filter(|until| *until < today)
 }
 
 /// A value of DER: its tag, its contents, and what comes behind it.
@@ -85,6 +91,10 @@ mod tests {
         let der = parameters.self_signed(&rcgen::KeyPair::generate().unwrap()).unwrap().der().to_vec();
         let said = shown(&der);
         assert!(said.starts_with("certificate `kafka.example` valid until 2031-05-07, sha256 "), "{said}");
+        assert_eq!(ended(&der), None);
+        parameters.not_after = rcgen::date_time_ymd(2021, 5, 7);
+        let over = parameters.self_signed(&rcgen::KeyPair::generate().unwrap()).unwrap();
+        assert_eq!(ended(over.der()).as_deref(), Some("2021-05-07"));
         for end in 0..der.len() {
             assert!(shown(&der[..end]).contains("sha256"));
         }

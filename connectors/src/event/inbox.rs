@@ -73,7 +73,7 @@ impl<M> Feed<M> {
         let _ = self.messages.send(Sent::Failure(error)).await;
     }
 
-    /// Waits until the source is gone.
+    /// Waits until the source is gone, or closing.
     pub(crate) async fn closed(&self) {
         self.messages.closed().await;
     }
@@ -116,6 +116,17 @@ impl<M> Inbox<M> {
             self.ready.extend(known.map(|position| self.decoder.nothing(position)));
         }
     }
+
+    /// Takes nothing more, and waits until the task that receives has left: until it has dropped its feed.
+    pub(crate) async fn close(&mut self) {
+        self.messages.close();
+        self.ended().await;
+    }
+
+    /// Waits until the task that receives has ended by itself. What still comes is thrown away: it was never taken.
+    pub(crate) async fn ended(&mut self) {
+        while self.messages.recv().await.is_some() {}
+    }
 }
 
 #[cfg(test)]
@@ -145,6 +156,21 @@ mod tests {
         feed.failure(Error::external("gone")).await;
         assert!(text(&[inbox.next(event).await.unwrap().unwrap()]).contains("\"n\":2"));
         assert_eq!(inbox.next(event).await.unwrap_err().message, "gone");
+    }
+
+    #[tokio::test]
+    async fn a_source_that_closes_waits_until_its_task_has_left() {
+        let (feed, mut inbox) = inbox(EventDecoder::new(&context(), &envelope_schema([], [])));
+        assert!(feed.message(1, usize::MAX).await);
+        let (left, has_left) = tokio::sync::oneshot::channel();
+        tokio::spawn(async move {
+            // There is no room for it before the first is thrown away.
+            assert!(!feed.message(2, 1).await);
+            feed.closed().await;
+            left.send(()).unwrap();
+        });
+        inbox.close().await;
+        has_left.await.unwrap();
     }
 
     #[tokio::test]

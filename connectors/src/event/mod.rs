@@ -8,6 +8,7 @@ mod decoder;
 pub mod identity;
 pub(crate) mod inbox;
 mod line;
+pub(crate) mod whole;
 
 pub use decoder::{EventDecoder, event_port};
 pub use line::{Envelope, EventMeta, Field};

@@ -7,14 +7,12 @@ use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
-use futures::FutureExt;
-use futures::future::BoxFuture;
 use schemars::JsonSchema;
 use secrecy::ExposeSecret;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use tidegate_pipeline::diagnosis::Diagnosis;
-use tidegate_pipeline::envelope::{META, envelope_schema};
+use tidegate_pipeline::envelope::envelope_schema;
 use tidegate_pipeline::error::{Error, Result};
 use tidegate_pipeline::rows::Rejected;
 use tidegate_pipeline::source::{
@@ -26,7 +24,7 @@ use tidegate_pipeline::spec::{Options, Secret};
 use tidegate_pipeline::step::Position;
 
 use crate::diagnosis;
-use crate::event::{Envelope, Event, EventDecoder, EventMeta, Field, event_port};
+use crate::event::{Envelope, Event, EventDecoder, event_port, whole};
 use crate::places::Places;
 use crate::program::{Line, Program, ProgramCommand, Said};
 
@@ -109,20 +107,6 @@ impl SourceKind for ExecKind {
         let planned = PlannedSource::new(Delivery::Inline, vec![event_port(schema)], open);
         Ok(PlannedSource { envelope: true, reconnects: true, ..planned })
     }
-
-    fn diagnose<'a>(
-        &'a self,
-        _options: &'a Options,
-        planned: &'a PlannedSource,
-        context: SourceContext,
-        found: &'a mut Diagnosis,
-    ) -> BoxFuture<'a, ()> {
-        async move {
-            let source = diagnosis::open(found, "program started", planned.open.open(context)).await;
-            diagnosis::first_arrival(found, "first event", source).await;
-        }
-        .boxed()
-    }
 }
 
 struct PlannedExec {
@@ -152,6 +136,11 @@ impl OpenSource for PlannedExec {
             lines,
             ready: VecDeque::new(),
         }))
+    }
+
+    async fn diagnose(&self, context: SourceContext, found: &mut Diagnosis) {
+        let source = diagnosis::open(found, "program started", self.open(context)).await;
+        diagnosis::first_arrival(found, "first event", source).await;
     }
 }
 
@@ -197,33 +186,11 @@ impl Exec {
     }
 }
 
-/// A line of a program as an event: its members, and its `meta` completed.
+/// A line of a program as an event.
 fn object(text: &[u8], envelope: &Envelope) -> Result<Vec<u8>, String> {
     let value: Value = serde_json::from_slice(text).map_err(|error| format!("the line is not JSON: {error}"))?;
-    let Value::Object(mut members) = value else { return Err("the line is no JSON object".to_owned()) };
-    let meta = match members.remove(META) {
-        Some(Value::Object(meta)) => meta_of(meta),
-        Some(Value::Null) | None => EventMeta::default(),
-        Some(_) => return Err("`meta` is no object".to_owned()),
-    };
-    let fields: Vec<(&str, Field<'_>)> =
-        members.iter().map(|(name, value)| (name.as_str(), Field::Value(value))).collect();
-    Ok(envelope.line(&fields, &meta))
-}
-
-/// What a program says of its event: `uuid`, `hosts` (text, separated by commas, or a list), and more.
-fn meta_of(mut meta: Map<String, Value>) -> EventMeta {
-    let uuid = match meta.remove("uuid") {
-        Some(Value::String(uuid)) => Some(uuid),
-        _ => None,
-    };
-    let hosts = match meta.remove("hosts") {
-        Some(Value::String(hosts)) => hosts.split(',').map(|host| host.trim().to_owned()).collect(),
-        Some(Value::Array(hosts)) => hosts.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
-        _ => Vec::new(),
-    };
-    meta.remove("source");
-    EventMeta { uuid, hosts, more: meta }
+    let Value::Object(members) = value else { return Err("the line is no JSON object".to_owned()) };
+    Ok(whole::line(members, Map::new(), envelope)?)
 }
 
 #[async_trait]

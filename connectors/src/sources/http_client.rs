@@ -3,9 +3,14 @@
 use std::error::Error as _;
 use std::time::Duration;
 
+use hyper_util::client::proxy::matcher::Matcher;
 use reqwest::{Client, ClientBuilder};
+use tidegate_pipeline::diagnosis::Diagnosis;
 use tidegate_pipeline::error::{Error, Result};
 use url::Url;
+
+use crate::diagnosis;
+use crate::tls::{TlsSettings, Verification};
 
 /// How long a connection may take.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -29,6 +34,24 @@ pub(crate) fn build(builder: ClientBuilder) -> Result<Client> {
         let remedy = "install the certificates of authorities (Debian: `ca-certificates`)";
         Error::user(format!("HTTP cannot be spoken: {}", explain(error))).with_remedy(remedy)
     })
+}
+
+/// The steps to the server of a URL, or to the proxy that the environment names for it.
+pub(crate) async fn reach(found: &mut Diagnosis, url: &Url, verifies: bool) {
+    let proxy = url.as_str().parse().ok().and_then(|uri| Matcher::from_env().intercept(&uri));
+    let Some(proxy) = proxy else {
+        let tls = || TlsSettings::default().client_verifying(Verification::of(verifies));
+        return diagnosis::reach_url_trusting(found, url, tls).await;
+    };
+    let (host, scheme) = (proxy.uri().host().unwrap_or_default(), proxy.uri().scheme_str().unwrap_or_default());
+    let usual = match scheme {
+        "https" => 443,
+        "http" => 80,
+        _ => 1080,
+    };
+    found.skip("proxy", format!("the environment names {host}: what follows is about the way to it"));
+    diagnosis::dial(found, host, proxy.uri().port_u16().unwrap_or(usual)).await;
+    found.skip("TLS handshake", "it happens behind the proxy");
 }
 
 /// What went wrong and why, without the URL, which may hold a secret.

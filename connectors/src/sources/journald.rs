@@ -8,8 +8,6 @@ use arrow::datatypes::{DataType, Field as Column, SchemaRef};
 use async_trait::async_trait;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use futures::FutureExt;
-use futures::future::BoxFuture;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -131,22 +129,6 @@ impl SourceKind for JournaldKind {
         let planned = PlannedSource::new(Delivery::Inline, vec![event_port(schema)], open);
         Ok(PlannedSource { envelope: true, reconnects: !bounded, bounded, ..planned })
     }
-
-    fn diagnose<'a>(
-        &'a self,
-        options: &'a Options,
-        planned: &'a PlannedSource,
-        context: SourceContext,
-        found: &'a mut Diagnosis,
-    ) -> BoxFuture<'a, ()> {
-        async move {
-            let Ok(settings) = options.read::<JournaldOptions>() else { return };
-            let version = version(&settings.journalctl);
-            found.check("journalctl there", async { Ok(((), version.await?)) }).await;
-            diagnosis::open(found, "journal read", planned.open.open(context)).await;
-        }
-        .boxed()
-    }
 }
 
 fn is_match(text: &str) -> bool {
@@ -227,6 +209,12 @@ impl OpenSource for PlannedJournald {
             waiting: VecDeque::new(),
             ready: VecDeque::new(),
         }))
+    }
+
+    async fn diagnose(&self, context: SourceContext, found: &mut Diagnosis) {
+        let version = version(&self.settings.journalctl);
+        found.check("journalctl there", async { Ok(((), version.await?)) }).await;
+        diagnosis::open(found, "journal read", self.open(context)).await;
     }
 }
 

@@ -8,6 +8,7 @@ use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use schemars::JsonSchema;
 use serde::Deserialize;
+use tidegate_pipeline::diagnosis::Diagnosis;
 use tidegate_pipeline::error::{Error, Result};
 use tidegate_pipeline::rows::Port;
 use tidegate_pipeline::source::{
@@ -96,6 +97,15 @@ impl OpenSource for PlannedRange {
 
     fn unchanged(&self, fingerprint: &str) -> Result<bool> {
         Ok(fingerprint == print_of(self.limit))
+    }
+
+    async fn diagnose(&self, _context: SourceContext, found: &mut Diagnosis) {
+        let told = match (self.limit, self.delay) {
+            (..=0, _) => "no number: it ends at once".to_owned(),
+            (limit, Duration::ZERO) => format!("0 to {}, all at once; then it ends", limit - 1),
+            (limit, delay) => format!("0 to {}, the first at once, one every {delay:?}; then it ends", limit - 1),
+        };
+        found.check("numbers", async { Ok(((), told)) }).await;
     }
 }
 

@@ -7,6 +7,7 @@ use arrow::array::{Int64Array, RecordBatch};
 use async_trait::async_trait;
 use schemars::JsonSchema;
 use serde::Deserialize;
+use tidegate_pipeline::diagnosis::Diagnosis;
 use tidegate_pipeline::error::{Error, Result};
 use tidegate_pipeline::rows::Port;
 use tidegate_pipeline::source::{
@@ -94,6 +95,14 @@ impl OpenSource for PlannedTick {
             None => 0,
         };
         Ok(Box::new(Ticks { last, delay: self.delay, due: None }))
+    }
+
+    async fn diagnose(&self, _context: SourceContext, found: &mut Diagnosis) {
+        let told = match self.delay {
+            Duration::ZERO => "the first at once, then one after the other without a pause".to_owned(),
+            delay => format!("the first at once, then one every {delay:?}, for ever"),
+        };
+        found.check("ticks", async { Ok(((), told)) }).await;
     }
 }
 

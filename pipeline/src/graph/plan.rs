@@ -11,7 +11,7 @@ use super::{Definition, Graph, Input, Node, NodeIndex, Planned, StateMeaning};
 use crate::catalog::Catalog;
 use crate::operator::{PlanContext, PlannedInput};
 use crate::rows::{ERRORS, Port, PortIndex, errors_schema, union_schema};
-use crate::source::SourcePlanContext;
+use crate::source::{SourceKind, SourcePlanContext};
 use crate::spec::diagnostic::{Diagnostic, Located, Severity};
 use crate::spec::pipeline::{NodeSpec, Section};
 use crate::spec::{PipelineSpec, PortReference};
@@ -153,6 +153,7 @@ impl Planner<'_> {
         let unknown = || vec![Diagnostic::error(spec.kind.place, format!("there is no kind `{}`", *spec.kind))];
         if spec.section == Section::Source {
             let kind = catalog.source(&spec.kind).ok_or_else(unknown)?;
+            self.warn_of_old_name(spec, kind);
             let working_directory = self.working_directory.to_path_buf();
             let recorded = self.recorded.schema_of(&spec.name);
             let context = SourcePlanContext { node: &spec.name, working_directory, recorded };
@@ -193,6 +194,15 @@ impl Planner<'_> {
         };
         self.found.extend(warnings);
         Ok(planned)
+    }
+
+    /// A name that will go one day is better replaced today.
+    fn warn_of_old_name(&mut self, spec: &NodeSpec, kind: &dyn SourceKind) {
+        if kind.old_names().contains(&&*spec.kind.value) {
+            let message = format!("`{}` is the old name of the source `{}`", *spec.kind, kind.name());
+            let help = format!("write `{}:`; its options are the same", kind.name());
+            self.found.push(Diagnostic::warning(spec.kind.place, message).with_help(help));
+        }
     }
 
     fn planned_input(&self, input: &Input) -> PlannedInput {
@@ -252,7 +262,10 @@ impl Planner<'_> {
             Section::Operator => self.catalog.operator(&spec.kind).and_then(|kind| kind.state_of(&spec.options)),
             Section::Sink => self.catalog.sink(&spec.kind).and_then(|kind| kind.state_of(&spec.options)),
         };
-        StateMeaning { kind: spec.kind.to_string(), of: said.unwrap_or_else(|| spec.options.canonical()) }
+        // A kind that is written by another of its names is the same kind.
+        let source = self.catalog.source(&spec.kind).filter(|_| spec.section == Section::Source);
+        let kind = source.map_or(&*spec.kind.value, |kind| kind.name()).to_owned();
+        StateMeaning { kind, of: said.unwrap_or_else(|| spec.options.canonical()) }
     }
 
     /// A node whose rows nobody reads is probably a mistake.

@@ -10,6 +10,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::Provider;
 use super::collector::Collector;
 use super::refresh::Refresher;
+use crate::diagnosis::Diagnosis;
 use crate::error::{Error, Result};
 use crate::rows::Port;
 use crate::source::{Arrival, Delivery, OpenSource, PlannedSource, Source, SourceContext};
@@ -69,6 +70,12 @@ impl<P: Provider + ?Sized> OpenSource for OpenProvider<P> {
         };
         let collecting = AbortOnDropHandle::new(tokio::spawn(collecting));
         Ok(Box::new(ProviderSource { arrivals, collecting: Some(collecting) }))
+    }
+
+    async fn diagnose(&self, _context: SourceContext, found: &mut Diagnosis) {
+        let tables = self.provider.tables().len();
+        let verified = async { Ok((self.provider.verify().await?, format!("{tables} tables"))) };
+        found.check("verified", verified).await;
     }
 }
 

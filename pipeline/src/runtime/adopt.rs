@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::checkpointing::{PIPELINE_SECTIONS, blocking};
 use super::clock::{Clock, wall};
 use super::effects::{Bounds, EffectIdentity, Ledger};
-use super::open::{Storage, fold_outbox, short};
+use super::open::{Storage, fold_outbox};
 use super::reconfigure::{Fate, Reconfiguration};
 use super::{Pipeline, RunOptions};
 use crate::checkpoint::{CheckpointStore, Content, LookupState, Manifest, NodeState, Section, at_head, read_segment};
@@ -332,4 +332,8 @@ fn named_after<T: Clone>(all: &BTreeMap<String, T>, old: &str, new: &str) -> BTr
         (input.is_empty() || input.starts_with('/')).then(|| (format!("{new}{input}"), value.clone()))
     };
     all.iter().filter_map(renamed).collect()
+}
+
+fn short(hash: &ContentHash) -> &str {
+    hash.0.get(..12).unwrap_or(&hash.0)
 }

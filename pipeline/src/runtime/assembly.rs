@@ -14,7 +14,7 @@ use super::edge::{EdgeCapacity, edge};
 use super::node::{NodeTask, TaskInput};
 use super::status::NodeStatus;
 use super::trail::TrailFile;
-use crate::graph::{Graph, Node, NodeIndex, Planned};
+use crate::graph::{Graph, Node, NodeIndex};
 use crate::journal::Quarantine;
 use crate::spec::pipeline::Section;
 use crate::step::StepNumber;
@@ -156,9 +156,4 @@ impl Assembly {
         }
         trail
     }
-}
-
-/// Whether a node is one that runs in a task (everything but sources).
-pub(crate) fn runs_in_a_task(node: &Node) -> bool {
-    !matches!(node.planned, Planned::Source(_))
 }

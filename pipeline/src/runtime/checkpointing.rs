@@ -136,8 +136,7 @@ impl Coordinator {
                     let Some(request) = request else { return };
                     let step = request.barrier.step;
                     let result = self.checkpoint(request).await;
-                    let full_next = self.chains.full_next(&|node| self.compactor.can_merge(node));
-                    if self.results.send(CheckpointResult { step, result, full_next }).await.is_err() {
+                    if self.results.send(CheckpointResult { step, result, full_next: self.full_next() }).await.is_err() {
                         return;
                     }
                     self.compactor.begin(&self.chains);
@@ -145,6 +144,11 @@ impl Coordinator {
                 merged = self.compactor.ended() => if let Some(merged) = merged { self.chains.merged(merged) },
             }
         }
+    }
+
+    /// The nodes that shall write everything at the next checkpoint.
+    pub(crate) fn full_next(&self) -> HashSet<Arc<str>> {
+        self.chains.full_next(&|node| self.compactor.can_merge(node))
     }
 
     async fn checkpoint(&mut self, request: CheckpointRequest) -> Result<CheckpointSummary> {

@@ -270,6 +270,8 @@ impl Sequencer {
             }
             FromSource::Ended { fingerprint } => {
                 queues.remove(slot);
+                // It waits for what is not durable yet; nothing more comes.
+                self.slots[slot].acknowledge = None;
                 self.source_ended(slot, fingerprint)
             }
             FromSource::Failed(error) => Err(error),

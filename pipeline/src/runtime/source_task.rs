@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::crashed::guarded;
 use super::stall::Stall;
 use super::status::{NodeState, NodeStatus};
-use crate::error::{Error, Result, Retry};
+use crate::error::{Domain, Error, Result, Retry};
 use crate::graph::{Graph, NodeIndex, Planned};
 use crate::journal::JournalPosition;
 use crate::source::{Arrival, Source, SourceContext};
@@ -20,6 +21,10 @@ use crate::step::Position;
 const QUEUE: usize = 8192;
 /// How many bytes of arrivals of one source wait for the sequencer.
 const QUEUE_BYTES: usize = 16 * 1024 * 1024;
+
+/// How long a source must be open, or until it gives something, to have shown that its options are good: what is refused
+/// at once may be refused a moment after the connection is there.
+const PROBATION: Duration = Duration::from_secs(10);
 
 /// What a source task tells the sequencer.
 pub(crate) enum FromSource {
@@ -47,6 +52,14 @@ pub(crate) struct SourceQueue {
     pub(crate) acknowledge: watch::Sender<Durable>,
 }
 
+/// Why nothing more is read.
+enum Read {
+    /// The source has ended by itself.
+    Ended(Option<String>),
+    /// It was told to stop, or nobody takes what it gives.
+    Stopped,
+}
+
 /// The task of one source.
 pub(crate) struct SourceTask {
     graph: Arc<Graph>,
@@ -57,6 +70,8 @@ pub(crate) struct SourceTask {
     queue: mpsc::Sender<FromSource>,
     bytes: Arc<Semaphore>,
     acknowledged: watch::Receiver<Durable>,
+    /// From when on it has shown that its options are good.
+    proven: Option<Instant>,
 }
 
 impl SourceTask {
@@ -72,55 +87,85 @@ impl SourceTask {
         let policy = graph.spec.restart.clone();
         let bytes = Arc::new(Semaphore::new(QUEUE_BYTES));
         (
-            Self { graph, index, context, policy, status, queue, bytes, acknowledged },
+            Self { graph, index, context, policy, status, queue, bytes, acknowledged, proven: None },
             SourceQueue { arrivals, acknowledge },
         )
     }
 
-    /// Runs the source until it ends, fails for good or is told to stop.
-    pub(crate) async fn run(mut self, mut opened: Option<Box<dyn Source>>) {
-        let cancel = self.context.cancel.clone();
+    /// Runs the source until it ends, fails for good or is told to stop, and lets it leave.
+    pub(crate) async fn run(mut self, mut open: Option<Box<dyn Source>>) {
+        let last_word = self.work(&mut open).await;
+        let failed = matches!(last_word, Some(FromSource::Failed(_)));
+        self.status.set_state(if failed { NodeState::Failed } else { NodeState::Ended });
+        if let Some(last_word) = last_word {
+            let _ = self.queue.send(last_word).await;
+        }
+        if let Some(source) = open {
+            self.leave(source).await;
+        }
+    }
+
+    /// Takes from the source, which is left open where it has not failed. What the sequencer is to be told at last;
+    /// nothing where the source was told to stop.
+    async fn work(&mut self, open: &mut Option<Box<dyn Source>>) -> Option<FromSource> {
+        let stop = self.context.cancel.clone();
         let mut failures = 0;
         loop {
-            let outcome = tokio::select! {
-                biased;
-                () = cancel.cancelled() => return self.status.set_state(NodeState::Ended),
-                outcome = guarded(self.read(&mut opened, &mut failures)) => outcome,
-            };
+            let outcome = guarded(self.read(open, &stop, &mut failures)).await;
             // A source that was told to stop ends too; that is not the end of its input.
-            if cancel.is_cancelled() {
-                return self.status.set_state(NodeState::Ended);
-            }
-            let error = match outcome {
-                Ok(_) if self.restarts_at_its_end() => {
-                    // A source that ends at once is not asked again and again without a pause.
-                    if self.pause(self.policy.initial.0, &cancel).await.is_none() {
-                        return self.status.set_state(NodeState::Ended);
-                    }
+            let told = stop.is_cancelled();
+            let wait = match outcome {
+                Ok(Read::Stopped) => return None,
+                Ok(Read::Ended(_)) if told => return None,
+                Ok(Read::Ended(_)) if self.restarts_at_its_end() => {
+                    *open = None;
                     self.begin_again();
-                    continue;
+                    // A source that ends at once is not asked again and again without a pause.
+                    self.policy.initial.0
                 }
-                Ok(fingerprint) => {
-                    self.status.set_state(NodeState::Ended);
-                    let _ = self.queue.send(FromSource::Ended { fingerprint }).await;
-                    return;
+                Ok(Read::Ended(fingerprint)) => return Some(FromSource::Ended { fingerprint }),
+                Err(error) => {
+                    *open = None;
+                    if told {
+                        return None;
+                    }
+                    failures += 1;
+                    match self.wait_after(error, failures) {
+                        Ok(wait) => wait,
+                        Err(error) => return Some(FromSource::Failed(error)),
+                    }
                 }
-                Err(error) => error,
             };
-            failures += 1;
-            if error.retry == Retry::Never || (failures > self.policy.attempts && !self.reconnects()) {
-                self.status.set_state(NodeState::Failed);
-                let node = &self.graph.nodes[self.index.0];
-                let error = error.at_node(&node.name).at_place(&node.shown_place);
-                let _ = self.queue.send(FromSource::Failed(error)).await;
-                return;
+            self.pause(wait, &stop).await?;
+        }
+    }
+
+    /// How long a source that has failed is not opened again.
+    ///
+    /// # Errors
+    /// The error itself, where it is not to be opened again.
+    fn wait_after(&self, error: Error, failures: u32) -> Result<Duration> {
+        if self.is_final(&error) || (failures > self.policy.attempts && !self.reconnects()) {
+            let node = &self.graph.nodes[self.index.0];
+            return Err(error.at_node(&node.name).at_place(&node.shown_place));
+        }
+        self.status.trouble(&error);
+        let wait = back_off(&self.policy, failures);
+        tracing::warn!(node = %self.context.node, %error, attempt = failures, ?wait, "A source failed and will be opened again.");
+        Ok(wait)
+    }
+
+    /// Behind the last arrival: goes on acknowledging what becomes durable, for as long as something can, and lets the
+    /// source say goodbye.
+    async fn leave(mut self, mut source: Box<dyn Source>) {
+        let left = async {
+            while self.acknowledged.changed().await.is_ok() {
+                acknowledge(source.as_mut(), &mut self.acknowledged).await?;
             }
-            self.status.trouble(&error);
-            let wait = back_off(&self.policy, failures);
-            tracing::warn!(node = %self.context.node, %error, attempt = failures, ?wait, "A source failed and will be opened again.");
-            if self.pause(wait, &cancel).await.is_none() {
-                return self.status.set_state(NodeState::Ended);
-            }
+            source.close().await
+        };
+        if let Err(error) = guarded(left).await {
+            tracing::warn!(node = %self.context.node, %error, "A source could not leave in order: what it was not told of may come again.");
         }
     }
 
@@ -158,37 +203,71 @@ impl SourceTask {
         }
     }
 
-    /// Opens the source and hands over what it gives, until its end.
-    async fn read(&mut self, opened: &mut Option<Box<dyn Source>>, failures: &mut u32) -> Result<Option<String>> {
-        let mut source = match opened.take() {
+    /// Hands over what the source gives, until its end or until nobody takes more. It is opened first where it is not.
+    async fn read(
+        &mut self,
+        open: &mut Option<Box<dyn Source>>,
+        stop: &CancellationToken,
+        failures: &mut u32,
+    ) -> Result<Read> {
+        let source = match open.take() {
             Some(source) => source,
-            None => self.open().await?,
+            None => match stop.run_until_cancelled(self.open()).await {
+                Some(opened) => opened?,
+                None => return Ok(Read::Stopped),
+            },
         };
+        let source = open.insert(source);
         self.status.well();
+        self.proven.get_or_insert_with(|| Instant::now() + PROBATION);
         let mut stall = Stall::new(self.graph.nodes[self.index.0].stall_after);
+        let queue = self.queue.clone();
+        let stopped = async {
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = queue.closed() => {}
+            }
+        };
+        tokio::pin!(stopped);
         loop {
+            // An acknowledgement that has begun is never dropped for a stop.
             let arrival = tokio::select! {
+                biased;
+                () = &mut stopped => return Ok(Read::Stopped),
+                Ok(()) = self.acknowledged.changed() => {
+                    acknowledge(source.as_mut(), &mut self.acknowledged).await?;
+                    continue;
+                }
                 arrival = source.next() => arrival?,
                 () = stall.comes() => {
                     stall.tell(&self.status);
                     continue;
                 }
-                Ok(()) = self.acknowledged.changed() => {
-                    let durable = self.acknowledged.borrow_and_update().clone();
-                    if let Some((_, position)) = durable {
-                        source.acknowledge(&position).await?;
-                    }
-                    continue;
-                }
             };
             let Some(arrival) = arrival else {
-                return Ok(source.fingerprint());
+                return Ok(Read::Ended(source.fingerprint()));
             };
             *failures = 0;
+            self.proven = Some(Instant::now());
             self.status.arrived();
-            self.hand_over(arrival).await?;
+            let taken = tokio::select! {
+                biased;
+                () = &mut stopped => false,
+                taken = self.hand_over(arrival) => taken,
+            };
+            if !taken {
+                return Ok(Read::Stopped);
+            }
             stall.begin_anew(&self.status);
         }
+    }
+
+    /// Whether no other attempt mends it. What only the user can mend (a password that was changed, a queue that is
+    /// gone) ends a source that has never worked, but not one that did: it is mended outside, while it is tried again.
+    fn is_final(&self, error: &Error) -> bool {
+        let worked = self.proven.is_some_and(|from| from <= Instant::now());
+        let waits = worked && error.domain == Domain::User && self.reconnects() && !self.context.once;
+        error.retry == Retry::Never && !waits
     }
 
     fn reconnects(&self) -> bool {
@@ -202,16 +281,25 @@ impl SourceTask {
         planned.open.open(self.context.clone()).await
     }
 
-    async fn hand_over(&mut self, arrival: Arrival) -> Result<()> {
+    /// Waits until there is room; whether anybody takes it.
+    async fn hand_over(&mut self, arrival: Arrival) -> bool {
         self.context.position = Some(arrival.position.clone());
         if let Some(schema) = &arrival.new_schema {
             self.context.schemas.push((arrival.schema_version, Arc::clone(schema)));
         }
         let bytes: usize = arrival.rows.iter().map(|(_, batch)| batch.get_array_memory_size()).sum();
         let bytes = bytes.clamp(1, QUEUE_BYTES) as u32;
-        let gone = || Error::internal("the sequencer has stopped");
-        let permit = Arc::clone(&self.bytes).acquire_many_owned(bytes).await.map_err(|_| gone())?;
-        self.queue.send(FromSource::Arrival(Box::new(arrival), permit)).await.map_err(|_| gone())
+        let Ok(permit) = Arc::clone(&self.bytes).acquire_many_owned(bytes).await else { return false };
+        self.queue.send(FromSource::Arrival(Box::new(arrival), permit)).await.is_ok()
+    }
+}
+
+/// Tells the source what is durable.
+async fn acknowledge(source: &mut dyn Source, acknowledged: &mut watch::Receiver<Durable>) -> Result<()> {
+    let durable = acknowledged.borrow_and_update().clone();
+    match durable {
+        Some((_, position)) => source.acknowledge(&position).await,
+        None => Ok(()),
     }
 }
 

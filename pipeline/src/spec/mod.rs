@@ -23,6 +23,7 @@ mod secret;
 mod settings;
 mod sql;
 mod syntax;
+mod together;
 mod values;
 mod variables;
 
@@ -41,6 +42,7 @@ pub use parse::{DEPTH_LIMIT, TEXT_LIMIT, VALUE_LIMIT, decode, parse};
 pub use pipeline::PipelineSpec;
 pub use secret::Secret;
 pub use sql::SqlText;
+pub use together::Together;
 pub use values::{ByteSize, Duration};
 pub use variables::Variables;
 

@@ -8,7 +8,7 @@ use tidegate_aws::S3Remote;
 use tidegate_pipeline::checkpoint::copies::{BucketLocation, CopyLocation, Remote};
 
 use super::{config, endpoint, program, wait};
-use crate::program::{Folder, Running, done, eventually};
+use crate::program::{Done, Folder, Running};
 
 const SLOW: &str = "version: 1\nname: p\ncheckpoint: {every: 50ms, keep: 3, copy_to: PLACE}\n\
                     sources: {a: {range: {limit: 200, delay: 0.01}}}\n\
@@ -122,8 +122,12 @@ impl Copied {
         Self { endpoint, url, folder, client, bucket: name }
     }
 
-    fn run(&self, folder: &Folder, arguments: &[&str]) -> crate::program::Done {
-        done(program(folder, &self.endpoint, arguments).spawn().expect("the program starts"))
+    fn run(&self, folder: &Folder, arguments: &[&str]) -> Done {
+        Done::of(&mut program(folder, &self.endpoint, arguments))
+    }
+
+    fn start(&self, folder: &Folder, arguments: &[&str]) -> Running {
+        Running::of(&mut program(folder, &self.endpoint, arguments))
     }
 
     /// The newest copy.
@@ -149,9 +153,8 @@ fn undisturbed() -> String {
 fn a_lost_directory_comes_back_from_s3_and_the_outputs_go_on_as_if_nothing_had_happened() {
     let Some(endpoint) = endpoint() else { return };
     let copied = Copied::new(endpoint, "restored", SLOW);
-    let running =
-        Running::of(program(&copied.folder, &copied.endpoint, &["run", "p.yaml"]).spawn().expect("the program starts"));
-    eventually("a copy of what has begun", || copied.newest().filter(|newest| newest["step"].as_u64() > Some(20)));
+    let mut running = copied.start(&copied.folder, &["run", "p.yaml"]);
+    running.until("a copy of what has begun", || copied.newest().filter(|newest| newest["step"].as_u64() > Some(20)));
     drop(running);
     copied.lose_the_directory();
     let restore = ["run", "p.yaml", "--restore-from", &copied.url];
@@ -186,28 +189,20 @@ const TICKING: &str = "version: 1\nname: p\ncheckpoint: {every: 100ms, copy_to: 
 fn of_two_writers_the_one_that_took_the_place_over_goes_on_and_the_stale_one_says_why_it_cannot() {
     let Some(endpoint) = endpoint() else { return };
     let copied = Copied::new(endpoint, "fenced", TICKING);
-    let start = |folder: &Folder, arguments: &[&str]| {
-        let said = std::fs::File::create(folder.path().join("said")).expect("a file");
-        let mut command = program(folder, &copied.endpoint, arguments);
-        Running::of(command.stderr(said).spawn().expect("the program starts"))
-    };
-    let stale = start(&copied.folder, &["run", "p.yaml"]);
-    let first = eventually("the first copy", || copied.newest());
+    let mut stale = copied.start(&copied.folder, &["run", "p.yaml"]);
+    let first = stale.until("the first copy", || copied.newest());
     let other = Folder::with(&[("p.yaml", &copied.folder.read("p.yaml"))]);
     std::fs::copy(copied.folder.path().join("out.jsonl"), other.path().join("out.jsonl")).expect("the output");
-    let taker = start(&other, &["run", "p.yaml", "--restore-from", &copied.url]);
+    let mut taker = copied.start(&other, &["run", "p.yaml", "--restore-from", &copied.url]);
     let incarnation = |newest: &serde_json::Value| newest["incarnation"].as_u64().expect("a number");
-    let taken = eventually("a copy of the new owner", || {
+    let taken = taker.until("a copy of the new owner", || {
         copied.newest().filter(|newest| incarnation(newest) > incarnation(&first))
     });
-    let refusal = "has taken them over";
-    eventually("the refusal", || copied.folder.read("said").contains(refusal).then_some(()));
-    stale.terminate();
-    stale.wait().code(0);
+    stale.until_said("has taken them over");
+    stale.stop();
     let last = copied.newest().expect("a copy");
     assert_eq!(incarnation(&last), incarnation(&taken));
-    taker.terminate();
-    taker.wait().code(0);
+    taker.stop();
 }
 
 #[test]
@@ -215,7 +210,7 @@ fn a_place_that_does_not_answer_holds_up_neither_checkpoints_nor_the_end() {
     let text = SLOW.replace("PLACE", "s3://nobody/p?region=us-east-1&endpoint=http://127.0.0.1:9");
     let folder = Folder::with(&[("p.yaml", &text)]);
     let begun = Instant::now();
-    let ran = done(program(&folder, "http://127.0.0.1:9", &["run", "p.yaml"]).spawn().expect("the program starts"));
+    let ran = Done::of(&mut program(&folder, "http://127.0.0.1:9", &["run", "p.yaml"]));
     ran.code(0).said(&["could not be copied", "s3://nobody/p"]);
     assert!(begun.elapsed().as_secs() < 30, "{:?}", begun.elapsed());
     assert!(folder.read("out.jsonl") == undisturbed());

@@ -13,7 +13,8 @@ use tidegate_pipeline::spec::Options;
 
 use super::fake::Fake;
 use super::{config, endpoint, program, wait};
-use crate::program::{Folder, Running, done, eventually};
+use crate::diagnosis::diagnosed_in;
+use crate::program::{Done, Folder, Running, eventually};
 use crate::service::Service;
 
 /// A queue, and a pipeline that writes its messages to a file.
@@ -52,14 +53,11 @@ impl Queue {
     }
 
     fn start(&self) -> Running {
-        Running::of(program(&self.folder, &self.endpoint, &["run", "p.yaml"]).spawn().expect("the program starts"))
+        Running::of(&mut program(&self.folder, &self.endpoint, &["run", "p.yaml"]))
     }
 
     fn rows(&self) -> Vec<Value> {
-        let text = self.folder.read("out.jsonl");
-        // The last line may be half written.
-        let lines = text.split_inclusive('\n').filter(|line| line.ends_with('\n'));
-        lines.map(|line| serde_json::from_str(line).expect("every line is JSON")).collect()
+        self.folder.rows("out.jsonl")
     }
 
     fn wait_for_rows(&self, count: usize) -> Vec<Value> {
@@ -79,7 +77,7 @@ impl Queue {
     }
 
     fn wait_until_empty(&self) {
-        eventually("an empty queue", || (self.left() == 0).then_some(()));
+        eventually("an empty queue", || self.left() == 0);
     }
 }
 
@@ -104,8 +102,7 @@ fn messages_become_events_once_and_are_deleted_when_they_are_durable() {
     queue.wait_until_empty();
     queue.send(&[json!({"a": 2, "late": "column"}).to_string()]);
     let all = queue.wait_for_rows(sent.len() + 1);
-    running.terminate();
-    running.wait().code(0);
+    running.stop();
     assert_eq!((rows.len(), all.len()), (sent.len(), sent.len() + 1));
     let text = |wanted: &str| rows.iter().any(|row| row["text"] == wanted && row["body"].is_null());
     assert!(text("plain text") && text("{broken"), "{rows:?}");
@@ -119,6 +116,20 @@ fn messages_become_events_once_and_are_deleted_when_they_are_durable() {
     assert_eq!(all[sent.len()]["body"]["late"], "column");
 }
 
+#[test]
+fn after_a_plain_stop_everything_that_was_taken_is_deleted() {
+    let Some(endpoint) = endpoint() else { return };
+    let queue = Queue::new(endpoint, "stopped", "");
+    for life in 1..=3 {
+        queue.send(&(0..50).map(|number| json!({"life": life, "number": number}).to_string()).collect::<Vec<_>>());
+        let running = queue.start();
+        queue.wait_for_rows(life * 50);
+        running.terminate();
+        running.wait().code(0);
+        assert_eq!((queue.left(), queue.rows().len()), (0, life * 50));
+    }
+}
+
 // matrix: aws_sqs_queue: kill-before-ack, kill-after-ack
 #[test]
 fn what_is_killed_before_or_after_its_messages_were_deleted_loses_none_and_repeats_none() {
@@ -129,15 +140,14 @@ fn what_is_killed_before_or_after_its_messages_were_deleted_loses_none_and_repea
     for kills in 0..4_u64 {
         let before = queue.rows().len();
         let running = queue.start();
-        eventually("some messages", || (queue.rows().len() > before || queue.left() == 0).then_some(()));
+        eventually("some messages", || queue.rows().len() > before || queue.left() == 0);
         std::thread::sleep(Duration::from_millis(7 * kills));
         drop(running);
     }
     let running = queue.start();
     queue.wait_until_empty();
     queue.wait_for_rows(count);
-    running.terminate();
-    running.wait().code(0);
+    running.stop();
     let mut times: BTreeMap<i64, usize> = BTreeMap::new();
     for row in queue.rows() {
         *times.entry(row["body"]["number"].as_i64().expect("a number")).or_default() += 1;
@@ -161,8 +171,7 @@ fn a_fifo_queue_keeps_its_order_whatever_the_bodies_are() {
     let running = queue.start();
     let rows = queue.wait_for_rows(sent.len());
     queue.wait_until_empty();
-    running.terminate();
-    running.wait().code(0);
+    running.stop();
     let given = |row: &Value| row["text"].as_str().map_or_else(|| row["body"].to_string(), str::to_owned);
     assert_eq!(rows.iter().map(given).collect::<Vec<_>>(), sent);
     assert_eq!(rows[0]["meta"]["group"], "group");
@@ -185,8 +194,7 @@ fn the_recorded_notifications_come_through_whole() {
     let running = queue.start();
     let rows = queue.wait_for_rows(sent.len());
     queue.wait_until_empty();
-    running.terminate();
-    running.wait().code(0);
+    running.stop();
     let plain = |value: &Value| {
         value.as_object().map(|map| {
             map.iter()
@@ -210,18 +218,21 @@ fn the_recorded_notifications_come_through_whole() {
 
 // matrix: aws_sqs_queue: disconnect
 #[test]
-fn a_queue_that_is_not_there_or_goes_away_ends_the_run_with_its_name() {
+fn a_queue_that_is_not_there_ends_the_run_with_its_name_and_one_that_goes_away_is_waited_for() {
     let Some(endpoint) = endpoint() else { return };
     let queue = Queue::new(endpoint, "deleted", "");
     let folder = Folder::with(&[("p.yaml", &pipeline("nowhere", ""))]);
-    let missing = program(&folder, &queue.endpoint, &["run", "p.yaml"]).spawn().expect("the program starts");
-    done(missing).said(&["p.yaml:5:", "Queue nowhere does not exist", "check the name"]);
+    let missing = Done::of(&mut program(&folder, &queue.endpoint, &["run", "p.yaml"]));
+    missing.said(&["p.yaml:5:", "Queue nowhere does not exist", "check the name"]);
     queue.send(&["{}".to_owned()]);
     let mut running = queue.start();
     queue.wait_for_rows(1);
     wait(queue.client.delete_queue().queue_url(&queue.url).send()).expect("it is deleted");
-    eventually("the end of the run", || (!running.is_running()).then_some(()));
-    running.wait().code(3).said(&["Queue deleted does not exist"]);
+    running.until_said("Queue deleted does not exist");
+    wait(queue.client.create_queue().queue_name("deleted").send()).expect("it is there again");
+    queue.send(&["{}".to_owned()]);
+    queue.wait_for_rows(2);
+    running.stop();
 }
 
 #[test]
@@ -231,8 +242,8 @@ fn credentials_that_are_refused_are_said_to_be() {
     let Some(strict) = Service::start_with("moto", &ports, &environment) else { return };
     let endpoint = format!("http://{}", strict.address());
     let folder = Folder::with(&[("p.yaml", &pipeline("any", ""))]);
-    let refused = program(&folder, &endpoint, &["run", "p.yaml"]).spawn().expect("the program starts");
-    done(refused).said(&["p.yaml:5:", "find the queue any", "the credentials are refused"]);
+    let refused = Done::of(&mut program(&folder, &endpoint, &["run", "p.yaml"]));
+    refused.said(&["p.yaml:5:", "find the queue any", "the credentials are refused"]);
     let half = Folder::with(&[("p.yaml", &pipeline("any", ", access_key: {env: A}"))]);
     half.run(&["validate", "p.yaml"]).code(3).said(&["p.yaml:5:", "`access_key` and `secret_key` belong together"]);
 }
@@ -321,8 +332,7 @@ fn messages_that_could_not_be_deleted_are_deleted_later_and_come_as_one_event_ea
         _ => json!({"Successful": [], "Failed": []}),
     });
     let folder = Folder::with(&[("p.yaml", &pipeline("queue", ""))]);
-    let running =
-        Running::of(program(&folder, &fake.endpoint, &["run", "p.yaml"]).spawn().expect("the program starts"));
+    let running = Running::of(&mut program(&folder, &fake.endpoint, &["run", "p.yaml"]));
     let deleted = || -> Vec<String> {
         let requests = fake.requests("AmazonSQS.DeleteMessageBatch");
         let entries = requests.iter().flat_map(|request| request["Entries"].as_array().cloned().unwrap_or_default());
@@ -331,10 +341,31 @@ fn messages_that_could_not_be_deleted_are_deleted_later_and_come_as_one_event_ea
     eventually("the second deletions", || {
         let deleted = deleted();
         let again = deleted.iter().filter(|receipt| *receipt == "b1").count() == 2;
-        (again && deleted.contains(&"c2".to_owned())).then_some(())
+        again && deleted.contains(&"c2".to_owned())
     });
-    running.terminate();
-    running.wait().code(0);
+    running.stop();
     assert_eq!(folder.read("out.jsonl").lines().count(), 3);
     assert_eq!(deleted().iter().filter(|receipt| *receipt == "a1").count(), 1);
+}
+
+#[test]
+fn a_queue_is_diagnosed_step_by_step_and_no_message_is_received() {
+    let Some(endpoint) = endpoint() else { return };
+    let queue = Queue::new(endpoint.clone(), "diagnosed", "");
+    queue.send(&["one".to_owned()]);
+    let with = |name: &str, endpoint: &str, environment: &[(&str, &str)]| {
+        let (name, endpoint) = (format!("name={name}"), format!("endpoint_url={endpoint}"));
+        diagnosed_in("aws_sqs_queue", &[&name, &endpoint, "region=us-east-1"], environment).hides("hunter2")
+    };
+    let known = [("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE"), ("AWS_SECRET_ACCESS_KEY", "hunter2")];
+    let told = with("diagnosed", &endpoint, &known).all_well().hides("AKIDEXAMPLE");
+    assert_eq!((told.detail("region known"), told.detail("credentials found")), ("us-east-1", "from the environment"));
+    assert_eq!(told.detail("attributes readable"), "about 1 message waiting, 0 taken");
+    with("none", &endpoint, &known).fails_at("queue there", &["Queue none does not exist", "check the name"]);
+    let folder = tempfile::tempdir().expect("a folder");
+    let home = folder.path().to_str().expect("UTF-8");
+    with("diagnosed", &endpoint, &[("HOME", home)]).fails_at("credentials found", &["`access_key` and `secret_key`"]);
+    let nobody = format!("http://127.0.0.1:{}", crate::service::free_ports(1)[0]);
+    with("diagnosed", &nobody, &known).fails_at("TCP connected", &["refused"]);
+    diagnosed_in("aws_sqs_queue", &["name=q"], &[("HOME", home)]).fails_at("region known", &["set `region`"]);
 }

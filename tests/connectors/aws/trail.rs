@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 
 use super::fake::Fake;
 use super::program;
-use crate::program::{Folder, Running, done, eventually};
+use crate::diagnosis::diagnosed_in;
+use crate::program::{Done, Folder, Running, eventually};
 
 const PIPELINE: &str = "version: 1\nname: p\ncheckpoint: {every: 200ms}\nrestart: {initial: 100ms}\n\
                         sources: {t: {ansible.eda.aws_cloudtrail: {delay_seconds: 1, lookup_attributes: [{AttributeKey: ReadOnly, AttributeValue: \"false\"}]}}}\n\
@@ -66,15 +67,9 @@ fn every_event_comes_once_oldest_first_also_late_ones_and_across_a_kill() {
         }
     });
     let folder = Folder::with(&[("p.yaml", PIPELINE)]);
-    let start =
-        || Running::of(program(&folder, &fake.endpoint, &["run", "p.yaml"]).spawn().expect("the program starts"));
-    let rows = |count: usize| {
-        eventually("the events", || {
-            let text = folder.read("out.jsonl");
-            let rows: Vec<Value> = text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
-            (rows.len() >= count).then_some(rows)
-        })
-    };
+    let start = || Running::of(&mut program(&folder, &fake.endpoint, &["run", "p.yaml"]));
+    let rows =
+        |count: usize| eventually("the events", || Some(folder.rows("out.jsonl")).filter(|rows| rows.len() >= count));
     let running = start();
     let lookups = || fake.requests("CloudTrail_20131101.LookupEvents");
     let first = eventually("the first look", || lookups().first().cloned());
@@ -85,7 +80,7 @@ fn every_event_comes_once_oldest_first_also_late_ones_and_across_a_kill() {
     for (after, id) in [(1, "a"), (1, "b"), (2, "c"), (2, "d"), (3, "e")] {
         add(after, id, json!({"requestParameters": {"instanceType": "m7i.large"}, "after": after}));
     }
-    eventually("some seconds", || (now() > begun + 3).then_some(()));
+    eventually("some seconds", || now() > begun + 3);
     let early = rows(5);
     let seconds: Vec<i64> = early.iter().map(|row| row["CloudTrailEvent"]["after"].as_i64().expect("it")).collect();
     assert!(seconds.is_sorted(), "{seconds:?}");
@@ -100,8 +95,7 @@ fn every_event_comes_once_oldest_first_also_late_ones_and_across_a_kill() {
     let all = rows(8);
     std::thread::sleep(std::time::Duration::from_secs(2));
     assert_eq!(rows(8).len(), 8, "nothing comes twice");
-    running.terminate();
-    running.wait().code(0);
+    running.stop();
     let mut sorted = ids(&all);
     sorted.sort_unstable();
     assert_eq!(sorted, ["a", "b", "c", "d", "e", "late", "late and while it was down", "while it was down"]);
@@ -115,6 +109,20 @@ fn every_event_comes_once_oldest_first_also_late_ones_and_across_a_kill() {
 fn a_refusal_is_said_with_what_was_asked() {
     let fake = Fake::start(|_, _| json!({"__type": "AccessDeniedException", "message": "not you"}));
     let folder = Folder::with(&[("p.yaml", PIPELINE)]);
-    let refused = program(&folder, &fake.endpoint, &["run", "p.yaml"]).spawn().expect("the program starts");
-    done(refused).code(3).said(&["p.yaml:5:", "look up events of CloudTrail", "may not do that", "not you"]);
+    let refused = Done::of(&mut program(&folder, &fake.endpoint, &["run", "p.yaml"]));
+    refused.code(3).said(&["p.yaml:5:", "look up events of CloudTrail", "may not do that", "not you"]);
+}
+
+#[test]
+fn a_history_is_diagnosed_step_by_step() {
+    let fake = Fake::start(|_, _| json!({"Events": []}));
+    let keys = [("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE"), ("AWS_SECRET_ACCESS_KEY", "hunter2")];
+    let at = |fake: &Fake| {
+        let endpoint = format!("endpoint_url={}", fake.endpoint);
+        diagnosed_in("aws_cloudtrail", &[&endpoint, "region=us-east-1"], &keys).hides("hunter2")
+    };
+    at(&fake).all_well();
+    let refusing = |code: &'static str| Fake::start(move |_, _| json!({"__type": code, "message": "no"}));
+    at(&refusing("AccessDeniedException")).fails_at("lookup allowed", &["may not do that", "allow it in the policy"]);
+    at(&refusing("UnrecognizedClientException")).fails_at("lookup allowed", &["the credentials are refused"]);
 }

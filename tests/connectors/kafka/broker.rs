@@ -124,6 +124,13 @@ impl Broker {
         String::from_utf8(output.stdout).unwrap()
     }
 
+    /// How many members a group has.
+    pub(super) fn members(&self, group: &str) -> usize {
+        let reader: BaseConsumer = self.config().create().unwrap();
+        let groups = reader.client().fetch_group_list(Some(group), ANSWER).unwrap();
+        groups.groups().iter().map(|group| group.members().len()).sum()
+    }
+
     /// How many messages of a topic a group has not committed.
     pub(super) fn lag(&self, group: &str, topic: &str, partitions: i32) -> i64 {
         let reader: BaseConsumer = self.config().set("group.id", group).create().unwrap();

@@ -5,27 +5,14 @@ use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use super::broker::broker;
-use super::program::{Home, within};
+use super::home::Home;
+use crate::program::{Numbers, from_environment};
 
 const EVENTS: u64 = 20_000;
 const KILLS: u64 = 5;
 const PARTITIONS: i32 = 3;
 /// How many events are written at a time.
 const PORTION: u64 = 10_000;
-
-fn from_environment(name: &str, otherwise: u64) -> u64 {
-    std::env::var(name).ok().and_then(|value| value.parse().ok()).unwrap_or(otherwise)
-}
-
-/// Numbers that look random and are the same for the same seed.
-struct Numbers(u64);
-
-impl Numbers {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % bound
-    }
-}
 
 // matrix: kafka: kill-before-ack, kill-after-ack
 #[test]
@@ -57,23 +44,21 @@ fn killed_at_random_moments_every_event_is_once_in_the_file_and_once_in_the_topi
         }
     };
     for kill in 1..=kills {
-        let mut program = home.run();
+        let program = home.run();
         write(events * kill / (kills + 1));
         std::thread::sleep(Duration::from_millis(300 + numbers.below(3000)));
-        assert!(program.runs(), "it has ended by itself: {}", home.said());
-        program.kill();
+        program.kill().died();
     }
     write(events);
     let mut program = home.run();
-    let out = || std::fs::read(home.path("out.jsonl")).unwrap_or_default();
+    let out = || std::fs::read(home.folder().file("out.jsonl")).unwrap_or_default();
     let longest = Duration::from_secs(90 + events / 1_000);
     let lines = || out().iter().filter(|byte| **byte == b'\n').count() as u64;
-    within(longest, "all events in the file", || {
-        assert!(program.runs(), "it has ended: {}", home.said());
-        lines() >= events
-    });
+    program.until_within(longest, "all events in the file", || lines() >= events);
     // What is in the file may not be committed in the topic yet.
-    within(longest, "all events in the topic", || broker.consume("taken", "%s\\n").lines().count() as u64 >= events);
+    program.until_within(longest, "all events in the topic", || {
+        broker.consume("taken", "%s\\n").lines().count() as u64 >= events
+    });
     program.kill();
     let once = |mut found: Vec<u64>, what: &str| {
         found.sort_unstable();

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use aws_config::SdkConfig;
 use aws_config::retry::RetryConfig;
 use aws_sdk_cloudtrail::Client;
 use aws_sdk_cloudtrail::config::timeout::TimeoutConfig;
@@ -51,13 +52,20 @@ impl History {
     /// When a secret cannot be read, or no region is known.
     pub(super) async fn connect(settings: &Settings) -> Result<Self> {
         let retries = RetryConfig::standard().with_max_attempts(ATTEMPTS).with_initial_backoff(FIRST_PAUSE);
-        let config = settings.connection.load(retries).await?;
+        Self::through(&settings.connection.load(retries).await?, settings)
+    }
+
+    /// The history through a connection.
+    ///
+    /// # Errors
+    /// When an attribute is none.
+    pub(super) fn through(config: &SdkConfig, settings: &Settings) -> Result<Self> {
         let timeouts = TimeoutConfig::builder().operation_attempt_timeout(PATIENCE).build();
         let timeouts = match config.timeout_config() {
             Some(given) => timeouts.into_builder().take_unset_from(given.clone().into_builder()).build(),
             None => timeouts,
         };
-        let builder = aws_sdk_cloudtrail::config::Builder::from(&config).timeout_config(timeouts);
+        let builder = aws_sdk_cloudtrail::config::Builder::from(config).timeout_config(timeouts);
         let attribute = settings.attribute.as_ref().map(|attribute| {
             let key = LookupAttributeKey::from(attribute.key.name());
             LookupAttribute::builder().attribute_key(key).attribute_value(&attribute.value).build()

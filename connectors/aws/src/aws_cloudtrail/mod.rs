@@ -10,9 +10,12 @@ mod source;
 
 use arrow::datatypes::{DataType, Field, SchemaRef, TimeUnit};
 use async_trait::async_trait;
+use aws_config::SdkConfig;
+use aws_sdk_cloudtrail::config::endpoint::{DefaultResolver, Params, ResolveEndpoint};
 use tidegate_connectors::event::event_port;
+use tidegate_pipeline::diagnosis::Diagnosis;
 use tidegate_pipeline::envelope::envelope_schema;
-use tidegate_pipeline::error::Result;
+use tidegate_pipeline::error::{Error, Result};
 use tidegate_pipeline::source::{
     Delivery, Guarantee, GuaranteeClass, OpenSource, PlannedSource, Source, SourceContext, SourceKind,
     SourcePlanContext,
@@ -23,6 +26,8 @@ use tidegate_pipeline::spec::diagnostic::Diagnostic;
 use history::History;
 use options::{CloudTrailOptions, Settings};
 use source::CloudTrailSource;
+
+use crate::diagnosis::begin;
 
 /// The name of the kind.
 const NAME: &str = "aws_cloudtrail";
@@ -93,6 +98,24 @@ impl OpenSource for PlannedCloudTrail {
         history.verify(jiff::Timestamp::now().as_second()).await?;
         Ok(Box::new(CloudTrailSource::new(&self.node, &self.settings, history, &context, &self.schema)?))
     }
+
+    async fn diagnose(&self, _context: SourceContext, found: &mut Diagnosis) {
+        let begun = begin(found, &self.settings.connection, "AWS_ENDPOINT_URL_CLOUDTRAIL", endpoint).await;
+        let allowed = async {
+            let config = begun.as_ref().ok_or_else(|| Error::internal("there is no configuration"))?;
+            History::through(config, &self.settings)?.verify(jiff::Timestamp::now().as_second()).await?;
+            Ok(((), "CloudTrail answers these credentials".to_owned()))
+        };
+        found.check("lookup allowed", allowed).await;
+    }
+}
+
+/// Where CloudTrail is in a region.
+async fn endpoint(config: &SdkConfig) -> Result<String> {
+    let params = Params::builder().set_region(config.region().map(ToString::to_string));
+    let params = params.set_use_fips(config.use_fips()).set_use_dual_stack(config.use_dual_stack());
+    let found = DefaultResolver::new().resolve_endpoint(&params.build().map_err(Error::user)?).await;
+    Ok(found.map_err(Error::user)?.url().to_owned())
 }
 
 /// Whether the history may be read with these options: the credentials are resolved, and one event is asked for.

@@ -42,9 +42,7 @@ fn volumes() -> Table<Volume> {
     .reference("snapshot_id", "The snapshot that it was made of.", ("aws_ebs_snapshot", "snapshot_id"), |volume| {
         volume.snapshot_id()
     })
-    .reference("availability_zone", "Its zone.", ("aws_availability_zone", "name"), |volume| {
-        volume.availability_zone()
-    })
+    .reference("availability_zone", "Its zone.", ("aws_availability_zone", "name"), |volume| volume.availability_zone())
     .time("create_time", "When it was made.", |volume| volume.create_time())
     .boolean("multi_attach_enabled", "Whether several instances may use it.", Volume::multi_attach_enabled)
     .boolean("fast_restored", "Whether it was made of a snapshot with fast restore.", Volume::fast_restored)
@@ -53,11 +51,15 @@ fn volumes() -> Table<Volume> {
 }
 
 fn attachments() -> Table<VolumeAttachment> {
-    Table::new("aws_ebs_volume_attachment", "Which instance has which volume.", |place, attachment: &VolumeAttachment| {
-        let of = |id: Option<&str>| id.unwrap_or_default().to_owned();
-        let (volume, instance) = (of(attachment.volume_id()), of(attachment.instance_id()));
-        place.arn("ec2", format_args!("volume/{volume}/attachment/{instance}"))
-    })
+    Table::new(
+        "aws_ebs_volume_attachment",
+        "Which instance has which volume.",
+        |place, attachment: &VolumeAttachment| {
+            let of = |id: Option<&str>| id.unwrap_or_default().to_owned();
+            let (volume, instance) = (of(attachment.volume_id()), of(attachment.instance_id()));
+            place.arn("ec2", format_args!("volume/{volume}/attachment/{instance}"))
+        },
+    )
     .target("volume_id", "The volume.", |attachment| attachment.volume_id())
     .key("instance_id", "The instance; empty where it is a service of AWS.", |attachment| attachment.instance_id())
     .text("device", "The name of the device.", |attachment| attachment.device())
@@ -111,13 +113,21 @@ mod tests {
 
     fn page(asked: &Asked) -> (u16, String) {
         let (volume, next) = match asked.value("NextToken") {
-            "" => ("<volumeId>vol-1</volumeId><size>8</size><status>in-use</status><snapshotId/><attachmentSet><item>\
+            "" => (
+                "<volumeId>vol-1</volumeId><size>8</size><status>in-use</status><snapshotId/><attachmentSet><item>\
                     <volumeId>vol-1</volumeId><instanceId>i-1</instanceId><device>/dev/sda1</device><status>attached</status>\
                     <deleteOnTermination>true</deleteOnTermination></item></attachmentSet><tagSet><item><key>env</key>\
-                    <value>prod</value></item></tagSet>", "<nextToken>2</nextToken>"),
+                    <value>prod</value></item></tagSet>",
+                "<nextToken>2</nextToken>",
+            ),
             _ => ("<volumeId>vol-2</volumeId><createTime>2026-01-02T03:04:05.000Z</createTime>", ""),
         };
-        (200, format!("<DescribeVolumesResponse><volumeSet><item>{volume}</item></volumeSet>{next}</DescribeVolumesResponse>"))
+        (
+            200,
+            format!(
+                "<DescribeVolumesResponse><volumeSet><item>{volume}</item></volumeSet>{next}</DescribeVolumesResponse>"
+            ),
+        )
     }
 
     #[tokio::test]
@@ -132,16 +142,21 @@ mod tests {
         assert_eq!(rows["aws_ebs_volume"][1]["create_time"], "2026-01-02T03:04:05Z");
         let attachments = &rows["aws_ebs_volume_attachment"];
         assert_eq!(attachments.len(), 1);
-        assert_eq!((&attachments[0]["instance_id"], &attachments[0]["delete_on_termination"]), (&json!("i-1"), &json!(true)));
+        assert_eq!(
+            (&attachments[0]["instance_id"], &attachments[0]["delete_on_termination"]),
+            (&json!("i-1"), &json!(true))
+        );
     }
 
     #[tokio::test]
     async fn targets_are_asked_for_by_filters_of_at_most_two_hundred_values() {
-        let server = StandIn::new(|_| (200, "<DescribeVolumesResponse><volumeSet/></DescribeVolumesResponse>".to_owned())).await;
+        let server =
+            StandIn::new(|_| (200, "<DescribeVolumesResponse><volumeSet/></DescribeVolumesResponse>".to_owned())).await;
         let ids = (0..450).map(|id| format!("vol-{id}").into()).collect();
         server.collect(&Volumes::new(), "eu-west-1", Extent::Targets(ids)).await.1.unwrap();
         let asked = server.asked();
-        let last = |asked: &Asked| (1..=200).filter(|n| !asked.value(&format!("Filter.1.Value.{n}")).is_empty()).count();
+        let last =
+            |asked: &Asked| (1..=200).filter(|n| !asked.value(&format!("Filter.1.Value.{n}")).is_empty()).count();
         assert_eq!(asked.iter().map(last).collect::<Vec<_>>(), [200, 200, 50]);
         assert!(asked.iter().all(|asked| asked.value("Filter.1.Name") == "volume-id"));
     }

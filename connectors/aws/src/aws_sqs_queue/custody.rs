@@ -193,6 +193,11 @@ impl Custody {
         self.held.len()
     }
 
+    /// Whether there are durable messages that are still to be deleted, or are being deleted.
+    pub(super) fn is_leaving(&self) -> bool {
+        self.held.values().any(|held| matches!(held.stage, Stage::Leaving))
+    }
+
     /// Whether there are messages to be deleted.
     pub(super) fn has_leaving(&self) -> bool {
         !self.leaving.is_empty()
@@ -225,6 +230,9 @@ mod tests {
         custody.deleted("a");
         custody.kept("b".to_owned());
         assert_eq!((custody.len(), ids(&custody.next_leaving(10))), (2, vec!["b"]));
+        assert!(custody.is_leaving(), "it is being deleted");
+        custody.deleted("b");
+        assert!(!custody.is_leaving() && custody.len() == 1, "the last is not durable");
     }
 
     #[test]

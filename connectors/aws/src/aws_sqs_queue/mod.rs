@@ -9,6 +9,7 @@
 //! position, so that one that comes again after a crash is deleted and not emitted a second time.
 
 mod custody;
+mod diagnosis;
 mod keeper;
 mod message;
 pub mod options;
@@ -19,6 +20,7 @@ mod source;
 use arrow::datatypes::{DataType, Field, SchemaRef, TimeUnit};
 use async_trait::async_trait;
 use tidegate_connectors::event::event_port;
+use tidegate_pipeline::diagnosis::Diagnosis;
 use tidegate_pipeline::envelope::envelope_schema;
 use tidegate_pipeline::error::Result;
 use tidegate_pipeline::source::{
@@ -109,6 +111,10 @@ impl OpenSource for PlannedSqs {
     async fn open(&self, context: SourceContext) -> Result<Box<dyn Source>> {
         let queue = Queue::connect(&self.settings).await?;
         Ok(Box::new(SqsSource::start(&self.node, &self.settings, queue, &context, &self.schema)?))
+    }
+
+    async fn diagnose(&self, _context: SourceContext, found: &mut Diagnosis) {
+        diagnosis::diagnose(&self.settings, found).await;
     }
 }
 

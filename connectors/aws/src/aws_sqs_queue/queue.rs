@@ -1,19 +1,21 @@
 //! The requests of SQS that the source needs.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
+use aws_config::SdkConfig;
 use aws_config::retry::RetryConfig;
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::config::timeout::TimeoutConfig;
 use aws_sdk_sqs::error::SdkError;
 use aws_sdk_sqs::types::{
     BatchResultErrorEntry, ChangeMessageVisibilityBatchRequestEntry, DeleteMessageBatchRequestEntry, Message,
-    MessageSystemAttributeName,
+    MessageSystemAttributeName, QueueAttributeName,
 };
 use tidegate_pipeline::error::{Error, Result, Retry};
 
 use super::options::Settings;
-use crate::failure::failure;
+use crate::failure::{failure, is_denied};
 
 /// How many messages one request may delete or extend.
 pub(super) const BATCH: usize = 10;
@@ -45,14 +47,21 @@ impl Queue {
     /// # Errors
     /// When there is none of that name, the credentials are refused, or the service cannot be reached.
     pub(super) async fn connect(settings: &Settings) -> Result<Self> {
-        let config = settings.connection.load(RetryConfig::standard()).await?;
+        Self::through(&settings.connection.load(RetryConfig::standard()).await?, settings).await
+    }
+
+    /// Finds the queue through a connection.
+    ///
+    /// # Errors
+    /// As [`Queue::connect`].
+    pub(super) async fn through(config: &SdkConfig, settings: &Settings) -> Result<Self> {
         let patience = PATIENCE + Duration::from_secs(u64::from(settings.wait));
         let timeouts = TimeoutConfig::builder().operation_attempt_timeout(patience).build();
         let timeouts = match config.timeout_config() {
             Some(given) => timeouts.into_builder().take_unset_from(given.clone().into_builder()).build(),
             None => timeouts,
         };
-        let client = Client::from_conf(aws_sdk_sqs::config::Builder::from(&config).timeout_config(timeouts).build());
+        let client = Client::from_conf(aws_sdk_sqs::config::Builder::from(config).timeout_config(timeouts).build());
         let url = url(&client, settings).await?;
         Ok(Self {
             client,
@@ -70,6 +79,20 @@ impl Queue {
 
     pub(super) fn url(&self) -> &str {
         &self.url
+    }
+
+    /// What the queue says of itself; `None` where these credentials may not ask.
+    ///
+    /// # Errors
+    /// When there is no such queue, the credentials are refused, or the service cannot be reached.
+    pub(super) async fn attributes(&self) -> Result<Option<HashMap<QueueAttributeName, String>>> {
+        let asked = self.client.get_queue_attributes().queue_url(&self.url).attribute_names(QueueAttributeName::All);
+        match asked.send().await {
+            Ok(found) => Ok(Some(found.attributes.unwrap_or_default())),
+            Err(error) if is_denied(&error) => Ok(None),
+            Err(SdkError::ServiceError(answer)) if answer.err().is_queue_does_not_exist() => Err(missing(&self.name)),
+            Err(error) => Err(failure(&format!("ask for the attributes of the queue {}", self.name), &error)),
+        }
     }
 
     /// Whether the order of messages matters.

@@ -14,7 +14,7 @@ use tidegate_pipeline::error::{Error, Result};
 use tidegate_pipeline::source::{Arrival, Source, SourceContext};
 use tidegate_pipeline::step::Position;
 use tokio::sync::{Notify, mpsc};
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 
 use super::custody::Custody;
 use super::keeper::{Shared, keep};
@@ -39,6 +39,7 @@ pub(super) struct SqsSource {
     /// Decoded and not given yet.
     ready: VecDeque<Arrival>,
     shared: Arc<Shared>,
+    receiver: AbortHandle,
     _tasks: JoinSet<()>,
 }
 
@@ -56,7 +57,7 @@ impl SqsSource {
         let (messages, received) = mpsc::channel(WAITING);
         let mut tasks = JoinSet::new();
         tasks.spawn(keep(queue.clone(), Arc::clone(&shared)));
-        tasks.spawn(receive(queue.clone(), Arc::clone(&shared), messages));
+        let receiver = tasks.spawn(receive(queue.clone(), Arc::clone(&shared), messages));
         Ok(Self {
             queue: queue.name().to_owned(),
             together: if queue.is_ordered() { 1 } else { usize::MAX },
@@ -66,6 +67,7 @@ impl SqsSource {
             received,
             ready: VecDeque::new(),
             shared,
+            receiver,
             _tasks: tasks,
         })
     }
@@ -118,6 +120,14 @@ impl Source for SqsSource {
     async fn acknowledge(&mut self, position: &Position) -> Result<()> {
         self.shared.custody.lock().durable(position)?;
         self.shared.work.notify_one();
+        Ok(())
+    }
+
+    async fn close(&mut self) -> Result<()> {
+        self.receiver.abort();
+        while self.shared.custody.lock().is_leaving() {
+            self.shared.room.notified().await;
+        }
         Ok(())
     }
 }

@@ -105,7 +105,9 @@ impl Estate {
         let listed = match regions_of(account).await {
             Ok(listed) => listed,
             // Whoever names regions need not be allowed to list them.
-            Err(_) if named.is_some() => return Ok(named.unwrap_or_default().iter().map(|name| name.as_str().into()).collect()),
+            Err(_) if named.is_some() => {
+                return Ok(named.unwrap_or_default().iter().map(|name| name.as_str().into()).collect());
+            }
             Err(error) => return Err(error),
         };
         let Some(named) = named else {

@@ -7,8 +7,8 @@ mod accounts;
 mod options;
 mod session;
 
-pub use options::{AccountOptions, AwsOptions, OrganizationOptions, OwnAccount};
 pub(crate) use accounts::{Account, Estate};
+pub use options::{AccountOptions, AwsOptions, OrganizationOptions, OwnAccount};
 pub(crate) use session::{Place, Session};
 
 /// The region of what belongs to none: users, roles, hosted zones.

@@ -52,7 +52,9 @@ impl AwsProvider {
             .map(|table| table.name)
             .filter(|name| options.tables.as_ref().is_none_or(|tables| tables.iter().any(|table| **table == **name)))
             .collect();
-        collectors.retain(|collector| collector.tables().iter().any(|table| wanted.iter().any(|name| **name == *table.name())));
+        collectors.retain(|collector| {
+            collector.tables().iter().any(|table| wanted.iter().any(|name| **name == *table.name()))
+        });
         Self {
             kind: service.kind,
             estate: Estate::new(options.estate()),
@@ -96,7 +98,8 @@ impl AwsProvider {
 #[async_trait]
 impl Provider for AwsProvider {
     fn tables(&self) -> Vec<TableDefinition> {
-        let tables = self.collectors.iter().flat_map(|collector| collector.tables().into_iter().map(Declared::definition));
+        let tables =
+            self.collectors.iter().flat_map(|collector| collector.tables().into_iter().map(Declared::definition));
         tables.filter(|table| self.wanted.contains(&table.name)).collect()
     }
 
@@ -113,7 +116,9 @@ impl Provider for AwsProvider {
             for collector in &self.collectors {
                 match collector.reach() {
                     Reach::Global => groups.push(self.group(collector.as_ref(), account, &GLOBAL.into())),
-                    Reach::Regional => groups.extend(regions.iter().map(|region| self.group(collector.as_ref(), account, region))),
+                    Reach::Regional => {
+                        groups.extend(regions.iter().map(|region| self.group(collector.as_ref(), account, region)))
+                    }
                 }
             }
             if first.is_empty() {

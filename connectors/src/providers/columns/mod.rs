@@ -81,8 +81,7 @@ impl<R: 'static> Columns<R> {
         description: &'static str,
         value: impl Fn(&R) -> Option<String> + Send + Sync + 'static,
     ) {
-        let build =
-            move |rows: &[R]| -> ArrayRef { Arc::new(rows.iter().map(&value).collect::<StringArray>()) };
+        let build = move |rows: &[R]| -> ArrayRef { Arc::new(rows.iter().map(&value).collect::<StringArray>()) };
         self.add((name, description), DataType::Utf8, true, build);
     }
 

@@ -24,7 +24,7 @@ use tidegate_pipeline::expression::Expression;
 use tidegate_pipeline::operator::PlanContext;
 use tidegate_pipeline::sink::{OpenSink, PlannedSink, Sink, SinkContext, SinkKind, TransactionalSink};
 use tidegate_pipeline::spec::diagnostic::{Diagnostic, Located};
-use tidegate_pipeline::spec::{Options, Tree};
+use tidegate_pipeline::spec::{Options, Together, Tree};
 use tidegate_pipeline::step::{StepHeader, StepNumber};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
@@ -33,6 +33,7 @@ use self::options::KafkaSinkOptions;
 use self::producer::{Command, Transactions};
 use self::records::Encoder;
 use crate::places::Places;
+use crate::sources::kafka::connection::ConnectionOptions;
 
 /// How many bytes of messages wait for the client.
 const QUEUE_BYTES: usize = 32 * 1024 * 1024;
@@ -57,7 +58,7 @@ impl SinkKind for KafkaKind {
     }
 
     fn schema(&self) -> schemars::Schema {
-        schemars::schema_for!(KafkaSinkOptions)
+        schemars::schema_for!(Together<KafkaSinkOptions, ConnectionOptions>)
     }
 
     fn state_of(&self, options: &Options) -> Option<String> {
@@ -66,9 +67,11 @@ impl SinkKind for KafkaKind {
 
     fn plan(&self, options: &Options, context: &mut PlanContext<'_>) -> Result<PlannedSink, Vec<Diagnostic>> {
         let places = Places(options);
-        let given: KafkaSinkOptions = options.read()?;
+        let Together(given, reach): Together<KafkaSinkOptions, ConnectionOptions> = options.read()?;
         let mut found = Vec::new();
         given.check(&places, &mut found);
+        let connection = reach.connection(&context.working_directory);
+        connection.check(&places, &mut found);
         let mut encoder = Encoder { key: None, headers: Vec::new() };
         for (name, text) in expressions(options) {
             match planned(options, &text, context) {
@@ -83,7 +86,7 @@ impl SinkKind for KafkaKind {
             return Err(found);
         }
         let target = Target {
-            connection: given.connection(&context.working_directory),
+            connection,
             topic: given.topic,
             transactional_id: given.transactional_id,
             timeout: given.transaction_timeout.map_or(TRANSACTION_TIMEOUT, |timeout| timeout.0),

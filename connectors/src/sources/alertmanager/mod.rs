@@ -10,18 +10,19 @@ use arrow::datatypes::{DataType, Field as Column, SchemaRef};
 use async_trait::async_trait;
 use hyper::StatusCode;
 use serde_json::{Map, Value};
+use tidegate_pipeline::diagnosis::Diagnosis;
 use tidegate_pipeline::envelope::envelope_schema;
 use tidegate_pipeline::error::Result;
 use tidegate_pipeline::source::{
     Delivery, Guarantee, GuaranteeClass, OpenSource, PlannedSource, Source, SourceContext, SourceKind,
     SourcePlanContext,
 };
-use tidegate_pipeline::spec::Options;
 use tidegate_pipeline::spec::diagnostic::Diagnostic;
+use tidegate_pipeline::spec::{Options, Secret, Together};
 use uuid::Uuid;
 
 use self::options::AlertmanagerOptions;
-use super::http::{self, Admission, ListenSettings, Opening, Received, Refusal, Translation};
+use super::http::{self, Admission, ListenOptions, ListenSettings, Opening, Received, Refusal, Translation};
 use crate::event::{Envelope, EventMeta, Field, event_port};
 use crate::places::Places;
 
@@ -51,7 +52,7 @@ impl SourceKind for AlertmanagerKind {
     }
 
     fn schema(&self) -> schemars::Schema {
-        schemars::schema_for!(AlertmanagerOptions)
+        schemars::schema_for!(Together<AlertmanagerOptions, ListenOptions>)
     }
 
     fn state_of(&self, _options: &Options) -> Option<String> {
@@ -68,14 +69,20 @@ impl SourceKind for AlertmanagerKind {
 struct PlannedAlertmanager {
     settings: ListenSettings,
     options: AlertmanagerOptions,
+    token: Option<Secret>,
     schema: SchemaRef,
 }
 
 impl PlannedAlertmanager {
-    fn new(options: AlertmanagerOptions, places: &Places<'_>, folder: &Path) -> Result<Self, Vec<Diagnostic>> {
-        let settings = options.check(places, folder)?;
+    fn new(
+        Together(options, listen): Together<AlertmanagerOptions, ListenOptions>,
+        places: &Places<'_>,
+        folder: &Path,
+    ) -> Result<Self, Vec<Diagnostic>> {
+        let mut found = Vec::new();
+        let settings = listen.settings((&options.host, options.port), places, folder, &mut found).ok_or(found)?;
         let schema = envelope_schema([], [Column::new("endpoint", DataType::Utf8, true)]);
-        Ok(Self { settings, options, schema })
+        Ok(Self { settings, options, token: listen.token, schema })
     }
 }
 
@@ -85,7 +92,7 @@ impl OpenSource for PlannedAlertmanager {
         let opening = Opening {
             settings: &self.settings,
             schema: &self.schema,
-            admission: Admission::default().with_token(self.options.token.as_ref())?,
+            admission: Admission::default().with_token(self.token.as_ref())?,
             translation: Box::new(Notifications {
                 envelope: Envelope::new(&context.node, "alertmanager"),
                 alerts: Lookup::new(&self.options.data_alerts_path, &self.options.data_path_separator),
@@ -99,6 +106,11 @@ impl OpenSource for PlannedAlertmanager {
             status: StatusCode::ACCEPTED,
         };
         http::open(opening, &context).await
+    }
+
+    async fn diagnose(&self, _context: SourceContext, found: &mut Diagnosis) {
+        let admission = Admission::default().with_token(self.token.as_ref());
+        http::diagnose(&self.settings, admission, found).await;
     }
 }
 

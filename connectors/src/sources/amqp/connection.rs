@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use fe2o3_amqp::connection::{ConnectionHandle, OpenError};
 use fe2o3_amqp::link::receiver::CreditMode;
-use fe2o3_amqp::link::{Receiver, ReceiverAttachError, ReceiverDisposer, RecvError};
+use fe2o3_amqp::link::{Receiver, ReceiverAttachError, ReceiverDisposer};
 use fe2o3_amqp::sasl_profile::SaslProfile;
 use fe2o3_amqp::session::SessionHandle;
 use fe2o3_amqp::types::definitions::{AmqpError, Error as AmqpCondition, ErrorCondition};
@@ -16,20 +16,22 @@ use fe2o3_amqp_cbs::token::CbsToken;
 use secrecy::ExposeSecret;
 use tidegate_pipeline::error::{Error, Result};
 use tidegate_pipeline::spec::Secret;
+use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
 use uuid::Uuid;
 
 use super::Target;
-use super::service_bus::{ConnectionString, TOKEN_LIFE};
+use super::service_bus::ConnectionString;
+use super::window::Window;
 use crate::event::inbox::Feed;
 
+/// How long the broker may take to answer that the link ends.
+const LEAVE: Duration = Duration::from_secs(3);
 /// How long connecting may take.
 const CONNECT: Duration = Duration::from_secs(30);
 /// After which time without a word from the broker the connection is taken for dead.
 const SILENCE: Duration = Duration::from_secs(60);
-/// How long before its end a token is renewed.
-const RENEW: Duration = Duration::from_secs(TOKEN_LIFE / 4 * 3);
 
 /// How one gets in.
 #[derive(Clone)]
@@ -52,57 +54,117 @@ struct Link {
 }
 
 /// What shows again and again that one may read the queue.
-struct Tokens {
+pub(super) struct Tokens {
     client: CbsClient,
     string: ConnectionString,
     audience: String,
+    /// How long each is good for; renewed after three quarters of it.
+    life: Duration,
     due: Instant,
 }
 
-/// Attaches to the queue. Messages, and at last the failure, go to `feed`; what settles them is given back.
+/// Attaches to the queue. Messages, and at last the failure, go to `feed`; what settles them is given back. `settled`
+/// says how many are.
 ///
 /// # Errors
 /// When the broker cannot be reached, or refuses the credentials or the address.
-pub(super) async fn connect(target: &Target, feed: Feed<Received>) -> Result<ReceiverDisposer> {
+pub(super) async fn connect(
+    target: &Target,
+    feed: Feed<Received>,
+    settled: watch::Receiver<u64>,
+) -> Result<ReceiverDisposer> {
     let attached = tokio::time::timeout(CONNECT, attach(target)).await;
     let mut link =
         attached.map_err(|_| Error::external(format!("the broker does not answer within {CONNECT:?}")))??;
     let disposer = link.receiver.disposer();
     let address = target.address.clone();
+    let window = Window::new(target.credit, settled);
     tokio::spawn(async move {
-        if let Err(error) = receive(&mut link, &feed, &address).await {
-            feed.failure(error).await;
+        match receive(&mut link, window, &feed, &address).await {
+            // A source that closes waits for this task: then the broker knows what is settled.
+            Ok(()) => link.leave().await,
+            Err(error) => {
+                drop(link);
+                feed.failure(error).await;
+            }
         }
-        // Told to close, not waited for: what was not settled is sent again in any case.
-        drop((link.receiver, link.session, link.connection));
     });
     Ok(disposer)
 }
 
+impl Link {
+    /// Says goodbye: the broker answers when it has read all that was said before. What was not settled is sent again in
+    /// any case.
+    async fn leave(self) {
+        let Self { mut connection, mut session, receiver, .. } = self;
+        let left = tokio::time::timeout(LEAVE, async {
+            receiver.close().await.map_err(Error::external)?;
+            session.end().await.map_err(Error::external)?;
+            connection.close().await.map_err(Error::external)
+        });
+        match left.await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::debug!(%error, "The link to the broker was not left in order."),
+            Err(_) => tracing::debug!("The broker has not answered the end of the link."),
+        }
+    }
+}
+
 async fn attach(target: &Target) -> Result<Link> {
-    let string = match &target.access {
-        Access::Broker { .. } => None,
-        Access::ServiceBus { connection_string } => Some(ConnectionString::parse(&connection_string.resolve()?)?),
-    };
+    let string = target.connection_string()?;
     let mut connection = open(target, string.as_ref()).await?;
-    let mut session = Session::begin(&mut connection)
-        .await
-        .map_err(|error| Error::external(format!("the broker begins no session: {error}")))?;
+    let mut session = begin(&mut connection).await?;
     let tokens = match string {
-        Some(string) => Some(Tokens::first(string, &target.address, &mut session).await?),
+        Some(string) => Some(Tokens::first(string, target, &mut session).await?),
         None => None,
     };
-    let receiver = Receiver::builder()
-        .name(format!("tidegate-{}", Uuid::new_v4().simple()))
-        .source(target.address.as_str())
-        .credit_mode(CreditMode::Auto(target.credit))
-        .attach(&mut session)
-        .await
-        .map_err(|error| not_attached(&error, &target.address))?;
+    let receiver = receiver(target, CreditMode::Manual, &mut session).await?;
     Ok(Link { connection, session, receiver, tokens })
 }
 
-async fn open(target: &Target, string: Option<&ConnectionString>) -> Result<ConnectionHandle<()>> {
+impl Target {
+    /// For Azure Service Bus: where and as whom to connect. The secret is read now.
+    ///
+    /// # Errors
+    /// When it cannot be read, or is no connection string.
+    pub(super) fn connection_string(&self) -> Result<Option<ConnectionString>> {
+        match &self.access {
+            Access::Broker { .. } => Ok(None),
+            Access::ServiceBus { connection_string } => {
+                ConnectionString::parse(&connection_string.resolve()?).map(Some)
+            }
+        }
+    }
+}
+
+/// Begins a session.
+///
+/// # Errors
+/// When the broker does not want one.
+pub(super) async fn begin(connection: &mut ConnectionHandle<()>) -> Result<SessionHandle<()>> {
+    let begun = Session::begin(connection).await;
+    begun.map_err(|error| Error::external(format!("the broker begins no session: {error}")))
+}
+
+/// Attaches to the address. The broker sends as many messages as it is given credit for.
+///
+/// # Errors
+/// When it is not there, or may not be read.
+pub(super) async fn receiver(target: &Target, credit: CreditMode, session: &mut SessionHandle<()>) -> Result<Receiver> {
+    Receiver::builder()
+        .name(format!("tidegate-{}", Uuid::new_v4().simple()))
+        .source(target.address.as_str())
+        .credit_mode(credit)
+        .attach(session)
+        .await
+        .map_err(|error| not_attached(&error, &target.address))
+}
+
+/// Connects, and shows who we are.
+///
+/// # Errors
+/// When the broker cannot be reached, or refuses the credentials.
+pub(super) async fn open(target: &Target, string: Option<&ConnectionString>) -> Result<ConnectionHandle<()>> {
     let (url, profile) = match (&target.access, string) {
         (Access::Broker { url, user: Some((user, password)) }, _) => {
             let password = password.resolve()?.expose_secret().to_owned();
@@ -126,12 +188,20 @@ async fn open(target: &Target, string: Option<&ConnectionString>) -> Result<Conn
 }
 
 impl Tokens {
-    async fn first(string: ConnectionString, queue: &str, session: &mut SessionHandle<()>) -> Result<Self> {
+    /// Shows a token for a queue.
+    ///
+    /// # Errors
+    /// When the broker refuses it.
+    pub(super) async fn first(
+        string: ConnectionString,
+        target: &Target,
+        session: &mut SessionHandle<()>,
+    ) -> Result<Self> {
         let client = CbsClient::attach(session)
             .await
             .map_err(|error| Error::external(format!("the broker takes no tokens: {error:?}")))?;
-        let audience = string.audience(queue);
-        let mut tokens = Self { client, string, audience, due: Instant::now() };
+        let audience = string.audience(&target.address);
+        let mut tokens = Self { client, string, audience, life: target.token_life, due: Instant::now() };
         tokens.renew().await?;
         Ok(tokens)
     }
@@ -139,13 +209,13 @@ impl Tokens {
     async fn renew(&mut self) -> Result<()> {
         // A token ends at a time of day; nothing downstream sees it.
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_err(Error::internal)?.as_secs();
-        let expires = now + TOKEN_LIFE;
+        let expires = now + self.life.as_secs();
         let token = self.string.token(&self.audience, expires)?;
         let end = Timestamp::from_milliseconds(i64::try_from(expires * 1000).unwrap_or(i64::MAX));
         let token = CbsToken::new(token, "servicebus.windows.net:sastoken", Some(end));
         match self.client.put_token(self.audience.clone(), token).await {
             Ok(()) => {
-                self.due = Instant::now() + RENEW;
+                self.due = Instant::now() + self.life * 3 / 4;
                 Ok(())
             }
             Err(error) => {
@@ -163,8 +233,9 @@ impl Tokens {
     }
 }
 
-async fn receive(link: &mut Link, feed: &Feed<Received>, address: &str) -> Result<()> {
+async fn receive(link: &mut Link, mut window: Window, feed: &Feed<Received>, address: &str) -> Result<()> {
     loop {
+        window.grant(&mut link.receiver).await.map_err(|error| lost(&error, address))?;
         let due = link.tokens.as_ref().map(|tokens| tokens.due);
         let renewal = async {
             match due {
@@ -175,8 +246,10 @@ async fn receive(link: &mut Link, feed: &Feed<Received>, address: &str) -> Resul
         tokio::select! {
             () = feed.closed() => return Ok(()),
             () = renewal => if let Some(tokens) = &mut link.tokens { tokens.renew().await? },
+            () = window.more_settled() => {}
             received = link.receiver.recv::<Body<Value>>() => {
                 let message = received.map_err(|error| lost(&error, address))?;
+                window.received();
                 let bytes = super::message::size(message.body());
                 if !feed.message(message, bytes).await {
                     return Ok(());
@@ -220,6 +293,6 @@ fn refused(reason: &AmqpCondition, address: &str) -> Error {
     }
 }
 
-fn lost(error: &RecvError, address: &str) -> Error {
+fn lost(error: &dyn std::error::Error, address: &str) -> Error {
     Error::external(format!("the link to `{address}` is lost: {error}"))
 }

@@ -1,19 +1,23 @@
 //! `amqp` and `azure_service_bus`: messages of a queue over AMQP 1.0, settled when they are durable.
 
 mod connection;
+mod diagnosis;
 mod message;
 pub mod options;
 mod service_bus;
 #[cfg(test)]
 mod tests;
+mod window;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arrow::datatypes::{DataType, Field, SchemaRef};
 use async_trait::async_trait;
 use fe2o3_amqp::link::ReceiverDisposer;
 use fe2o3_amqp::link::delivery::DeliveryInfo;
+use tidegate_pipeline::diagnosis::Diagnosis;
 use tidegate_pipeline::envelope::envelope_schema;
 use tidegate_pipeline::error::{Error, Result};
 use tidegate_pipeline::source::{
@@ -23,6 +27,7 @@ use tidegate_pipeline::source::{
 use tidegate_pipeline::spec::Options;
 use tidegate_pipeline::spec::diagnostic::Diagnostic;
 use tidegate_pipeline::step::Position;
+use tokio::sync::watch;
 
 use self::connection::{Access, Received};
 use self::options::{AmqpOptions, ServiceBusOptions};
@@ -111,6 +116,8 @@ struct Target {
     access: Access,
     tls: TlsSettings,
     credit: u32,
+    /// How long a token is good for, where they are asked for.
+    token_life: Duration,
 }
 
 fn planned(kind: &'static str, target: Target) -> PlannedSource {
@@ -144,10 +151,15 @@ impl OpenSource for PlannedAmqp {
             None => 0,
         };
         let (feed, inbox) = inbox(EventDecoder::new(&context, &self.schema));
-        let disposer = connection::connect(&self.target, feed).await?;
+        let (settled, seen) = watch::channel(0);
+        let disposer = connection::connect(&self.target, feed, seen).await?;
         let envelope = Envelope::new(&context.node, self.kind);
         let address = self.target.address.clone();
-        Ok(Box::new(Amqp { taken, address, inbox, envelope, disposer, unsettled: VecDeque::new() }))
+        Ok(Box::new(Amqp { taken, address, inbox, envelope, disposer, settled, unsettled: VecDeque::new() }))
+    }
+
+    async fn diagnose(&self, _context: SourceContext, found: &mut Diagnosis) {
+        diagnosis::diagnose(&self.target, found).await;
     }
 }
 
@@ -159,6 +171,8 @@ struct Amqp {
     inbox: Inbox<Received>,
     envelope: Envelope,
     disposer: ReceiverDisposer,
+    /// How many messages of this link are settled.
+    settled: watch::Sender<u64>,
     /// What settles messages, with their numbers, in the order in which they came.
     unsettled: VecDeque<(u64, DeliveryInfo)>,
 }
@@ -183,7 +197,13 @@ impl Source for Amqp {
             if self.disposer.accept(delivery).await.is_err() {
                 self.unsettled.clear();
             }
+            self.settled.send_modify(|settled| *settled += 1);
         }
+        Ok(())
+    }
+
+    async fn close(&mut self) -> Result<()> {
+        self.inbox.close().await;
         Ok(())
     }
 }

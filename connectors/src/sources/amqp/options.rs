@@ -10,8 +10,9 @@ use url::Url;
 
 use super::Target;
 use super::connection::Access;
+use super::service_bus::TOKEN_LIFE;
 use crate::places::Places;
-use crate::tls::TlsSettings;
+use crate::tls::{TlsOptions, TlsSettings};
 
 /// The options of `amqp`.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -31,7 +32,7 @@ pub struct AmqpOptions {
     pub certfile: Option<PathBuf>,
     /// Its PEM key.
     pub keyfile: Option<PathBuf>,
-    /// How many messages the broker sends before the first of them is settled.
+    /// The most messages that the broker has sent and that are not settled yet.
     #[serde(default = "credit")]
     pub credit: u32,
 }
@@ -49,7 +50,7 @@ pub struct ServiceBusOptions {
     pub logging_enable: bool,
     /// PEM certificates of the authorities that are trusted; those of the system where there is none.
     pub cafile: Option<PathBuf>,
-    /// How many messages are locked for this source before the first of them is settled.
+    /// The most messages that are locked for this source.
     #[serde(default = "credit")]
     pub credit: u32,
 }
@@ -66,8 +67,8 @@ fn yes() -> bool {
 const MOST_CREDIT: u32 = 1000;
 
 fn check_credit(credit: u32, places: &Places<'_>, found: &mut Vec<Diagnostic>) {
-    if !(2..=MOST_CREDIT).contains(&credit) {
-        found.push(places.at("credit", format!("`credit` must be between 2 and {MOST_CREDIT}")));
+    if !(1..=MOST_CREDIT).contains(&credit) {
+        found.push(places.at("credit", format!("`credit` must be between 1 and {MOST_CREDIT}")));
     }
 }
 
@@ -100,17 +101,17 @@ impl AmqpOptions {
             found.push(places.at("address", "`address` names no queue"));
         }
         check_credit(self.credit, &places, &mut found);
-        let files = [&self.cafile, &self.certfile, &self.keyfile].map(Option::as_deref);
-        if !secure && files.iter().any(Option::is_some) {
+        let tls = TlsOptions { tls: Some(true), cafile: self.cafile, certfile: self.certfile, keyfile: self.keyfile };
+        if !secure && [&tls.cafile, &tls.certfile, &tls.keyfile].iter().any(|file| file.is_some()) {
             found.push(places.at("url", "certificates need `amqps://`"));
         }
-        let tls = TlsSettings::of(Some(true), files, folder, options);
-        match (found.is_empty(), tls) {
+        match (found.is_empty(), tls.settings(folder, options)) {
             (true, Ok(tls)) => Ok(Target {
                 address: self.address,
                 access: Access::Broker { url: self.url, user: self.username.zip(self.password) },
                 tls: tls.unwrap_or_default(),
                 credit: self.credit,
+                token_life: TOKEN_LIFE,
             }),
             (_, tls) => {
                 found.extend(tls.err().unwrap_or_default());
@@ -134,6 +135,6 @@ impl ServiceBusOptions {
         }
         let tls = TlsSettings { cafile: self.cafile.map(|file| folder.join(file)), ..TlsSettings::default() };
         let access = Access::ServiceBus { connection_string: self.conn_str };
-        Ok(Target { address: self.queue_name, access, tls, credit: self.credit })
+        Ok(Target { address: self.queue_name, access, tls, credit: self.credit, token_life: TOKEN_LIFE })
     }
 }

@@ -4,6 +4,8 @@
 // matrix: azure_service_bus: disconnect: as `amqp`, whose connector it is
 // matrix: azure_service_bus: kill-before-ack: as `amqp`, whose connector it is
 // matrix: azure_service_bus: kill-after-ack: as `amqp`, whose connector it is
+use std::time::Duration;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit as _, Mac as _};
@@ -12,8 +14,8 @@ use sha2::Sha256;
 use tidegate_pipeline::error::{Error, Result};
 use url::Url;
 
-/// How long a token is good for, in seconds.
-pub(super) const TOKEN_LIFE: u64 = 3600;
+/// How long a token is good for.
+pub(super) const TOKEN_LIFE: Duration = Duration::from_secs(3600);
 
 /// What a connection string says.
 pub(super) struct ConnectionString {
@@ -54,6 +56,11 @@ impl ConnectionString {
         let key_name = key_name.ok_or_else(|| missing("SharedAccessKeyName"))?.to_owned();
         let key = SecretString::from(key.ok_or_else(|| missing("SharedAccessKey"))?);
         Ok(Self { url, host, key_name, key })
+    }
+
+    /// The name of the key; no secret.
+    pub(super) fn key_name(&self) -> &str {
+        &self.key_name
     }
 
     /// What a token for a queue is for.

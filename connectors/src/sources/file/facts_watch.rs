@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
+use tidegate_pipeline::diagnosis::Diagnosis;
 use tidegate_pipeline::error::{Error, Result};
 use tidegate_pipeline::rows::Rejected;
 use tidegate_pipeline::source::{Arrival, OpenSource, Source, SourceContext};
@@ -46,6 +47,18 @@ impl OpenSource for PlannedFacts {
             due: Instant::now(),
             ready: VecDeque::new(),
         }))
+    }
+
+    async fn diagnose(&self, _context: SourceContext, found: &mut Diagnosis) {
+        for name in &self.files {
+            found.about(name);
+            let facts = async {
+                let file = Watched { name: name.clone(), path: self.folder.join(name), seen: None };
+                Ok(((), format!("{} events", contents(&file)?.len())))
+            };
+            found.check("facts read", facts).await;
+        }
+        found.about_all(true);
     }
 }
 

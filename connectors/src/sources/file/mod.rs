@@ -19,8 +19,6 @@ use std::sync::Arc;
 
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use async_trait::async_trait;
-use futures::FutureExt;
-use futures::future::BoxFuture;
 use tidegate_pipeline::diagnosis::Diagnosis;
 use tidegate_pipeline::error::Result;
 use tidegate_pipeline::rows::Port;
@@ -74,20 +72,6 @@ impl SourceKind for FileKind {
 
     fn schema(&self) -> schemars::Schema {
         schemars::schema_for!(FileOptions)
-    }
-
-    fn diagnose<'a>(
-        &'a self,
-        _options: &'a Options,
-        planned: &'a PlannedSource,
-        context: SourceContext,
-        found: &'a mut Diagnosis,
-    ) -> BoxFuture<'a, ()> {
-        async move {
-            let source = diagnosis::open(found, "file opened", planned.open.open(context)).await;
-            diagnosis::first_arrival(found, "first rows", source).await;
-        }
-        .boxed()
     }
 
     fn state_of(&self, options: &Options) -> Option<String> {
@@ -161,6 +145,11 @@ impl OpenSource for PlannedFile {
     fn unchanged(&self, fingerprint: &str) -> Result<bool> {
         let Ok(before) = serde_json::from_str::<Fingerprint>(fingerprint) else { return Ok(false) };
         Ok(self.input.length()? == before.bytes && self.input.fingerprint(None)? == before)
+    }
+
+    async fn diagnose(&self, context: SourceContext, found: &mut Diagnosis) {
+        let source = diagnosis::open(found, "file opened", self.open(context)).await;
+        diagnosis::first_arrival(found, "first rows", source).await;
     }
 }
 

@@ -9,8 +9,6 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field as Column, SchemaRef};
 use async_trait::async_trait;
-use futures::FutureExt;
-use futures::future::BoxFuture;
 use regex::Regex;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -81,6 +79,10 @@ impl SourceKind for FileWatchKind {
         ]
     }
 
+    fn old_names(&self) -> &'static [&'static str] {
+        &["watchdog", "ansible.eda.watchdog", "eda.builtin.watchdog"]
+    }
+
     fn summary(&self) -> &'static str {
         "What happens to the files under a path: created, modified, moved, deleted"
     }
@@ -117,26 +119,6 @@ impl SourceKind for FileWatchKind {
         let open = Arc::new(PlannedWatch { path, settings, ignored, schema: Arc::clone(&schema) });
         let planned = PlannedSource::new(Delivery::Inline, vec![event_port(schema)], Shared(open));
         Ok(PlannedSource { envelope: true, reconnects: true, ..planned })
-    }
-
-    fn diagnose<'a>(
-        &'a self,
-        options: &'a Options,
-        planned: &'a PlannedSource,
-        context: SourceContext,
-        found: &'a mut Diagnosis,
-    ) -> BoxFuture<'a, ()> {
-        async move {
-            let path = options.read::<FileWatchOptions>().map(|options| options.path).unwrap_or_default();
-            let there = async {
-                let found =
-                    tokio::fs::metadata(&path).await.map_err(|error| tree::unreadable(Path::new(&path), &error))?;
-                Ok(((), if found.is_dir() { "a folder" } else { "a file" }.to_owned()))
-            };
-            found.check("path there", there).await;
-            diagnosis::open(found, "watched", planned.open.open(context)).await;
-        }
-        .boxed()
     }
 }
 
@@ -184,6 +166,16 @@ impl OpenSource for Shared {
             number,
             ready: VecDeque::new(),
         }))
+    }
+
+    async fn diagnose(&self, context: SourceContext, found: &mut Diagnosis) {
+        let path = &self.0.path;
+        let there = async {
+            let found = tokio::fs::metadata(path).await.map_err(|error| tree::unreadable(path, &error))?;
+            Ok(((), if found.is_dir() { "a folder" } else { "a file" }.to_owned()))
+        };
+        found.check("path there", there).await;
+        diagnosis::open(found, "watched", self.open(context)).await;
     }
 }
 

@@ -11,6 +11,7 @@ use std::time::Duration;
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use serde_json::{Map, Value};
+use tidegate_pipeline::diagnosis::Diagnosis;
 use tidegate_pipeline::error::{Error, Result};
 use tidegate_pipeline::rows::{Port, PortIndex};
 use tidegate_pipeline::source::{
@@ -141,6 +142,14 @@ impl OpenSource for PlannedGeneric {
             next,
             due: None,
         }))
+    }
+
+    async fn diagnose(&self, _context: SourceContext, found: &mut Diagnosis) {
+        let wanted = self.script.options.check_env_vars.len();
+        let environment = self.script.options.check_environment(|name| std::env::var(name).ok());
+        let told = format!("{wanted} variables as expected");
+        found.check("environment", async { environment.map(|()| ((), told)) }).await;
+        found.check("events", async { Ok(((), self.script.told())) }).await;
     }
 }
 

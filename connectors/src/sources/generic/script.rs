@@ -67,6 +67,21 @@ impl Script {
         u64::try_from(self.options.loop_count).ok().map(|loops| loops.saturating_mul(round))
     }
 
+    /// How many events there will be, and when the first comes.
+    pub(super) fn told(&self) -> String {
+        let last = u64::from(self.options.final_payload.is_some());
+        let first = match self.pause_before(0) {
+            Duration::ZERO => "the first at once".to_owned(),
+            pause => format!("the first after {pause:?}"),
+        };
+        match self.turns().map(|turns| turns.saturating_add(last)) {
+            Some(0) => "none: it ends at once".to_owned(),
+            Some(1) => format!("1, {first}; then it ends"),
+            Some(all) => format!("{all}, {first}; then it ends"),
+            None => format!("{first}, for ever"),
+        }
+    }
+
     fn turn(&self, number: u64) -> Option<Turn> {
         if self.turns().is_some_and(|turns| number >= turns) {
             return None;

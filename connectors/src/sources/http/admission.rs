@@ -55,6 +55,20 @@ impl Admission {
         Ok(self)
     }
 
+    /// What callers must bring, in words.
+    pub(super) fn told(&self) -> String {
+        let ways = [
+            (self.token.is_some(), "a token"),
+            (self.signature.is_some(), "a signature of the body"),
+            (self.standard.is_some(), "a signature of Standard Webhooks"),
+        ];
+        let wanted: Vec<&str> = ways.into_iter().filter(|(wanted, _)| *wanted).map(|(_, what)| what).collect();
+        match wanted.is_empty() {
+            true => "none: callers need not prove who they are".to_owned(),
+            false => format!("callers must bring {}", wanted.join(" and ")),
+        }
+    }
+
     /// What can be said before the body is read.
     pub(super) fn admit(&self, headers: &HeaderMap) -> Result<(), Refusal> {
         if let Some(token) = &self.token {

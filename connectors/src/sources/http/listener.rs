@@ -24,6 +24,8 @@ const MOST_HEADERS: usize = 100;
 const LONGEST_HEAD: usize = 64 * 1024;
 /// How long a request that is being answered may take when the source stops.
 const GRACE: Duration = Duration::from_secs(5);
+/// How long callers may take to read their answers when everything is answered.
+const ANSWERING: Duration = Duration::from_secs(1);
 /// A connection is used for so long, then ended between two requests: also one whose client reads no answers.
 const OLDEST: Duration = Duration::from_secs(600);
 /// How long a port that is still in use is waited for: an earlier life of the source may be leaving it.
@@ -31,7 +33,9 @@ const LEAVING: Duration = Duration::from_secs(1);
 
 /// An open listener. It stops when this is dropped; what is being answered then still is.
 pub(super) struct Listener {
-    _stop: DropGuard,
+    stop: DropGuard,
+    slots: Arc<Semaphore>,
+    connections: usize,
 }
 
 struct Shared {
@@ -57,16 +61,32 @@ impl Listener {
         let addresses: Vec<SocketAddr> = listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect();
         tracing::info!(?addresses, tls = tls.is_some(), "Listening for HTTP.");
         let stop = cancel.child_token();
-        let slots = Arc::new(Semaphore::new(settings.limits.connections));
-        let shared = Arc::new(Shared { reception, tls, limits: settings.limits, slots, stop: stop.clone() });
+        let connections = settings.limits.connections;
+        let slots = Arc::new(Semaphore::new(connections));
+        let shared = Shared { reception, tls, limits: settings.limits, slots: Arc::clone(&slots), stop: stop.clone() };
+        let shared = Arc::new(shared);
         for listener in listeners {
             tokio::spawn(accept(listener, Arc::clone(&shared)));
         }
-        Ok(Self { _stop: stop.drop_guard() })
+        Ok(Self { stop: stop.drop_guard(), slots, connections })
+    }
+
+    /// Stops, and lets those who have their answer read it. Who has not even sent a whole request is not waited for.
+    pub(super) async fn close(self) {
+        self.stop.disarm().cancel();
+        // Each connection holds a slot until it has ended.
+        let all = u32::try_from(self.connections).unwrap_or(u32::MAX);
+        if timeout(ANSWERING, self.slots.acquire_many(all)).await.is_err() {
+            tracing::debug!("Some connections had not ended when the listener did.");
+        }
     }
 }
 
-async fn bind(host: &str, port: u16) -> Result<Vec<TcpListener>> {
+/// Listens on every address of a host.
+///
+/// # Errors
+/// When that is not possible.
+pub(super) async fn bind(host: &str, port: u16) -> Result<Vec<TcpListener>> {
     let unknown = |error| {
         Error::user(format!("the host `{host}` cannot be listened on: {error}"))
             .with_remedy("`host` is a name or an address of this machine, 0.0.0.0 for all of them")

@@ -12,6 +12,7 @@
 
 mod admission;
 mod body;
+mod diagnosis;
 mod intake;
 pub(crate) mod json;
 mod listener;
@@ -29,9 +30,10 @@ mod tests;
 mod tls;
 
 pub(crate) use self::admission::Admission;
+pub(crate) use self::diagnosis::diagnose;
 pub(crate) use self::open::{Opening, open};
 pub(crate) use self::reception::{Received, Translation};
 pub(crate) use self::refusal::Refusal;
 pub(crate) use self::seen::{SeenId, SeenIds};
-pub(crate) use self::settings::{Limits, ListenSettings};
+pub(crate) use self::settings::{ListenOptions, ListenSettings};
 pub(crate) use self::signature::{Algorithm, Encoding};

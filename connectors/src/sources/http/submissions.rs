@@ -59,8 +59,8 @@ pub(super) struct Submissions {
     ready: VecDeque<Arrival>,
     decoder: EventDecoder,
     stand: Stand,
-    /// Listens as long as this source lives.
-    _listener: Listener,
+    /// Listens as long as this source lives, or until it is closed.
+    listener: Option<Listener>,
 }
 
 impl Submissions {
@@ -82,7 +82,7 @@ impl Submissions {
             ready: VecDeque::new(),
             decoder: EventDecoder::new(context, schema),
             stand: Stand::at(context.position.as_ref(), most)?,
-            _listener: listener,
+            listener: Some(listener),
         })
     }
 
@@ -145,5 +145,17 @@ impl Source for Submissions {
             }
             self.decode()?;
         }
+    }
+
+    async fn close(&mut self) -> Result<()> {
+        // Whose events were not taken is told to come again.
+        self.queue.close();
+        while self.queue.try_recv().is_ok() {}
+        self.taken.clear();
+        self.ready.clear();
+        if let Some(listener) = self.listener.take() {
+            listener.close().await;
+        }
+        Ok(())
     }
 }

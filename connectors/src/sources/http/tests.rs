@@ -57,6 +57,31 @@ async fn bytes_that_trickle_in_do_not_prolong_the_time() {
 }
 
 #[tokio::test]
+async fn a_listener_that_closes_answers_those_whose_events_are_durable_and_refuses_the_others() {
+    let port = free_port();
+    let given = options(&json!({"host": "127.0.0.1", "port": port}).to_string());
+    let context = context();
+    let mut source = plan(&WebhookKind, &given).unwrap().open.open(context.clone()).await.unwrap();
+    let address = ([127, 0, 0, 1], port).into();
+    let post = |body: &'static [u8]| async move { exchange(connect(address).await, &request("/", &[], body)).await };
+    let taken = tokio::spawn(post(b"1"));
+    let arrival = timeout(PATIENCE, source.next()).await.unwrap().unwrap().unwrap();
+    let late = tokio::spawn(post(b"2"));
+    // Somebody who says nothing is not waited for.
+    let silent = connect(address).await;
+    sleep(Duration::from_millis(100)).await;
+    context.cancel.cancel();
+    arrival.replies.into_iter().for_each(|reply| reply.send(()).unwrap());
+    timeout(PATIENCE, source.close()).await.unwrap().unwrap();
+    assert_eq!(taken.await.unwrap().status, 202);
+    let late = late.await.unwrap();
+    assert_eq!(late.refusal(), (503, "The pipeline is stopping: come again later".to_owned()));
+    assert!(late.headers.contains("retry-after: 1"), "{}", late.headers);
+    assert!(tokio::net::TcpStream::connect(address).await.is_err(), "nobody listens any more");
+    drop(silent);
+}
+
+#[tokio::test]
 async fn a_body_of_100_mb_is_refused_without_being_held() {
     let served = webhook(json!({"max_body": "1MiB"})).await;
     let (mut reading, mut writing) = connect(served.address).await.into_split();

@@ -1,16 +1,15 @@
 //! The listener's side of TLS, from PEM files.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
 use tidegate_pipeline::error::{Error, Result};
 use tokio_rustls::TlsAcceptor;
 
 use super::settings::TlsFiles;
+use crate::pem::{at, certificates, private_key};
 
 /// Reads the files. They are read again whenever the source is opened.
 ///
@@ -29,37 +28,10 @@ pub(super) fn acceptor(files: &TlsFiles) -> Result<TlsAcceptor> {
         let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(authorities), provider).build();
         builder.with_client_cert_verifier(verifier.map_err(Error::user)?)
     };
-    let certificates = certificates(&files.certificates)?;
-    let mut config = builder.with_single_cert(certificates, key(files)?).map_err(wrong)?;
+    let key = private_key(files.key.as_ref().unwrap_or(&files.certificates))?;
+    let mut config = builder.with_single_cert(certificates(&files.certificates)?, key).map_err(wrong)?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(TlsAcceptor::from(Arc::new(config)))
-}
-
-fn at(path: &Path, what: impl std::fmt::Display) -> Error {
-    Error::user(format!("{}: {what}", path.display()))
-}
-
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>> {
-    let found = CertificateDer::pem_file_iter(path).map_err(|error| at(path, error))?;
-    let found: Vec<_> = found.collect::<Result<_, _>>().map_err(|error| at(path, error))?;
-    match found.is_empty() {
-        true => Err(at(path, "it holds no certificate").with_remedy("certificates are in PEM: BEGIN CERTIFICATE")),
-        false => Ok(found),
-    }
-}
-
-fn key(files: &TlsFiles) -> Result<PrivateKeyDer<'static>> {
-    let path = files.key.as_ref().unwrap_or(&files.certificates);
-    let text = std::fs::read(path).map_err(|error| at(path, error))?;
-    PrivateKeyDer::from_pem_slice(&text).map_err(|error| {
-        let encrypted = [b"ENCRYPTED PRIVATE KEY".as_slice(), b"Proc-Type: 4,ENCRYPTED"];
-        if encrypted.iter().any(|mark| memchr::memmem::find(&text, mark).is_some()) {
-            let remedy = "write it without its password, readable by this user only: `openssl pkey -in KEY -out PLAIN`";
-            let given = if files.password.is_some() { ", also with a `password`" } else { "" };
-            return at(path, format!("encrypted keys cannot be read{given}")).with_remedy(remedy);
-        }
-        at(path, format!("it holds no private key: {error}"))
-    })
 }
 
 /// Who may sign certificates of clients: nobody is asked for one where this is empty.

@@ -1,5 +1,6 @@
 //! `http_poll`: asks a JSON endpoint again and again, and gives an event per item.
 
+mod diagnosis;
 mod fetch;
 pub mod options;
 mod paging;
@@ -11,6 +12,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field as Column, SchemaRef};
 use async_trait::async_trait;
+use tidegate_pipeline::diagnosis::Diagnosis;
 use tidegate_pipeline::envelope::envelope_schema;
 use tidegate_pipeline::error::Result;
 use tidegate_pipeline::source::{
@@ -72,5 +74,9 @@ impl OpenSource for PlannedPolls {
     async fn open(&self, context: SourceContext) -> Result<Box<dyn Source>> {
         let fetcher = Fetcher::new(&self.endpoint)?;
         Ok(Box::new(Polls::new(&context, Arc::clone(&self.endpoint), &self.schema, fetcher)?))
+    }
+
+    async fn diagnose(&self, _context: SourceContext, found: &mut Diagnosis) {
+        diagnosis::diagnose(&self.endpoint, found).await;
     }
 }

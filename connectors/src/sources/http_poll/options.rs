@@ -10,7 +10,7 @@ use tidegate_pipeline::spec::diagnostic::Diagnostic;
 use tidegate_pipeline::spec::{ByteSize, Duration, Secret};
 use url::Url;
 
-use super::paging::Paging;
+use super::paging::{Paging, as_text, with_parameter};
 use crate::places::Places;
 use crate::sources::http_client;
 
@@ -132,6 +132,11 @@ impl JsonPath {
         self.0.is_empty()
     }
 
+    /// As it is written in options.
+    pub(super) fn shown(&self) -> String {
+        self.0.join(".")
+    }
+
     /// The value there; numbers count the items of lists. NULL is nothing.
     pub(super) fn of<'v>(&self, value: &'v serde_json::Value) -> Option<&'v serde_json::Value> {
         let found = self.0.iter().try_fold(value, |value, name| match value {
@@ -166,6 +171,31 @@ pub(super) struct Since {
     pub(super) parameter: String,
     pub(super) path: JsonPath,
     pub(super) start: Option<String>,
+}
+
+impl Endpoint {
+    /// The first page of a poll, `since` being the greatest value so far.
+    pub(super) fn first(&self, since: Option<&serde_json::Value>) -> Url {
+        let mut url = self.url.clone();
+        if let Some(wanted) = &self.since
+            && let Some(value) = since.map(as_text).or_else(|| wanted.start.clone())
+        {
+            url = with_parameter(&url, &wanted.parameter, &value);
+        }
+        match &self.paging {
+            Some(paging) => paging.first(url),
+            None => url,
+        }
+    }
+
+    /// The items of a page; `None` where it has nothing in their place.
+    pub(super) fn items_of<'v>(&self, page: &'v serde_json::Value) -> Option<Vec<&'v serde_json::Value>> {
+        match if self.items.is_empty() { Some(page) } else { self.items.of(page) } {
+            Some(serde_json::Value::Array(items)) => Some(items.iter().collect()),
+            Some(one) => Some(vec![one]),
+            None => None,
+        }
+    }
 }
 
 impl HttpPollOptions {

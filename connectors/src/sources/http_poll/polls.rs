@@ -21,7 +21,7 @@ use uuid::Uuid;
 
 use super::fetch::{Fetched, Fetcher, Known};
 use super::options::Endpoint;
-use super::paging::{as_text, with_parameter};
+use super::paging::as_text;
 use crate::event::{Envelope, Event, EventDecoder, EventMeta, Field};
 use crate::sources::http::{SeenId, SeenIds, json};
 use crate::sources::http_client::shown_without_query;
@@ -93,15 +93,7 @@ impl Polls {
 
     /// The first page of the next poll.
     fn first(&self) -> Poll {
-        let mut url = self.endpoint.url.clone();
-        if let Some(since) = &self.endpoint.since
-            && let Some(value) = self.stand.since.as_ref().map(as_text).or_else(|| since.start.clone())
-        {
-            url = with_parameter(&url, &since.parameter, &value);
-        }
-        if let Some(paging) = &self.endpoint.paging {
-            url = paging.first(url);
-        }
+        let url = self.endpoint.first(self.stand.since.as_ref());
         Poll { url, number: 0, since: self.stand.since.clone(), running: None }
     }
 
@@ -152,11 +144,7 @@ impl Polls {
 
     fn page(&mut self, mut poll: Poll, page: &Value, headers: &HeaderMap, known: Known) -> Result<()> {
         let before = self.stand.clone();
-        let items = match self.items(page) {
-            Some(Value::Array(items)) => items.iter().collect(),
-            Some(one) => vec![one],
-            None => Vec::new(),
-        };
+        let items = self.endpoint.items_of(page).unwrap_or_default();
         let count = items.len();
         let (events, ids) = self.events(&mut poll, items)?;
         let next = match &self.endpoint.paging {
@@ -180,10 +168,6 @@ impl Polls {
             }
             Ok(None) => Ok(()),
         }
-    }
-
-    fn items<'v>(&self, page: &'v Value) -> Option<&'v Value> {
-        if self.endpoint.items.is_empty() { Some(page) } else { self.endpoint.items.of(page) }
     }
 
     /// The events of new items, and what each is remembered by. Their positions are their numbers on the page.

@@ -7,6 +7,7 @@ use rdkafka::Offset;
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::RDKafkaErrorCode;
+use rdkafka::metadata::Metadata;
 use tidegate_pipeline::error::{Error, Result};
 
 use super::connection::failed;
@@ -26,9 +27,41 @@ pub(super) struct Found {
 }
 
 /// A consumer that is asked.
-pub(super) struct Cluster<'a>(pub(super) &'a BaseConsumer<Context>);
+pub(super) struct Cluster<'a> {
+    consumer: &'a BaseConsumer<Context>,
+    patience: Duration,
+}
 
-impl Cluster<'_> {
+impl<'a> Cluster<'a> {
+    /// Asks through this consumer.
+    pub(super) fn of(consumer: &'a BaseConsumer<Context>) -> Self {
+        Self { consumer, patience: ANSWER }
+    }
+
+    /// The same, waiting no longer than so for an answer.
+    pub(super) fn within(consumer: &'a BaseConsumer<Context>, patience: Duration) -> Self {
+        Self { consumer, patience }
+    }
+
+    /// The brokers as they name themselves: what clients are sent to, whatever they began with.
+    ///
+    /// # Errors
+    /// When no broker answers.
+    pub(super) fn brokers(&self, topic: Option<&str>) -> Result<Vec<String>> {
+        let metadata = self.metadata(topic)?;
+        Ok(metadata.brokers().iter().map(|broker| format!("{}:{}", broker.host(), broker.port())).collect())
+    }
+
+    fn metadata(&self, topic: Option<&str>) -> Result<Metadata> {
+        self.consumer.fetch_metadata(topic, self.patience).map_err(|error| {
+            // What the client said about its connections waits in its queue.
+            for _ in 0..20 {
+                let _ = self.consumer.poll(Duration::ZERO);
+            }
+            failed("ask the brokers for their topics", &error, &self.consumer.context().said)
+        })
+    }
+
     /// The partitions of the wanted topics.
     ///
     /// # Errors
@@ -48,13 +81,7 @@ impl Cluster<'_> {
     }
 
     fn ask(&self, topic: Option<&str>, wanted: impl Fn(&str) -> bool, found: &mut Found) -> Result<()> {
-        let metadata = self.0.fetch_metadata(topic, ANSWER).map_err(|error| {
-            // What the client said about its connections waits in its queue.
-            for _ in 0..20 {
-                let _ = self.0.poll(Duration::ZERO);
-            }
-            failed("ask the brokers for their topics", &error, &self.0.context().said)
-        })?;
+        let metadata = self.metadata(topic)?;
         for topic in metadata.topics().iter().filter(|topic| wanted(topic.name())) {
             if let Some(error) = topic.error() {
                 found.missing.push((topic.name().to_owned(), error.into()));
@@ -71,9 +98,9 @@ impl Cluster<'_> {
     /// # Errors
     /// When no broker answers.
     pub(super) fn bounds(&self, topic: &str, partition: i32) -> Result<(i64, i64)> {
-        let asked = self.0.fetch_watermarks(topic, partition, ANSWER);
+        let asked = self.consumer.fetch_watermarks(topic, partition, self.patience);
         let doing = format!("ask for the offsets of {topic}:{partition}");
-        asked.map_err(|error| failed(&doing, &error, &self.0.context().said))
+        asked.map_err(|error| failed(&doing, &error, &self.consumer.context().said))
     }
 
     /// The offset at which a partition is gone on with that was read up to `wanted`.
@@ -111,8 +138,9 @@ impl Cluster<'_> {
         for partition in partitions.elements() {
             asked.add_partition(partition.topic(), partition.partition());
         }
-        let answer = self.0.committed_offsets(asked, ANSWER);
-        let answer = answer.map_err(|error| failed("ask for the group's offsets", &error, &self.0.context().said))?;
+        let answer = self.consumer.committed_offsets(asked, self.patience);
+        let answer =
+            answer.map_err(|error| failed("ask for the group's offsets", &error, &self.consumer.context().said))?;
         let mut committed = Offsets::default();
         for partition in answer.elements() {
             if let Offset::Offset(next) = partition.offset() {

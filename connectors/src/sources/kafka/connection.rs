@@ -1,18 +1,23 @@
 //! How a Kafka cluster is reached: addresses, TLS and SASL, in the words of librdkafka.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
 use rdkafka::ClientConfig;
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use schemars::JsonSchema;
 use secrecy::ExposeSecret;
+use serde::Deserialize;
 use tidegate_pipeline::error::{Error, Result};
 use tidegate_pipeline::spec::Secret;
 use tidegate_pipeline::spec::diagnostic::Diagnostic;
 
 use crate::places::Places;
+use crate::tls::{TlsSettings, Verification};
 
 /// The ways to talk to a broker.
 pub(crate) const PROTOCOLS: [&str; 4] = ["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"];
@@ -23,6 +28,77 @@ pub(crate) const MECHANISMS: [&str; 3] = ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-5
 /// Those that Kafka knows besides, and why they are not here.
 const FOREIGN_MECHANISMS: [(&str, &str); 2] =
     [("GSSAPI", "this build has no Kerberos"), ("OAUTHBEARER", "this build cannot fetch OAuth tokens")];
+
+/// How a Kafka cluster is reached, as source and sink are told.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ConnectionOptions {
+    /// The host of a broker; several are separated by commas, each with its own port or with `port`.
+    pub(crate) host: String,
+    /// The port.
+    pub(crate) port: u16,
+    /// A file of certificates (PEM) that the brokers' certificates are checked against; the system's without.
+    pub(crate) cafile: Option<String>,
+    /// The client's certificate (PEM).
+    pub(crate) certfile: Option<String>,
+    /// The client's private key (PEM).
+    pub(crate) keyfile: Option<String>,
+    /// The password of the private key.
+    pub(crate) password: Option<Secret>,
+    /// Check that the certificate names the host.
+    #[serde(default = "yes")]
+    pub(crate) check_hostname: bool,
+    /// Whether certificates are checked: `CERT_REQUIRED`, `CERT_OPTIONAL` (the same), `CERT_NONE`.
+    #[serde(default = "cert_required")]
+    pub(crate) verify_mode: String,
+    /// `PLAINTEXT`, `SSL`, `SASL_PLAINTEXT` or `SASL_SSL`. With a certificate file `PLAINTEXT` means `SSL`.
+    #[serde(default = "plaintext")]
+    pub(crate) security_protocol: String,
+    /// `PLAIN`, `SCRAM-SHA-256` or `SCRAM-SHA-512`. `GSSAPI` and `OAUTHBEARER` are not in this build.
+    #[serde(default = "plain")]
+    pub(crate) sasl_mechanism: String,
+    /// The user for SASL.
+    pub(crate) sasl_plain_username: Option<String>,
+    /// The password for SASL.
+    pub(crate) sasl_plain_password: Option<Secret>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn cert_required() -> String {
+    "CERT_REQUIRED".to_owned()
+}
+
+fn plaintext() -> String {
+    "PLAINTEXT".to_owned()
+}
+
+fn plain() -> String {
+    "PLAIN".to_owned()
+}
+
+impl ConnectionOptions {
+    /// How the cluster is reached; files are relative to `folder`.
+    pub(crate) fn connection(&self, folder: &Path) -> Connection {
+        let file = |name: &Option<String>| -> Option<PathBuf> { name.as_ref().map(|name| folder.join(name)) };
+        Connection {
+            host: self.host.clone(),
+            port: self.port,
+            protocol: self.security_protocol.clone(),
+            ca_file: file(&self.cafile),
+            certificate: file(&self.certfile),
+            key: file(&self.keyfile),
+            key_password: self.password.clone(),
+            check_hostname: self.check_hostname,
+            verify_mode: self.verify_mode.clone(),
+            mechanism: self.sasl_mechanism.clone(),
+            user: self.sasl_plain_username.clone(),
+            password: self.sasl_plain_password.clone(),
+        }
+    }
+}
 
 /// How a cluster is reached. Files are absolute; secrets are resolved when a client is made.
 #[derive(Debug, Clone, Default)]
@@ -90,6 +166,39 @@ impl Connection {
         }
     }
 
+    /// Where clients begin: the name and the port of each of the hosts.
+    pub(crate) fn begins(&self) -> Vec<(String, u16)> {
+        let brokers = self.brokers();
+        let pair = |broker: &str| {
+            broker.rsplit_once(':').map(|(host, port)| (host.to_owned(), port.parse().unwrap_or(self.port)))
+        };
+        brokers.split(',').filter_map(pair).collect()
+    }
+
+    /// Who we say to be.
+    pub(crate) fn who(&self) -> String {
+        match (self.protocol().starts_with("SASL_"), &self.user) {
+            (true, Some(user)) => format!("as `{user}` by {}", self.mechanism),
+            _ if self.certificate.is_some() => "with a certificate".to_owned(),
+            _ => "without a user".to_owned(),
+        }
+    }
+
+    /// TLS as our own client speaks it, where brokers speak it. Whether a certificate names its host is left to
+    /// librdkafka, which takes names in more places.
+    pub(crate) fn handshake(&self) -> Option<Result<Arc<rustls::ClientConfig>>> {
+        let verification = if self.verify_mode == "CERT_NONE" { Verification::Nothing } else { Verification::AnyName };
+        // A key with a password can be read by librdkafka alone; a broker that wants it says so after the handshake.
+        let readable = self.key_password.is_none();
+        let settings = TlsSettings {
+            cafile: self.ca_file.clone(),
+            certfile: self.certificate.clone().filter(|_| readable),
+            keyfile: self.key.clone().filter(|_| readable),
+            with_system: false,
+        };
+        self.protocol().ends_with("SSL").then(|| settings.client_verifying(verification))
+    }
+
     /// The settings of a client; `node` is what the brokers' logs call it.
     ///
     /// # Errors
@@ -133,17 +242,25 @@ impl Connection {
 
 /// What a client said last about its connections: the reason behind "no broker answers".
 #[derive(Debug, Default)]
-pub(crate) struct Said(Mutex<Option<String>>);
+pub(crate) struct Said {
+    last: Mutex<Option<String>>,
+    refused: AtomicBool,
+}
 
 impl Said {
     /// Keeps a line of the client.
     fn keep(&self, line: &str) {
-        *self.0.lock() = Some(line.to_owned());
+        *self.last.lock() = Some(line.to_owned());
     }
 
     /// The last line.
     pub(crate) fn last(&self) -> Option<String> {
-        self.0.lock().clone()
+        self.last.lock().clone()
+    }
+
+    /// Whether a broker has refused us: the password, or a certificate.
+    pub(crate) fn refused(&self) -> bool {
+        self.refused.load(Ordering::SeqCst)
     }
 }
 
@@ -157,9 +274,14 @@ impl ClientContext for Said {
 
     fn error(&self, error: KafkaError, reason: &str) {
         tracing::debug!(%error, reason, "librdkafka");
-        if error.rdkafka_error_code() != Some(RDKafkaErrorCode::AllBrokersDown) {
-            self.keep(reason);
+        match error.rdkafka_error_code() {
+            Some(RDKafkaErrorCode::AllBrokersDown) => return,
+            Some(RDKafkaErrorCode::Authentication | RDKafkaErrorCode::SSL) => {
+                self.refused.store(true, Ordering::SeqCst)
+            }
+            _ => {}
         }
+        self.keep(reason);
     }
 }
 

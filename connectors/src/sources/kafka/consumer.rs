@@ -116,7 +116,7 @@ impl Worker {
     }
 
     fn begin(&mut self, position: Option<&Offsets>) -> Result<()> {
-        let found = Cluster(&self.consumer).find(&self.settings.topics)?;
+        let found = Cluster::of(&self.consumer).find(&self.settings.topics)?;
         for (topic, code) in &found.missing {
             let error = topic_missing(topic, *code);
             if found.partitions.is_empty() {
@@ -134,7 +134,7 @@ impl Worker {
     /// Where new partitions are begun. What has never been looked at is begun where the user wants; a partition that
     /// came to a known topic later, at its beginning: nothing of it has been missed.
     fn starts(&self, partitions: &[(Arc<str>, i32)], position: Option<&Offsets>, opening: bool) -> Result<Offsets> {
-        let (cluster, mut starts) = (Cluster(&self.consumer), Offsets::default());
+        let (cluster, mut starts) = (Cluster::of(&self.consumer), Offsets::default());
         let named = matches!(self.settings.topics, Topics::Named(_));
         for (topic, partition) in partitions {
             if self.owned.handed().of(topic, *partition).is_some() {
@@ -262,7 +262,7 @@ impl Worker {
             return Ok(());
         }
         self.looked_around = Instant::now();
-        let found = match Cluster(&self.consumer).find(&self.settings.topics) {
+        let found = match Cluster::of(&self.consumer).find(&self.settings.topics) {
             Ok(found) => found,
             Err(error) => {
                 tracing::debug!(%error, "New topics and partitions were not looked for.");
@@ -300,7 +300,7 @@ impl Worker {
                 | RDKafkaErrorCode::UnknownPartition,
             ) => {
                 tracing::warn!(%error, "A topic or partition is gone.");
-                let found = Cluster(&self.consumer).find(&self.settings.topics)?;
+                let found = Cluster::of(&self.consumer).find(&self.settings.topics)?;
                 match found.missing.first().filter(|_| found.partitions.is_empty()) {
                     Some((topic, code)) => Err(topic_missing(topic, *code)),
                     None => Ok(()),
@@ -318,7 +318,7 @@ impl Worker {
         self.flush();
         let mut moved = Offsets::default();
         for (topic, partition, next) in self.owned.handed().iter() {
-            let go_on = Cluster(&self.consumer).go_on(topic, partition, next, self.settings.missing)?;
+            let go_on = Cluster::of(&self.consumer).go_on(topic, partition, next, self.settings.missing)?;
             if go_on != next {
                 moved.set(topic, partition, go_on);
             }

@@ -45,7 +45,7 @@ impl Worker {
     }
 
     fn partitions_come(&mut self, partitions: &TopicPartitionList) -> Result<()> {
-        let cluster = Cluster(&self.consumer);
+        let cluster = Cluster::of(&self.consumer);
         let committed = if partitions.count() == 0 { Offsets::default() } else { cluster.committed(partitions)? };
         let mut starts = Offsets::default();
         for partition in partitions.elements() {

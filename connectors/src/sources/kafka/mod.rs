@@ -10,6 +10,7 @@ mod cluster;
 pub(crate) mod connection;
 mod consumer;
 mod context;
+mod diagnosis;
 mod group;
 mod message;
 pub mod options;
@@ -26,17 +27,18 @@ use std::time::Duration;
 use arrow::datatypes::{DataType, Field, SchemaRef, TimeUnit};
 use async_trait::async_trait;
 use rdkafka::ClientConfig;
+use tidegate_pipeline::diagnosis::Diagnosis;
 use tidegate_pipeline::envelope::envelope_schema;
 use tidegate_pipeline::error::{Error, Result};
 use tidegate_pipeline::source::{
     Delivery, Guarantee, GuaranteeClass, OpenSource, PlannedSource, Source, SourceContext, SourceKind,
     SourcePlanContext,
 };
-use tidegate_pipeline::spec::Options;
 use tidegate_pipeline::spec::diagnostic::Diagnostic;
+use tidegate_pipeline::spec::{Options, Together};
 
 use self::avro::AvroDecoder;
-use self::connection::Connection;
+use self::connection::{Connection, ConnectionOptions};
 use self::consumer::Worker;
 use self::message::LineWriter;
 use self::options::{BodyForm, Encoding, KafkaOptions, MissingOffset, Tombstones, Topics};
@@ -76,7 +78,7 @@ impl SourceKind for KafkaKind {
     }
 
     fn schema(&self) -> schemars::Schema {
-        schemars::schema_for!(KafkaOptions)
+        schemars::schema_for!(Together<KafkaOptions, ConnectionOptions>)
     }
 
     fn state_of(&self, options: &Options) -> Option<String> {
@@ -86,8 +88,9 @@ impl SourceKind for KafkaKind {
 
     fn plan(&self, options: &Options, context: &SourcePlanContext<'_>) -> Result<PlannedSource, Vec<Diagnostic>> {
         let places = Places(options);
-        let given: KafkaOptions = options.read()?;
-        given.check(&places)?;
+        let Together(given, reach): Together<KafkaOptions, ConnectionOptions> = options.read()?;
+        let connection = reach.connection(&context.working_directory);
+        given.check(&connection, &places)?;
         let local_schema = match &given.avro_schema_file {
             Some(file) => Some(
                 avro::read_schema(&context.working_directory.join(file))
@@ -98,7 +101,7 @@ impl SourceKind for KafkaKind {
         let wanted = given.wanted_topics().map_err(|wrong| vec![places.at("topic", wrong)])?;
         let schema = planned_schema(given.body);
         let settings = Settings {
-            connection: given.connection(&context.working_directory),
+            connection,
             topics: wanted,
             group: given.group_id.clone(),
             earliest: given.offset == "earliest",
@@ -110,7 +113,7 @@ impl SourceKind for KafkaKind {
             body: given.body,
             avro: (given.message_format == "avro").then(|| AvroOptions {
                 local_schema,
-                registry: RegistryOptions::of(&given, &context.working_directory),
+                registry: RegistryOptions::of(&given, &reach, &context.working_directory),
             }),
         };
         let open = PlannedKafka { settings: Arc::new(settings), schema: Arc::clone(&schema) };
@@ -199,5 +202,9 @@ impl OpenSource for PlannedKafka {
         let starting = tokio::task::spawn_blocking(move || Worker::start(settings, &context, writer, avro));
         let channels = starting.await.map_err(Error::internal)??;
         Ok(Box::new(KafkaSource::new(channels, decoder, position, own_positions)))
+    }
+
+    async fn diagnose(&self, context: SourceContext, found: &mut Diagnosis) {
+        diagnosis::diagnose(&self.settings, &context.node, &context.cancel, found).await;
     }
 }

@@ -1,7 +1,5 @@
 //! The options of `kafka`.
 
-use std::path::{Path, PathBuf};
-
 use regex::Regex;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -48,28 +46,10 @@ pub enum BodyForm {
     Text,
 }
 
-/// The options of `kafka`. Exactly one of `topic`, `topics` and `topic_pattern` is given.
+/// The options of `kafka`, beside how the cluster is reached. Exactly one of `topic`, `topics` and `topic_pattern` is given.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct KafkaOptions {
-    /// The host of a broker; several are separated by commas, each with its own port or with `port`.
-    pub host: String,
-    /// The port.
-    pub port: u16,
-    /// A file of certificates (PEM) that the brokers' certificates are checked against; the system's without.
-    pub cafile: Option<String>,
-    /// The client's certificate (PEM).
-    pub certfile: Option<String>,
-    /// The client's private key (PEM).
-    pub keyfile: Option<String>,
-    /// The password of the private key.
-    pub password: Option<Secret>,
-    /// Check that the certificate names the host.
-    #[serde(default = "yes")]
-    pub check_hostname: bool,
-    /// Whether certificates are checked: `CERT_REQUIRED`, `CERT_OPTIONAL` (the same), `CERT_NONE`.
-    #[serde(default = "cert_required")]
-    pub verify_mode: String,
     /// How bodies are encoded: `utf-8`, `ascii` or `latin-1`. Those that are not go to `errors`.
     #[serde(default = "utf_8")]
     pub encoding: String,
@@ -88,16 +68,6 @@ pub struct KafkaOptions {
     /// Where a topic is begun that has never been read: `latest` or `earliest`.
     #[serde(default = "latest")]
     pub offset: String,
-    /// `PLAINTEXT`, `SSL`, `SASL_PLAINTEXT` or `SASL_SSL`. With a certificate file `PLAINTEXT` means `SSL`.
-    #[serde(default = "plaintext")]
-    pub security_protocol: String,
-    /// `PLAIN`, `SCRAM-SHA-256` or `SCRAM-SHA-512`. `GSSAPI` and `OAUTHBEARER` are not in this build.
-    #[serde(default = "plain")]
-    pub sasl_mechanism: String,
-    /// The user for SASL.
-    pub sasl_plain_username: Option<String>,
-    /// The password for SASL.
-    pub sasl_plain_password: Option<Secret>,
     /// For GSSAPI, which is not in this build.
     pub sasl_kerberos_service_name: Option<String>,
     /// For GSSAPI, which is not in this build.
@@ -158,10 +128,6 @@ fn yes() -> bool {
     true
 }
 
-fn cert_required() -> String {
-    "CERT_REQUIRED".to_owned()
-}
-
 fn utf_8() -> String {
     "utf-8".to_owned()
 }
@@ -172,14 +138,6 @@ fn five_minutes() -> u64 {
 
 fn latest() -> String {
     "latest".to_owned()
-}
-
-fn plaintext() -> String {
-    "PLAINTEXT".to_owned()
-}
-
-fn plain() -> String {
-    "PLAIN".to_owned()
 }
 
 fn two_minutes() -> f64 {
@@ -224,7 +182,7 @@ pub(crate) enum Topics {
 
 impl KafkaOptions {
     /// Finds what the types cannot say.
-    pub(super) fn check(&self, places: &Places<'_>) -> Result<(), Vec<Diagnostic>> {
+    pub(super) fn check(&self, connection: &Connection, places: &Places<'_>) -> Result<(), Vec<Diagnostic>> {
         let mut found = Vec::new();
         if let Err(wrong) = self.wanted_topics() {
             let key = if self.topic_pattern.is_some() { "topic_pattern" } else { "topic" };
@@ -252,7 +210,7 @@ impl KafkaOptions {
             found.push(places.at("group_id", "`group_id` is empty"));
         }
         self.check_registry(places, &mut found);
-        self.connection(Path::new("")).check(places, &mut found);
+        connection.check(places, &mut found);
         if found.is_empty() { Ok(()) } else { Err(found) }
     }
 
@@ -306,25 +264,6 @@ impl KafkaOptions {
                 Err(error) => Err(format!("`topic_pattern` is no regular expression: {error}")),
             },
             _ => Err("Exactly one of topic, topics, or topic_pattern must be provided.".to_owned()),
-        }
-    }
-
-    /// How the cluster is reached; files are relative to `folder`.
-    pub(super) fn connection(&self, folder: &Path) -> Connection {
-        let file = |name: &Option<String>| -> Option<PathBuf> { name.as_ref().map(|name| folder.join(name)) };
-        Connection {
-            host: self.host.clone(),
-            port: self.port,
-            protocol: self.security_protocol.clone(),
-            ca_file: file(&self.cafile),
-            certificate: file(&self.certfile),
-            key: file(&self.keyfile),
-            key_password: self.password.clone(),
-            check_hostname: self.check_hostname,
-            verify_mode: self.verify_mode.clone(),
-            mechanism: self.sasl_mechanism.clone(),
-            user: self.sasl_plain_username.clone(),
-            password: self.sasl_plain_password.clone(),
         }
     }
 

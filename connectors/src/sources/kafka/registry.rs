@@ -8,11 +8,15 @@ use apache_avro::Schema;
 use reqwest::{Certificate, Client, Identity, RequestBuilder, StatusCode, Url};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
+use tidegate_pipeline::diagnosis::Diagnosis;
 use tidegate_pipeline::error::{Error, Result};
 use tidegate_pipeline::spec::Secret;
 use tokio_util::sync::CancellationToken;
 
+use super::connection::ConnectionOptions;
 use super::options::KafkaOptions;
+use crate::diagnosis::reach_url_trusting;
+use crate::tls::{TlsSettings, Verification};
 
 /// How many schemas are kept.
 const KEPT: usize = 100;
@@ -48,7 +52,7 @@ pub(crate) struct RegistryOptions {
 
 impl RegistryOptions {
     /// From the options of the source; `None` without a registry.
-    pub(super) fn of(given: &KafkaOptions, folder: &Path) -> Option<Self> {
+    pub(super) fn of(given: &KafkaOptions, reach: &ConnectionOptions, folder: &Path) -> Option<Self> {
         let url = given.schema_registry_url.clone()?;
         let oauth = (
             &given.schema_registry_oauth_client_id,
@@ -69,13 +73,13 @@ impl RegistryOptions {
         let file = |own: &Option<String>, kafka: &Option<String>| {
             own.as_ref().or(kafka.as_ref()).map(|name| folder.join(name))
         };
-        let certificate = file(&given.schema_ssl_certfile, &given.certfile);
+        let certificate = file(&given.schema_ssl_certfile, &reach.certfile);
         Some(Self {
             url,
             authority,
             verify: given.schema_registry_ssl,
-            ca_file: file(&given.schema_ssl_cafile, &given.cafile),
-            identity: certificate.zip(file(&given.schema_ssl_keyfile, &given.keyfile)),
+            ca_file: file(&given.schema_ssl_cafile, &reach.cafile),
+            identity: certificate.zip(file(&given.schema_ssl_keyfile, &reach.keyfile)),
         })
     }
 
@@ -86,6 +90,8 @@ impl RegistryOptions {
             builder = builder.tls_certs_merge(Certificate::from_pem_bundle(&read(file)?).map_err(wrong)?);
         }
         if let Some((certificate, key)) = &self.identity {
+            // The client itself would only say that there is no key.
+            crate::pem::private_key(key)?;
             let both = [read(certificate)?, b"\n".to_vec(), read(key)?].concat();
             builder = builder.identity(Identity::from_pem(&both).map_err(wrong)?);
         }
@@ -169,8 +175,7 @@ impl Registry {
                     return Ok(None);
                 }
                 Err(Refused::Denied(status)) => {
-                    let denied = Error::external(format!("the schema registry answers {status}")).never_retry();
-                    return Err(denied.with_remedy("check `schema_registry_*`: the user, the token or its rights"));
+                    return Err(denied(status));
                 }
                 Err(Refused::Again(reason)) => last = reason,
             }
@@ -229,6 +234,38 @@ impl Registry {
         }
     }
 
+    /// The steps to the registry, and what it answers.
+    pub(super) async fn diagnose(&mut self, found: &mut Diagnosis) {
+        let (certfile, keyfile) = self.options.identity.clone().unzip();
+        let tls = TlsSettings { cafile: self.options.ca_file.clone(), certfile, keyfile, with_system: true };
+        let tls = || tls.client_verifying(Verification::of(self.options.verify));
+        reach_url_trusting(found, &self.url, tls).await;
+        found.check("registry answers", async { Ok(((), self.types().await?)) }).await;
+    }
+
+    /// The types of schemas that the registry knows.
+    async fn types(&mut self) -> Result<String> {
+        let url = self.url.join("schemas/types").map_err(Error::user)?;
+        let silent = |why: String| Error::external(format!("the schema registry does not answer: {why}"));
+        let why = |refused: Refused| match refused {
+            Refused::Denied(status) => denied(status),
+            Refused::Again(why) | Refused::Unknown(why) => silent(why),
+        };
+        let request = self.client.get(url);
+        let request = self.authorized(request).await.map_err(why)?;
+        let answer = request.send().await.map_err(again).map_err(why)?;
+        match answer.status() {
+            status @ (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => Err(denied(status)),
+            // Registries that only speak like Confluent's need not know this question.
+            StatusCode::NOT_FOUND => Ok("it does not say which types it knows".to_owned()),
+            status if status.is_success() => {
+                let types: Vec<String> = serde_json::from_slice(&body(answer).await.map_err(why)?).unwrap_or_default();
+                Ok(types.join(", "))
+            }
+            status => Err(silent(format!("it answers {status}"))),
+        }
+    }
+
     /// A token that is good for some time yet.
     async fn token(&mut self, client: &str, url: &str, scope: Option<&str>) -> Result<SecretString, Refused> {
         #[derive(Deserialize)]
@@ -261,6 +298,11 @@ impl Registry {
     }
 }
 
+fn denied(status: StatusCode) -> Error {
+    let denied = Error::external(format!("the schema registry answers {status}")).never_retry();
+    denied.with_remedy("check `schema_registry_*`: the user, the token or its rights")
+}
+
 fn again(error: reqwest::Error) -> Refused {
     // Without the address: it may hold a password.
     Refused::Again(error.without_url().to_string())
@@ -287,6 +329,7 @@ mod tests {
     use axum::routing::get;
     use serde_json::json;
     use tidegate_pipeline::error::Retry;
+    use tidegate_pipeline::spec::Together;
 
     use super::*;
     use crate::sources::testing::options;
@@ -319,8 +362,8 @@ mod tests {
         let given = format!(
             r#"{{"host":"h","port":1,"topic":"t","schema_registry_url":"{url}","schema_registry_basic_auth":"{pair}"}}"#
         );
-        let given: KafkaOptions = options(&given).read().unwrap();
-        let options = RegistryOptions::of(&given, Path::new("/")).unwrap();
+        let Together(given, reach) = options(&given).read().unwrap();
+        let options = RegistryOptions::of(&given, &reach, Path::new("/")).unwrap();
         (Registry::new(&options, CancellationToken::new()).unwrap(), asked)
     }
 

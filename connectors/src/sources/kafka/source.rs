@@ -96,4 +96,15 @@ impl Source for KafkaSource {
         let _ = self.acknowledge.send(Offsets::read(position)?);
         Ok(())
     }
+
+    async fn close(&mut self) -> Result<()> {
+        if self.own_positions {
+            // Nobody is to be told anything.
+            return Ok(());
+        }
+        // The thread sees that, commits what is durable, leaves the group and ends.
+        self.inbox.close();
+        while self.inbox.recv().await.is_some() {}
+        Ok(())
+    }
 }

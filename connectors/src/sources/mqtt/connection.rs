@@ -20,8 +20,11 @@ use crate::event::inbox::Feed;
 const LARGEST_PACKET: u32 = 268_435_460;
 /// How long the broker may take to accept the connection, in seconds.
 const CONNECT: u64 = 15;
-/// Requests (acknowledgements) beyond those of the messages in flight.
-const OTHER_REQUESTS: usize = 64;
+/// How many requests may wait: an acknowledgement for every number that a packet can have, and some others. Mosquitto 2.0.11
+/// sends what it has kept for an absent client without regard to how much may be in flight.
+const REQUESTS: usize = u16::MAX as usize + 64;
+/// How long a goodbye may take.
+const GOODBYE: Duration = Duration::from_secs(1);
 
 /// A connection that the broker has accepted.
 pub(super) struct Connection {
@@ -36,19 +39,15 @@ pub(super) struct Connection {
 /// # Errors
 /// When the broker cannot be reached or refuses the connection.
 pub(super) async fn connect(planned: &PlannedMqtt, feed: Feed<Publish>) -> Result<Connection> {
-    let options = client_options(planned)?;
-    let (client, mut events) = AsyncClient::new(options, usize::from(planned.options.max_in_flight) + OTHER_REQUESTS);
+    let given = &planned.options;
+    let client_id = given.client_id.clone().unwrap_or_else(|| format!("tidegate-{}", Uuid::new_v4().simple()));
+    let options = client_options(planned, &client_id, given.clean_session)?;
+    let (client, mut events) = AsyncClient::new(options, REQUESTS);
     if planned.filters.iter().any(|(_, qos)| *qos == QoS::ExactlyOnce) {
         know_every_release(&mut events)?;
     }
-    let filter = |(topic, qos): &(String, QoS)| Filter {
-        path: topic.clone(),
-        qos: *qos,
-        // Not again with every connection.
-        retain_forward_rule: RetainForwardRule::OnNewSubscribe,
-        ..Filter::default()
-    };
-    client.try_subscribe_many(planned.filters.iter().map(filter)).map_err(Error::internal)?;
+    let filters = planned.filters.iter().map(|wanted| filter(wanted, RetainForwardRule::OnNewSubscribe));
+    client.try_subscribe_many(filters).map_err(Error::internal)?;
     let accepted = accepted(&mut events).await.map_err(|error| failure(&error, planned))?;
     let topics: Vec<String> = planned.filters.iter().map(|(topic, _)| topic.clone()).collect();
     let (broker, place) = (planned.broker(), planned.clone());
@@ -64,6 +63,65 @@ pub(super) async fn connect(planned: &PlannedMqtt, feed: Feed<Publish>) -> Resul
         }
     });
     Ok(Connection { client, session_present: accepted.session_present })
+}
+
+/// What is subscribed to; retained messages do not come again with every connection.
+fn filter((topic, qos): &(String, QoS), retained: RetainForwardRule) -> Filter {
+    Filter { path: topic.clone(), qos: *qos, retain_forward_rule: retained, ..Filter::default() }
+}
+
+/// A short visit, which neither takes a session over nor leaves one behind.
+pub(super) struct Visit {
+    client: AsyncClient,
+    events: EventLoop,
+}
+
+impl Visit {
+    /// Connects under a client id of its own.
+    ///
+    /// # Errors
+    /// When the broker cannot be reached or refuses the connection.
+    pub(super) async fn pay(planned: &PlannedMqtt, client_id: &str) -> Result<Self> {
+        let options = client_options(planned, client_id, true)?;
+        let (client, mut events) = AsyncClient::new(options, REQUESTS);
+        accepted(&mut events).await.map_err(|error| failure(&error, planned))?;
+        Ok(Self { client, events })
+    }
+
+    /// Subscribes; the quality of service that the broker grants.
+    ///
+    /// # Errors
+    /// When it refuses, or the connection is lost.
+    pub(super) async fn subscribe(&mut self, planned: &PlannedMqtt, wanted: &(String, QoS)) -> Result<QoS> {
+        let asked = self.client.try_subscribe_many([filter(wanted, RetainForwardRule::Never)]);
+        asked.map_err(Error::internal)?;
+        loop {
+            let event = self.events.poll().await.map_err(|error| failure(&error, planned))?;
+            if let Event::Incoming(Incoming::SubAck(answer)) = event {
+                return match answer.return_codes.first() {
+                    Some(SubscribeReasonCode::Success(granted)) => Ok(*granted),
+                    Some(code) => Err(not_subscribed(&planned.broker(), &wanted.0, *code)),
+                    None => Err(Error::external("the broker answers no subscription")),
+                };
+            }
+        }
+    }
+
+    /// Says goodbye.
+    pub(super) async fn end(mut self) {
+        let goodbye = async {
+            // Behind it the client has nothing more to do, and says so by an error.
+            if self.client.try_disconnect().is_ok() {
+                while self.events.poll().await.is_ok() {}
+            }
+        };
+        let _ = tokio::time::timeout(GOODBYE, goodbye).await;
+    }
+}
+
+fn not_subscribed(broker: &str, topic: &str, code: SubscribeReasonCode) -> Error {
+    let message = format!("the broker {broker} refuses the subscription to `{topic}`: {code:?}");
+    Error::user(message).with_remedy("let this user read the topic, or change `topics`")
 }
 
 enum Ended {
@@ -91,10 +149,7 @@ async fn receive(events: &mut EventLoop, feed: &Feed<Publish>, topics: &[String]
             Event::Incoming(Incoming::SubAck(answer)) => {
                 for (code, topic) in answer.return_codes.iter().zip(topics) {
                     if !matches!(code, SubscribeReasonCode::Success(_)) {
-                        let message = format!("the broker {broker} refuses the subscription to `{topic}`: {code:?}");
-                        let error =
-                            Error::user(message).with_remedy("let this user read the topic, or change `topics`");
-                        return Err(Ended::Refused(error));
+                        return Err(Ended::Refused(not_subscribed(broker, topic, *code)));
                     }
                 }
             }
@@ -115,13 +170,12 @@ fn know_every_release(events: &mut EventLoop) -> Result<()> {
     Ok(())
 }
 
-fn client_options(planned: &PlannedMqtt) -> Result<MqttOptions> {
+fn client_options(planned: &PlannedMqtt, client_id: &str, clean_session: bool) -> Result<MqttOptions> {
     let given = &planned.options;
-    let client_id = given.client_id.clone().unwrap_or_else(|| format!("tidegate-{}", Uuid::new_v4().simple()));
     let mut options = MqttOptions::new(client_id, given.host.clone(), planned.port());
-    options.set_clean_start(given.clean_session);
+    options.set_clean_start(clean_session);
     let expiry = u32::try_from(given.session_expiry.0.as_secs()).unwrap_or(u32::MAX);
-    options.set_session_expiry_interval((!given.clean_session).then_some(expiry));
+    options.set_session_expiry_interval((!clean_session).then_some(expiry));
     options.set_receive_maximum(Some(given.max_in_flight));
     options.set_max_packet_size(Some(LARGEST_PACKET));
     options.set_keep_alive(given.keep_alive.0);

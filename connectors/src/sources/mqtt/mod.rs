@@ -1,6 +1,7 @@
 //! `mqtt`: messages of an MQTT 5 broker, acknowledged when they are durable.
 
 mod connection;
+mod diagnosis;
 mod message;
 pub mod options;
 
@@ -12,14 +13,15 @@ use async_trait::async_trait;
 use rumqttc::v5::AsyncClient;
 use rumqttc::v5::mqttbytes::QoS;
 use rumqttc::v5::mqttbytes::v5::Publish;
+use tidegate_pipeline::diagnosis::Diagnosis;
 use tidegate_pipeline::envelope::envelope_schema;
 use tidegate_pipeline::error::{Error, Result};
 use tidegate_pipeline::source::{
     Arrival, Delivery, Guarantee, GuaranteeClass, OpenSource, PlannedSource, Source, SourceContext, SourceKind,
     SourcePlanContext,
 };
-use tidegate_pipeline::spec::Options;
 use tidegate_pipeline::spec::diagnostic::Diagnostic;
+use tidegate_pipeline::spec::{Options, Together};
 use tidegate_pipeline::step::Position;
 
 use self::options::MqttOptions;
@@ -27,7 +29,7 @@ use crate::event::body::text_column;
 use crate::event::inbox::{Inbox, Taken, inbox};
 use crate::event::{Envelope, EventDecoder, event_port};
 use crate::places::Places;
-use crate::tls::TlsSettings;
+use crate::tls::{TlsOptions, TlsSettings};
 
 /// The kind `mqtt`.
 #[derive(Debug, Clone, Copy)]
@@ -52,14 +54,13 @@ impl SourceKind for MqttKind {
     }
 
     fn schema(&self) -> schemars::Schema {
-        schemars::schema_for!(MqttOptions)
+        schemars::schema_for!(Together<MqttOptions, TlsOptions>)
     }
 
     fn plan(&self, options: &Options, context: &SourcePlanContext<'_>) -> Result<PlannedSource, Vec<Diagnostic>> {
-        let settings: MqttOptions = options.read()?;
+        let Together(settings, tls): Together<MqttOptions, TlsOptions> = options.read()?;
         let filters = settings.check(&Places(options))?;
-        let files = [&settings.cafile, &settings.certfile, &settings.keyfile].map(Option::as_deref);
-        let tls = TlsSettings::of(settings.tls, files, &context.working_directory, options)?;
+        let tls = tls.settings(&context.working_directory, options)?;
         let more = [
             Field::new("topic", DataType::Utf8, true),
             Field::new("qos", DataType::Int64, true),
@@ -117,6 +118,10 @@ impl OpenSource for PlannedMqtt {
         let envelope = Envelope::new(&context.node, "mqtt");
         Ok(Box::new(Mqtt { taken, inbox, envelope, client: connection.client, unacknowledged: VecDeque::new() }))
     }
+
+    async fn diagnose(&self, _context: SourceContext, found: &mut Diagnosis) {
+        diagnosis::diagnose(self, found).await;
+    }
 }
 
 /// An open `mqtt`.
@@ -154,6 +159,15 @@ impl Source for Mqtt {
             if self.client.try_ack(&message).is_err() {
                 self.unacknowledged.clear();
             }
+        }
+        Ok(())
+    }
+
+    async fn close(&mut self) -> Result<()> {
+        // Behind all acknowledgements. The broker hangs up when it has read them; until then the connection is read:
+        // one that is cut while messages come in may lose what was said last.
+        if self.client.disconnect().await.is_ok() {
+            self.inbox.ended().await;
         }
         Ok(())
     }

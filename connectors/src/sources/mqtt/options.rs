@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::path::PathBuf;
 
 use rumqttc::v5::mqttbytes::{QoS, qos, valid_filter};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -39,14 +38,6 @@ pub struct MqttOptions {
     pub username: Option<String>,
     /// The password.
     pub password: Option<Secret>,
-    /// Connect with TLS.
-    pub tls: Option<bool>,
-    /// PEM certificates of the authorities that are trusted; those of the system where there is none.
-    pub cafile: Option<PathBuf>,
-    /// The client's PEM certificate.
-    pub certfile: Option<PathBuf>,
-    /// Its PEM key.
-    pub keyfile: Option<PathBuf>,
     /// How often the connection is proven to be alive, at least every 5 s.
     #[serde(default = "a_minute")]
     pub keep_alive: Duration,

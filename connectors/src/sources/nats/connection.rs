@@ -6,7 +6,7 @@ use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, pull};
 use async_nats::jetstream::context::{ConsumerInfoError, ConsumerInfoErrorKind, GetStreamErrorKind};
 use async_nats::jetstream::message::Acker;
 use async_nats::jetstream::{self, stream};
-use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event, Message};
+use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event, Message, ServerInfo};
 use futures::StreamExt as _;
 use secrecy::ExposeSecret;
 use tidegate_pipeline::error::{Error, Result};
@@ -16,6 +16,11 @@ use super::PlannedNats;
 use super::message::Place;
 use super::options::Deliver;
 use crate::event::inbox::Feed;
+
+/// How long a server is listened to that refuses a subscription.
+const REFUSAL: Duration = Duration::from_millis(500);
+/// How long the server may take to answer for what was said last.
+const LEAVE: Duration = Duration::from_secs(3);
 
 /// A message on its way to the source.
 pub(super) struct Received {
@@ -31,8 +36,11 @@ pub(super) struct Consumer {
     pub(super) stream_created: i64,
     /// Up to where everything has been acknowledged.
     pub(super) acknowledged: u64,
-    consumer: jetstream::consumer::Consumer<pull::Config>,
+    consumer: PullConsumer,
 }
+
+/// A consumer that is asked for messages.
+pub(super) type PullConsumer = jetstream::consumer::Consumer<pull::Config>;
 
 /// A connection, and what it reports.
 pub(super) struct Connection {
@@ -50,8 +58,9 @@ pub(super) async fn connect(planned: &PlannedNats) -> Result<Connection> {
     let mut options = ConnectOptions::new()
         .name("tidegate")
         .connection_timeout(Duration::from_secs(10))
-        // A connection that is lost is the end of the source's life; the runtime opens it again.
-        .max_reconnects(1)
+        // A connection that is lost is the end of the source's life; the runtime opens it again. Until the first connection
+        // every server is an attempt of its own.
+        .max_reconnects(given.servers.0.len())
         .event_callback(move |event| {
             let report = report.clone();
             // Where nobody looks any more there is nothing to report.
@@ -101,58 +110,81 @@ impl Connection {
     /// When it is not there, and not to be created; when it is of no use.
     pub(super) async fn consumer(&self, planned: &PlannedNats, stream: &str, name: &str) -> Result<Consumer> {
         let given = &planned.options;
-        let context = jetstream::new(self.client.clone());
-        let subjects = given.subjects.0.clone();
-        let found = context.get_stream(stream).await;
-        let opened = match found {
-            Ok(opened) => opened,
-            Err(error) => match error.kind() {
-                GetStreamErrorKind::JetStream(answer) if answer.code() == 404 && given.create => {
-                    if subjects.is_empty() {
-                        let message =
-                            format!("the stream `{stream}` is not there, and has no subjects to be created with");
-                        return Err(Error::user(message).with_remedy("give `subjects`"));
-                    }
-                    let config =
-                        stream::Config { name: stream.to_owned(), subjects: subjects.clone(), ..Default::default() };
-                    context.create_stream(config).await.map_err(|error| unusable("stream", stream, error))?
-                }
-                GetStreamErrorKind::JetStream(answer) if answer.code() == 404 => {
-                    return Err(Error::user(format!("the stream `{stream}` is not there")).with_remedy(REMEDY));
-                }
-                GetStreamErrorKind::JetStream(_) | GetStreamErrorKind::Request => {
-                    let message = format!("JetStream does not answer for the stream `{stream}`: {error}");
-                    return Err(Error::external(message).with_remedy("check that the server runs with JetStream"));
-                }
-                _ => return Err(unusable("stream", stream, error)),
-            },
+        let opened = match self.stream(stream).await? {
+            Some(opened) => opened,
+            None if given.create => self.create_stream(stream, &given.subjects.0).await?,
+            None => return Err(no_stream(stream)),
         };
-        let consumer = match opened.get_consumer::<pull::Config>(name).await {
-            Ok(consumer) => consumer,
-            Err(error) => match error.downcast_ref::<ConsumerInfoError>().map(|error| error.kind()) {
-                Some(ConsumerInfoErrorKind::NotFound) if given.create => {
-                    let config = wanted(planned, name, subjects);
-                    opened.create_consumer(config).await.map_err(|error| unusable("consumer", name, error))?
-                }
-                Some(ConsumerInfoErrorKind::NotFound) => {
-                    let message = format!("the consumer `{name}` of the stream `{stream}` is not there");
-                    return Err(Error::user(message).with_remedy(REMEDY));
-                }
-                Some(ConsumerInfoErrorKind::InvalidName) | None => return Err(unusable("consumer", name, error)),
-                Some(_) => {
-                    let message = format!("JetStream does not answer for the consumer `{name}`: {error}");
-                    return Err(Error::external(message));
-                }
-            },
+        let consumer = match consumer_of(&opened, name).await? {
+            Some(consumer) => consumer,
+            None if given.create => {
+                let config = wanted(planned, name, given.subjects.0.clone());
+                opened.create_consumer(config).await.map_err(|error| unusable("consumer", name, error))?
+            }
+            None => return Err(no_consumer(stream, name)),
         };
-        let info = consumer.cached_info();
-        if info.config.ack_policy != AckPolicy::Explicit {
-            let message = format!("the consumer `{name}` does not wait for each message to be acknowledged");
-            return Err(Error::user(message).with_remedy("make one with the acknowledgement policy `explicit`"));
-        }
+        waits_for_acknowledgements(&consumer, name)?;
         let created = opened.cached_info().created;
         let stream_created = i64::try_from(created.unix_timestamp_nanos()).unwrap_or(i64::MAX);
-        Ok(Consumer { stream_created, acknowledged: info.ack_floor.stream_sequence, consumer })
+        Ok(Consumer { stream_created, acknowledged: consumer.cached_info().ack_floor.stream_sequence, consumer })
+    }
+
+    /// What the server says of itself.
+    pub(super) fn server(&self) -> ServerInfo {
+        self.client.server_info()
+    }
+
+    /// A stream; `None` where there is none of this name.
+    ///
+    /// # Errors
+    /// When JetStream does not answer.
+    pub(super) async fn stream(&self, name: &str) -> Result<Option<stream::Stream>> {
+        let error = match jetstream::new(self.client.clone()).get_stream(name).await {
+            Ok(opened) => return Ok(Some(opened)),
+            Err(error) => error,
+        };
+        match error.kind() {
+            GetStreamErrorKind::JetStream(answer) if answer.code() == 404 => Ok(None),
+            GetStreamErrorKind::JetStream(_) | GetStreamErrorKind::Request => {
+                let message = format!("JetStream does not answer for the stream `{name}`: {error}");
+                Err(Error::external(message).with_remedy("check that the server runs with JetStream"))
+            }
+            _ => Err(unusable("stream", name, error)),
+        }
+    }
+
+    async fn create_stream(&self, name: &str, subjects: &[String]) -> Result<stream::Stream> {
+        if subjects.is_empty() {
+            let message = format!("the stream `{name}` is not there, and has no subjects to be created with");
+            return Err(Error::user(message).with_remedy("give `subjects`"));
+        }
+        let config = stream::Config { name: name.to_owned(), subjects: subjects.to_vec(), ..Default::default() };
+        let created = jetstream::new(self.client.clone()).create_stream(config).await;
+        created.map_err(|error| unusable("stream", name, error))
+    }
+
+    /// Whether a subject may be subscribed to. For a moment it is, outside of any queue group.
+    ///
+    /// # Errors
+    /// When the server refuses, or the connection is lost.
+    pub(super) async fn may_subscribe(&mut self, subject: &str) -> Result<()> {
+        let subscribed = self.client.subscribe(subject.to_owned()).await;
+        let _subscription = subscribed.map_err(|error| Error::user(format!("`{subject}`: {error}")))?;
+        self.client.flush().await.map_err(|error| Error::external(format!("the connection is lost: {error}")))?;
+        let refused = async {
+            loop {
+                match self.events.recv().await {
+                    Some(Event::ServerError(error)) => {
+                        let message = format!("the server refuses the subscription to `{subject}`: {error}");
+                        return Err(Error::user(message).with_remedy("let this user subscribe to it"));
+                    }
+                    Some(Event::Disconnected | Event::Closed) | None => return Err(lost()),
+                    Some(_) => {}
+                }
+            }
+        };
+        // It only answers where it refuses.
+        tokio::time::timeout(REFUSAL, refused).await.unwrap_or(Ok(()))
     }
 
     /// Sends what the consumer gives to `feed`, in a task of its own.
@@ -184,10 +216,10 @@ impl Connection {
                     },
                 }
             };
-            if let Some(error) = error {
-                feed.failure(error).await;
+            match error {
+                Some(error) => feed.failure(error).await,
+                None => leave(messages, &client, consumer.consumer).await,
             }
-            drop(client);
         });
         Ok(())
     }
@@ -233,6 +265,60 @@ impl Connection {
             drop(client);
         });
         Ok(())
+    }
+}
+
+/// A consumer of a stream; `None` where there is none of this name.
+///
+/// # Errors
+/// When JetStream does not answer.
+pub(super) async fn consumer_of(opened: &stream::Stream, name: &str) -> Result<Option<PullConsumer>> {
+    let error = match opened.get_consumer::<pull::Config>(name).await {
+        Ok(consumer) => return Ok(Some(consumer)),
+        Err(error) => error,
+    };
+    match error.downcast_ref::<ConsumerInfoError>().map(|error| error.kind()) {
+        Some(ConsumerInfoErrorKind::NotFound) => Ok(None),
+        Some(ConsumerInfoErrorKind::InvalidName) | None => Err(unusable("consumer", name, error)),
+        Some(_) => Err(Error::external(format!("JetStream does not answer for the consumer `{name}`: {error}"))),
+    }
+}
+
+/// Whether a consumer keeps messages until they are acknowledged.
+///
+/// # Errors
+/// When it does not.
+pub(super) fn waits_for_acknowledgements(consumer: &PullConsumer, name: &str) -> Result<()> {
+    if consumer.cached_info().config.ack_policy == AckPolicy::Explicit {
+        return Ok(());
+    }
+    let message = format!("the consumer `{name}` does not wait for each message to be acknowledged");
+    Err(Error::user(message).with_remedy("make one with the acknowledgement policy `explicit`"))
+}
+
+/// The stream is not there, and not to be created.
+pub(super) fn no_stream(name: &str) -> Error {
+    Error::user(format!("the stream `{name}` is not there")).with_remedy(REMEDY)
+}
+
+/// The consumer is not there, and not to be created.
+pub(super) fn no_consumer(stream: &str, name: &str) -> Error {
+    Error::user(format!("the consumer `{name}` of the stream `{stream}` is not there")).with_remedy(REMEDY)
+}
+
+/// Leaves, when the server has answered for what was said last: so it has read the acknowledgements. A source that closes
+/// waits for that.
+async fn leave(messages: pull::Stream, client: &Client, mut consumer: jetstream::consumer::Consumer<pull::Config>) {
+    // Nothing more is to be sent.
+    drop(messages);
+    let left = tokio::time::timeout(LEAVE, async {
+        client.flush().await.map_err(Error::external)?;
+        consumer.info().await.map(drop).map_err(Error::external)
+    });
+    match left.await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::debug!(%error, "The server was not left in order."),
+        Err(_) => tracing::debug!("The server has not answered for what was said last."),
     }
 }
 

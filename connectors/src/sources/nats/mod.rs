@@ -1,6 +1,7 @@
 //! `nats`: messages of NATS subjects, and of JetStream streams, acknowledged when they are durable.
 
 mod connection;
+mod diagnosis;
 mod message;
 pub mod options;
 mod taken;
@@ -11,14 +12,15 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Field, SchemaRef};
 use async_nats::jetstream::message::Acker;
 use async_trait::async_trait;
+use tidegate_pipeline::diagnosis::Diagnosis;
 use tidegate_pipeline::envelope::envelope_schema;
 use tidegate_pipeline::error::{Error, Result};
 use tidegate_pipeline::source::{
     Arrival, Delivery, Guarantee, GuaranteeClass, OpenSource, PlannedSource, Source, SourceContext, SourceKind,
     SourcePlanContext,
 };
-use tidegate_pipeline::spec::Options;
 use tidegate_pipeline::spec::diagnostic::Diagnostic;
+use tidegate_pipeline::spec::{Options, Together};
 use tidegate_pipeline::step::Position;
 
 use self::connection::Received;
@@ -28,7 +30,7 @@ use crate::event::body::text_column;
 use crate::event::inbox::{Inbox, Taken, inbox};
 use crate::event::{Envelope, Event, EventDecoder, event_port};
 use crate::places::Places;
-use crate::tls::TlsSettings;
+use crate::tls::{TlsOptions, TlsSettings};
 
 /// The kind `nats`.
 #[derive(Debug, Clone, Copy)]
@@ -53,14 +55,13 @@ impl SourceKind for NatsKind {
     }
 
     fn schema(&self) -> schemars::Schema {
-        schemars::schema_for!(NatsOptions)
+        schemars::schema_for!(Together<NatsOptions, TlsOptions>)
     }
 
     fn plan(&self, options: &Options, context: &SourcePlanContext<'_>) -> Result<PlannedSource, Vec<Diagnostic>> {
-        let settings: NatsOptions = options.read()?;
+        let Together(settings, tls): Together<NatsOptions, TlsOptions> = options.read()?;
         settings.check(&Places(options))?;
-        let files = [&settings.cafile, &settings.certfile, &settings.keyfile].map(Option::as_deref);
-        let tls = TlsSettings::of(settings.tls, files, &context.working_directory, options)?;
+        let tls = tls.settings(&context.working_directory, options)?;
         let more = [
             Field::new("subject", DataType::Utf8, true),
             Field::new("stream", DataType::Utf8, true),
@@ -80,7 +81,7 @@ impl SourceKind for NatsKind {
 
     fn state_of(&self, options: &Options) -> Option<String> {
         // Numbers of messages mean something in their stream only.
-        let settings: NatsOptions = options.read().ok()?;
+        let Together(settings, _): Together<NatsOptions, TlsOptions> = options.read().ok()?;
         Some(settings.stream.unwrap_or_default())
     }
 }
@@ -119,6 +120,10 @@ impl OpenSource for PlannedNats {
         let envelope = Envelope::new(&context.node, "nats");
         Ok(Box::new(Nats { standing, last: None, inbox, envelope, unacknowledged: VecDeque::new() }))
     }
+
+    async fn diagnose(&self, _context: SourceContext, found: &mut Diagnosis) {
+        diagnosis::diagnose(self, found).await;
+    }
 }
 
 /// An open `nats`.
@@ -148,6 +153,11 @@ impl Source for Nats {
                 self.unacknowledged.clear();
             }
         }
+        Ok(())
+    }
+
+    async fn close(&mut self) -> Result<()> {
+        self.inbox.close().await;
         Ok(())
     }
 }

@@ -1,7 +1,5 @@
 //! The options of `nats`.
 
-use std::path::PathBuf;
-
 use schemars::JsonSchema;
 use serde::Deserialize;
 use tidegate_pipeline::spec::diagnostic::Diagnostic;
@@ -47,14 +45,6 @@ pub struct NatsOptions {
     pub credentials: Option<Secret>,
     /// The seed of an NKey, instead of a user.
     pub nkey: Option<Secret>,
-    /// Connect with TLS.
-    pub tls: Option<bool>,
-    /// PEM certificates of the authorities that are trusted; those of the system where there is none.
-    pub cafile: Option<PathBuf>,
-    /// The client's PEM certificate.
-    pub certfile: Option<PathBuf>,
-    /// Its PEM key.
-    pub keyfile: Option<PathBuf>,
 }
 
 /// Where a new consumer begins.

@@ -36,23 +36,9 @@ pub(super) enum Received {
 /// # Errors
 /// When the server cannot be reached, or refuses the credentials.
 pub(super) async fn connect(planned: &PlannedListener, feed: Feed<Received>) -> Result<()> {
-    let mut config = planned.options.config(planned.tls.is_some())?;
-    config.connect_timeout(CONNECT).keepalives(true).keepalives_idle(IDLE);
-    config.keepalives_interval(IDLE).keepalives_retries(PROBES);
-    if config.get_application_name().is_none() {
-        config.application_name("tidegate");
-    }
-    let client = match (&planned.tls, config.get_ssl_mode()) {
-        (Some(tls), _) => encrypted(&config, tls.client()?, &feed).await,
-        (None, SslMode::Require) => encrypted(&config, TlsSettings::default().client()?, &feed).await,
-        (None, _) => match config.connect(NoTls).await {
-            Ok((client, connection)) => Ok(driven(client, connection, &feed)),
-            Err(error) => Err(error),
-        },
-    };
-    let client = client.map_err(|error| failure(&error, &config))?;
-    let quoted = |channel: &String| format!("LISTEN \"{}\";", channel.replace('"', "\"\""));
-    let listen: String = planned.options.channels.iter().map(quoted).collect();
+    let config = config(planned)?;
+    let client = log_in(planned, &config, &feed).await?;
+    let listen: String = planned.options.channels.iter().map(|channel| listening(channel)).collect();
     client.batch_execute(&listen).await.map_err(|error| failure(&error, &config))?;
     let resync = planned.options.resync.clone();
     tokio::spawn(async move {
@@ -67,6 +53,54 @@ pub(super) async fn connect(planned: &PlannedListener, feed: Feed<Received>) -> 
         feed.closed().await;
     });
     Ok(())
+}
+
+/// What to connect with, secrets read now.
+///
+/// # Errors
+/// When a secret is not there, or `dsn` is none.
+pub(super) fn config(planned: &PlannedListener) -> Result<Config> {
+    let mut config = planned.options.config(planned.tls.is_some())?;
+    config.connect_timeout(CONNECT).keepalives(true).keepalives_idle(IDLE);
+    config.keepalives_interval(IDLE).keepalives_retries(PROBES);
+    if config.get_application_name().is_none() {
+        config.application_name("tidegate");
+    }
+    Ok(config)
+}
+
+/// TLS, where it is asked for: by an option, or by `sslmode` in the `dsn`.
+pub(super) fn tls(planned: &PlannedListener, config: &Config) -> Option<Result<Arc<ClientConfig>>> {
+    match (&planned.tls, config.get_ssl_mode()) {
+        (Some(tls), _) => Some(tls.client()),
+        (None, SslMode::Require) => Some(TlsSettings::default().client()),
+        (None, _) => None,
+    }
+}
+
+/// Connects, and lets the connection work in a task of its own; what comes over it goes to `feed`.
+///
+/// # Errors
+/// When the server cannot be reached, or refuses the credentials.
+pub(super) async fn log_in(planned: &PlannedListener, config: &Config, feed: &Feed<Received>) -> Result<Client> {
+    let client = match tls(planned, config).transpose()? {
+        Some(tls) => encrypted(config, tls, feed).await,
+        None => match config.connect(NoTls).await {
+            Ok((client, connection)) => Ok(driven(client, connection, feed)),
+            Err(error) => Err(error),
+        },
+    };
+    client.map_err(|error| failure(&error, config))
+}
+
+/// The command that listens to a channel.
+pub(super) fn listening(channel: &str) -> String {
+    format!("LISTEN \"{}\";", channel.replace('"', "\"\""))
+}
+
+/// The query `resync`, each of whose rows is one text of JSON.
+pub(super) fn as_json(query: &str) -> String {
+    format!("SELECT row_to_json(resync)::text FROM (\n{}\n) AS resync", query.trim().trim_end_matches(';'))
 }
 
 async fn encrypted(
@@ -111,13 +145,12 @@ where
 
 /// Gives the rows of a query as JSON, as they come.
 async fn ask(client: &Client, query: &str, feed: &Feed<Received>) -> Result<()> {
-    let query = format!("SELECT row_to_json(resync)::text FROM (\n{}\n) AS resync", query.trim().trim_end_matches(';'));
     let wrong = |error: tokio_postgres::Error| {
         let message = format!("the query `resync` fails: {}", said(&error));
         // A connection that breaks may be mended; a query that the server refuses will be refused again.
         if error.as_db_error().is_some() { Error::user(message) } else { Error::external(message) }
     };
-    let rows = client.simple_query_raw(&query).await.map_err(wrong)?;
+    let rows = client.simple_query_raw(&as_json(query)).await.map_err(wrong)?;
     let mut rows = std::pin::pin!(rows);
     while let Some(row) = rows.next().await {
         if let SimpleQueryMessage::Row(row) = row.map_err(wrong)?
@@ -141,7 +174,8 @@ fn said(error: &tokio_postgres::Error) -> String {
     }
 }
 
-fn failure(error: &tokio_postgres::Error, config: &Config) -> Error {
+/// What went wrong, in the words of the user's options.
+pub(super) fn failure(error: &tokio_postgres::Error, config: &Config) -> Error {
     let hosts: Vec<String> = config
         .get_hosts()
         .iter()

@@ -2,13 +2,15 @@
 
 mod chunks;
 mod connection;
+mod diagnosis;
 pub mod options;
 
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, Field, SchemaRef};
+use arrow::datatypes::{DataType, Field as Column, SchemaRef};
 use async_trait::async_trait;
-use serde_json::Map;
+use serde_json::{Map, Value};
+use tidegate_pipeline::diagnosis::Diagnosis;
 use tidegate_pipeline::envelope::envelope_schema;
 use tidegate_pipeline::error::{Error, Result};
 use tidegate_pipeline::rows::Rejected;
@@ -16,18 +18,21 @@ use tidegate_pipeline::source::{
     Arrival, Delivery, Guarantee, GuaranteeClass, OpenSource, PlannedSource, Source, SourceContext, SourceKind,
     SourcePlanContext,
 };
-use tidegate_pipeline::spec::Options;
 use tidegate_pipeline::spec::diagnostic::Diagnostic;
+use tidegate_pipeline::spec::{Options, Together};
 use tidegate_pipeline::step::Position;
 
 use self::chunks::{Chunk, Chunks, Outcome};
 use self::connection::Received;
 use self::options::PgListenerOptions;
-use crate::event::body::{Body, text_column};
 use crate::event::inbox::{Inbox, Taken, inbox};
-use crate::event::{Envelope, Event, EventDecoder, EventMeta, event_port};
+use crate::event::{Envelope, Event, EventDecoder, EventMeta, Field, event_port, whole};
 use crate::places::Places;
-use crate::tls::TlsSettings;
+use crate::tls::{TlsOptions, TlsSettings};
+
+/// The column of payloads that are no JSON objects. Its name is one that no object is likely to have: each of their
+/// members is a column.
+const TEXT: &str = "payload_text";
 
 /// The kind `pg_listener`.
 #[derive(Debug, Clone, Copy)]
@@ -56,20 +61,19 @@ impl SourceKind for PgListenerKind {
     }
 
     fn schema(&self) -> schemars::Schema {
-        schemars::schema_for!(PgListenerOptions)
+        schemars::schema_for!(Together<PgListenerOptions, TlsOptions>)
     }
 
     fn plan(&self, options: &Options, context: &SourcePlanContext<'_>) -> Result<PlannedSource, Vec<Diagnostic>> {
-        let settings: PgListenerOptions = options.read()?;
+        let Together(settings, tls): Together<PgListenerOptions, TlsOptions> = options.read()?;
         settings.check(&Places(options))?;
-        let files = [&settings.cafile, &settings.certfile, &settings.keyfile].map(Option::as_deref);
-        let tls = TlsSettings::of(settings.tls, files, &context.working_directory, options)?;
+        let tls = tls.settings(&context.working_directory, options)?;
         let more = [
-            Field::new("channel", DataType::Utf8, true),
-            Field::new("process", DataType::Int64, true),
-            Field::new("resync", DataType::Boolean, true),
+            Column::new("channel", DataType::Utf8, true),
+            Column::new("process", DataType::Int64, true),
+            Column::new("resync", DataType::Boolean, true),
         ];
-        let schema = envelope_schema([text_column()], more);
+        let schema = envelope_schema([Column::new(TEXT, DataType::Utf8, true)], more);
         let open = PlannedListener { options: Arc::new(settings), tls, schema: Arc::clone(&schema) };
         Ok(PlannedSource {
             envelope: true,
@@ -102,6 +106,10 @@ impl OpenSource for PlannedListener {
         connection::connect(self, feed).await?;
         let reader = Reader { taken, chunks: Chunks::default(), envelope: Envelope::new(&context.node, "pg_listener") };
         Ok(Box::new(PgListener { reader, inbox }))
+    }
+
+    async fn diagnose(&self, context: SourceContext, found: &mut Diagnosis) {
+        diagnosis::diagnose(self, &context, found).await;
     }
 }
 
@@ -160,11 +168,17 @@ impl Reader {
         }
     }
 
-    fn event(&self, text: &str, at: String, more: Map<String, serde_json::Value>) -> Event {
-        let meta = EventMeta { more, ..EventMeta::default() };
-        let content = Body::of(text.as_bytes())
-            .map(|body| self.envelope.line(&[body.field()], &meta))
-            .map_err(|reason| Rejected::new(at.clone(), reason, text.as_bytes()));
+    /// The event that a payload is: a JSON object is the event itself, everything else is its text.
+    fn event(&self, text: &str, at: String, known: Map<String, Value>) -> Event {
+        let members = text.trim_start().starts_with('{').then(|| serde_json::from_str(text).ok()).flatten();
+        let line = match members {
+            Some(members) => whole::line(members, known, &self.envelope),
+            None => {
+                let meta = EventMeta { more: known, ..EventMeta::default() };
+                Ok(self.envelope.line(&[(TEXT, Field::Value(&text.into()))], &meta))
+            }
+        };
+        let content = line.map_err(|reason| Rejected::new(at.clone(), reason, text.as_bytes()));
         Event { content, at, position: self.position(), reply: None }
     }
 
@@ -175,6 +189,8 @@ impl Reader {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
     use crate::sources::testing::{options, plan};
 
@@ -190,6 +206,27 @@ mod tests {
         );
         assert!(refusals(r#"{"dsn": "host=x user=y", "channels": ["a"]}"#).is_empty());
         assert!(refusals(r#"{"postgres_params": {"user": "y", "database": "z"}, "channels": ["a"]}"#).is_empty());
+    }
+
+    #[test]
+    fn an_object_is_the_event_itself_and_what_it_says_in_meta_stays() {
+        let reader = Reader { taken: 1, chunks: Chunks::default(), envelope: Envelope::new("in", "pg_listener") };
+        let row = |text: &str| -> Value {
+            let known = Map::from_iter([("channel".to_owned(), "alerts".into())]);
+            let event = reader.event(text, "alerts#1".to_owned(), known);
+            serde_json::from_slice(&event.content.map_err(|rejected| rejected.reason).unwrap()).unwrap()
+        };
+        let source = json!({"name": "in", "type": "pg_listener"});
+        let meta = json!({"channel": "alerts", "source": source});
+        let event = row(r#" {"n": 7, "text": {"a": 1}, "body": "b"}"#);
+        assert_eq!(event, json!({"n": 7, "text": {"a": 1}, "body": "b", "meta": meta}));
+        let given = row(r#"{"meta": {"uuid": "u", "site": "north", "channel": "mine", "source": "mine"}}"#);
+        assert_eq!(given["meta"], json!({"uuid": "u", "site": "north", "channel": "alerts", "source": source}));
+        for text in ["", "door open", "[1]", "7", "{\"a\":"] {
+            assert_eq!(row(text), json!({"payload_text": text, "meta": meta}));
+        }
+        let rejected = reader.event(r#"{"meta": 1}"#, "alerts#1".to_owned(), Map::new()).content.unwrap_err();
+        assert_eq!(rejected.reason, "`meta` is no object");
     }
 
     #[test]

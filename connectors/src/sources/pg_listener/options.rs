@@ -1,7 +1,5 @@
 //! The options of `pg_listener`.
 
-use std::path::PathBuf;
-
 use schemars::JsonSchema;
 use secrecy::ExposeSecret;
 use serde::Deserialize;
@@ -26,14 +24,6 @@ pub struct PgListenerOptions {
     /// A query that is asked after each connection: its rows become events with `meta.resync`. What was notified while
     /// nobody listened is lost, and this makes up for it.
     pub resync: Option<String>,
-    /// Connect with TLS.
-    pub tls: Option<bool>,
-    /// PEM certificates of the authorities that are trusted; those of the system where there is none.
-    pub cafile: Option<PathBuf>,
-    /// The client's PEM certificate.
-    pub certfile: Option<PathBuf>,
-    /// Its PEM key.
-    pub keyfile: Option<PathBuf>,
 }
 
 /// Where and as whom to connect.

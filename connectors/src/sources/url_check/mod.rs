@@ -9,8 +9,10 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field as Column, Fields, SchemaRef};
 use async_trait::async_trait;
+use reqwest::Client;
+use tidegate_pipeline::diagnosis::Diagnosis;
 use tidegate_pipeline::envelope::envelope_schema;
-use tidegate_pipeline::error::Result;
+use tidegate_pipeline::error::{Error, Result};
 use tidegate_pipeline::rows::Port;
 use tidegate_pipeline::source::{
     Delivery, Guarantee, GuaranteeClass, OpenSource, PlannedSource, Source, SourceContext, SourceKind,
@@ -18,6 +20,7 @@ use tidegate_pipeline::source::{
 };
 use tidegate_pipeline::spec::Options;
 use tidegate_pipeline::spec::diagnostic::Diagnostic;
+use url::Url;
 
 use self::options::{Checks, UrlCheckOptions};
 use self::rounds::Rounds;
@@ -79,6 +82,18 @@ fn schema() -> SchemaRef {
     envelope_schema([Column::new("url_check", DataType::Struct(Fields::from_iter(members)), true)], [])
 }
 
+/// What a URL answers, where that is what it should.
+async fn answer(client: Result<Client>, url: &Url, expect: &[u16]) -> Result<((), String)> {
+    let answer = client?.get(url.clone()).send().await;
+    let status = answer.map_err(|error| Error::external(http_client::explain(error)))?.status();
+    if expect.contains(&status.as_u16()) {
+        return Ok(((), status.to_string()));
+    }
+    let expected: Vec<String> = expect.iter().map(u16::to_string).collect();
+    let message = format!("{status} where {} is expected: it counts as down", expected.join(", "));
+    Err(Error::external(message).with_remedy("look at what it serves, or write `expect`"))
+}
+
 struct PlannedChecks {
     checks: Arc<Checks>,
     schema: SchemaRef,
@@ -89,5 +104,19 @@ impl OpenSource for PlannedChecks {
     async fn open(&self, context: SourceContext) -> Result<Box<dyn Source>> {
         let client = http_client::build(http_client::builder(self.checks.timeout, self.checks.verifies))?;
         Ok(Box::new(Rounds::new(&context, Arc::clone(&self.checks), &self.schema, client)?))
+    }
+
+    async fn diagnose(&self, _context: SourceContext, found: &mut Diagnosis) {
+        let checks = &self.checks;
+        let client = http_client::build(http_client::builder(checks.timeout, checks.verifies));
+        for url in &checks.urls {
+            found.about(http_client::shown_without_query(url));
+            http_client::reach(found, url, checks.verifies).await;
+            found.check("expected answer", answer(client.clone(), url, &checks.expect)).await;
+        }
+        found.about_all(true);
+        if checks.urls.is_empty() {
+            found.skip("expected answer", "`urls` names none: the source ends at once");
+        }
     }
 }

@@ -10,6 +10,7 @@ use arrow::datatypes::{DataType, Field as Column, SchemaRef};
 use async_trait::async_trait;
 use hyper::StatusCode;
 use hyper::header::HeaderName;
+use tidegate_pipeline::diagnosis::Diagnosis;
 use tidegate_pipeline::envelope::envelope_schema;
 use tidegate_pipeline::error::Result;
 use tidegate_pipeline::source::{
@@ -17,10 +18,12 @@ use tidegate_pipeline::source::{
     SourcePlanContext,
 };
 use tidegate_pipeline::spec::diagnostic::Diagnostic;
-use tidegate_pipeline::spec::{Duration, Options, Secret};
+use tidegate_pipeline::spec::{Duration, Options, Secret, Together};
 
 use self::options::WebhookOptions;
-use super::http::{self, Admission, Algorithm, Encoding, ListenSettings, Opening, Received, Refusal, Translation};
+use super::http::{
+    self, Admission, Algorithm, Encoding, ListenOptions, ListenSettings, Opening, Received, Refusal, Translation,
+};
 use crate::event::{Envelope, EventMeta, Field, event_port};
 use crate::places::Places;
 
@@ -50,7 +53,7 @@ impl SourceKind for WebhookKind {
     }
 
     fn schema(&self) -> schemars::Schema {
-        schemars::schema_for!(WebhookOptions)
+        schemars::schema_for!(Together<WebhookOptions, ListenOptions>)
     }
 
     fn state_of(&self, _options: &Options) -> Option<String> {
@@ -78,8 +81,12 @@ struct PlannedWebhook {
 }
 
 impl PlannedWebhook {
-    fn new(options: &WebhookOptions, places: &Places<'_>, folder: &Path) -> Result<Self, Vec<Diagnostic>> {
-        let checked = options.check(places, folder)?;
+    fn new(
+        Together(options, listen): &Together<WebhookOptions, ListenOptions>,
+        places: &Places<'_>,
+        folder: &Path,
+    ) -> Result<Self, Vec<Diagnostic>> {
+        let checked = options.check(listen, places, folder)?;
         let signature = options
             .hmac_secret
             .clone()
@@ -87,7 +94,7 @@ impl PlannedWebhook {
         Ok(Self {
             settings: checked.settings,
             schema: envelope_schema([], [Column::new("endpoint", DataType::Utf8, true)]),
-            token: options.token.clone(),
+            token: listen.token.clone(),
             signature,
             standard: options.webhook_secret.clone().map(|secret| (secret, options.tolerance)),
             id_headers: checked.id_headers,
@@ -123,6 +130,10 @@ impl OpenSource for PlannedWebhook {
             status: self.status,
         };
         http::open(opening, &context).await
+    }
+
+    async fn diagnose(&self, _context: SourceContext, found: &mut Diagnosis) {
+        http::diagnose(&self.settings, self.admission(), found).await;
     }
 }
 

@@ -1,21 +1,21 @@
 //! The options of `webhook`.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use hyper::StatusCode;
 use hyper::header::HeaderName;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use tidegate_pipeline::spec::diagnostic::Diagnostic;
-use tidegate_pipeline::spec::{ByteSize, Duration, Secret};
+use tidegate_pipeline::spec::{Duration, Secret};
 
 use crate::places::Places;
-use crate::sources::http::{Algorithm, Encoding, Limits, ListenSettings};
+use crate::sources::http::{Algorithm, Encoding, ListenOptions, ListenSettings};
 
 /// The most ids that may be remembered: all of them are part of every step.
 const MOST_IDS: usize = 16_384;
 
-/// The options of `webhook`. Those of Ansible EDA's webhook first, with its defaults.
+/// The options of `webhook`, beside those of every listener. Those of Ansible EDA's webhook have its defaults.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct WebhookOptions {
@@ -24,18 +24,6 @@ pub struct WebhookOptions {
     pub host: String,
     /// The port to listen on.
     pub port: Option<u16>,
-    /// What callers bring as `Authorization: Bearer TOKEN`.
-    pub token: Option<Secret>,
-    /// The server's certificates, PEM; with it, TLS is spoken.
-    pub certfile: Option<PathBuf>,
-    /// Its private key, PEM, where that is not in `certfile`.
-    pub keyfile: Option<PathBuf>,
-    /// The password of the key. Accepted for keys without one; encrypted keys cannot be read.
-    pub password: Option<Secret>,
-    /// Who signs the certificates of callers, PEM; with it, callers must have one.
-    pub cafile: Option<PathBuf>,
-    /// The same, a folder of such files.
-    pub capath: Option<PathBuf>,
     /// The key of the signature (HMAC of the body) that callers bring.
     pub hmac_secret: Option<Secret>,
     /// Its hash function: `sha1`, `sha224`, `sha256`, `sha384` or `sha512`.
@@ -65,18 +53,6 @@ pub struct WebhookOptions {
     /// The status of success: 200 to 299.
     #[serde(default = "accepted")]
     pub status: u16,
-    /// The longest body.
-    #[serde(default = "body")]
-    pub max_body: ByteSize,
-    /// How long a caller may take for the TLS handshake, for the headers and for the body, each.
-    #[serde(default = "half_a_minute")]
-    pub read_timeout: Duration,
-    /// How long a caller waits for its event to be durable before it is told to come again.
-    #[serde(default = "half_a_minute")]
-    pub answer_timeout: Duration,
-    /// The most connections at a time; more wait.
-    #[serde(default = "connections")]
-    pub max_connections: usize,
 }
 
 fn everywhere() -> String {
@@ -111,18 +87,6 @@ fn accepted() -> u16 {
     202
 }
 
-fn body() -> ByteSize {
-    ByteSize::mebibytes(16)
-}
-
-fn half_a_minute() -> Duration {
-    Duration::seconds(30)
-}
-
-fn connections() -> usize {
-    1024
-}
-
 /// Options that make sense.
 pub(super) struct Checked {
     pub(super) settings: ListenSettings,
@@ -136,7 +100,12 @@ pub(super) struct Checked {
 
 impl WebhookOptions {
     /// Finds what the types cannot say. Relative paths are relative to `folder`.
-    pub(super) fn check(&self, places: &Places<'_>, folder: &Path) -> Result<Checked, Vec<Diagnostic>> {
+    pub(super) fn check(
+        &self,
+        listen: &ListenOptions,
+        places: &Places<'_>,
+        folder: &Path,
+    ) -> Result<Checked, Vec<Diagnostic>> {
         let mut found = Vec::new();
         if self.port.is_none() {
             found.push(places.at("port", "Missing required argument: port"));
@@ -161,29 +130,12 @@ impl WebhookOptions {
         if status.is_none() {
             found.push(places.at("status", "`status` must be between 200 and 299"));
         }
-        let limits = self.limits();
-        limits.check(places, &mut found);
-        let files = [&self.certfile, &self.keyfile, &self.cafile, &self.capath];
-        let tls = ListenSettings::tls(places, files, self.password.as_ref(), folder);
-        let tls = tls.unwrap_or_else(|wrong| {
-            found.push(wrong);
-            None
-        });
-        match (self.port, algorithm, encoding, hmac_header, status) {
-            (Some(port), Some(algorithm), Some(encoding), Some(hmac_header), Some(status)) if found.is_empty() => {
-                let settings = ListenSettings { host: self.host.clone(), port, tls, limits };
+        let settings = listen.settings((&self.host, self.port.unwrap_or_default()), places, folder, &mut found);
+        match (settings, algorithm, encoding, hmac_header, status) {
+            (Some(settings), Some(algorithm), Some(encoding), Some(hmac_header), Some(status)) if found.is_empty() => {
                 Ok(Checked { settings, algorithm, encoding, hmac_header, id_headers, shown_headers, status })
             }
             _ => Err(found),
-        }
-    }
-
-    fn limits(&self) -> Limits {
-        Limits {
-            body: self.max_body,
-            read: self.read_timeout.0,
-            answer: self.answer_timeout.0,
-            connections: self.max_connections,
         }
     }
 }

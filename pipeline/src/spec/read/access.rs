@@ -128,7 +128,7 @@ impl<'de> VariantAccess<'de> for Contents<'_> {
         fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, ReadError> {
-        self.value.visit_fields(fields, visitor).map_err(|error| self.name(error))
+        self.value.visit_fields(fields, fields, visitor).map_err(|error| self.name(error))
     }
 }
 

@@ -6,10 +6,12 @@ use serde::forward_to_deserialize_any;
 use super::Reader;
 use super::access::{Entries, Items, PlaceAndValue, Variant};
 use super::error::ReadError;
+use super::parts::Parts;
 use crate::spec::Tree;
 use crate::spec::containers::{LOCATED, ONE_OR_MANY};
 use crate::spec::diagnostic::{Located, Place, closest};
 use crate::spec::secret::SECRET;
+use crate::spec::together::TOGETHER;
 
 /// Reads one value.
 #[derive(Clone, Copy)]
@@ -48,10 +50,12 @@ impl<'a> TreeDeserializer<'a> {
         }
     }
 
-    /// A map with the keys of a struct: reports the keys that it does not know and hides them.
+    /// A map with the keys of a struct: reports the keys that it does not know and hides them. Those in `all` are known
+    /// too, and read by others.
     pub(super) fn visit_fields<'de, V: Visitor<'de>>(
         self,
         fields: &'static [&'static str],
+        all: &[&'static str],
         visitor: V,
     ) -> Result<V::Value, ReadError> {
         let entries = match &self.tree.value {
@@ -71,9 +75,12 @@ impl<'a> TreeDeserializer<'a> {
                 }
                 continue;
             }
-            let names: Vec<String> = fields.iter().map(|field| (*field).to_owned()).collect();
+            if all.contains(&key.as_ref()) {
+                continue;
+            }
+            let names: Vec<String> = all.iter().map(|field| (*field).to_owned()).collect();
             known.extend(closest(key, &names).map(str::to_owned));
-            let error = ReadError::unknown_key(key, fields).at_key(key.place);
+            let error = ReadError::unknown_key(key, all).at_key(key.place);
             if let Some(diagnostic) = error.into_diagnostic(self.reader) {
                 self.reader.report(diagnostic);
             }
@@ -147,6 +154,7 @@ impl<'de> Deserializer<'de> for TreeDeserializer<'_> {
             (LOCATED, _) => visitor.visit_seq(PlaceAndValue::new(self)),
             (ONE_OR_MANY, Tree::List(items)) => visitor.visit_seq(Items::new(items, self.reader)),
             (ONE_OR_MANY, _) => visitor.visit_some(self),
+            (TOGETHER, _) => visitor.visit_seq(Parts::new(self)),
             (SECRET, _) => {
                 self.reader.note_secret(self.tree);
                 visitor.visit_newtype_struct(self)
@@ -162,7 +170,7 @@ impl<'de> Deserializer<'de> for TreeDeserializer<'_> {
         fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, ReadError> {
-        self.visit_fields(fields, visitor)
+        self.visit_fields(fields, fields, visitor)
     }
 
     fn deserialize_enum<V: Visitor<'de>>(

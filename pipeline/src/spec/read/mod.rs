@@ -3,6 +3,7 @@
 mod access;
 mod deserializer;
 mod error;
+mod parts;
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;

@@ -1,5 +1,7 @@
 //! `tidegate source`: what a source gives, without a pipeline, and what is wrong with its connection.
 
+mod options;
+
 use std::path::Path;
 use std::time::Duration;
 
@@ -7,7 +9,7 @@ use arrow::array::RecordBatch;
 use tidegate_pipeline::catalog::Catalog;
 use tidegate_pipeline::diagnosis::{Check, Diagnosis, Outcome};
 use tidegate_pipeline::envelope;
-use tidegate_pipeline::source::{PlannedSource, SourceContext, SourceKind, SourcePlanContext};
+use tidegate_pipeline::source::{PlannedSource, SourceContext, SourcePlanContext};
 use tidegate_pipeline::spec::Options;
 use tidegate_pipeline::spec::diagnostic::Diagnostic;
 use tidegate_pipeline::step::{SchemaVersion, StepHeader, StepNumber, StepTime, Unit};
@@ -31,19 +33,20 @@ pub(crate) async fn source(command: SourceCommand, queries: Option<&Path>) -> Re
 }
 
 /// A source as the command line describes it.
-struct Given<'c> {
-    kind: &'c dyn SourceKind,
-    options: Options,
+struct Given {
     planned: PlannedSource,
 }
 
-impl<'c> Given<'c> {
-    fn new(catalog: &'c Catalog, name: &str, arguments: &[String]) -> Result<Self, Failure> {
+impl Given {
+    fn new(catalog: &Catalog, name: &str, arguments: &[String]) -> Result<Self, Failure> {
         let Some(kind) = catalog.source(name) else {
             let names: Vec<String> = catalog.sources.iter().map(|kind| kind.name().to_owned()).collect();
             return Err(Failure::unknown("source", name, &names));
         };
-        let text = yaml(arguments)?;
+        let text = options::yaml(arguments)?;
+        if kind.old_names().contains(&name) {
+            eprintln!("warning: `{name}` is the old name of the source `{}`", kind.name());
+        }
         let shown = |diagnostics: Vec<Diagnostic>| {
             let file = load::PipelineFile { name: "--arg".to_owned(), text: text.clone() };
             file.show(&diagnostics);
@@ -53,7 +56,7 @@ impl<'c> Given<'c> {
         let context =
             SourcePlanContext { node: "source", working_directory: load::working_directory(), recorded: None };
         let planned = kind.plan(&options, &context).map_err(shown)?;
-        Ok(Self { kind, options, planned })
+        Ok(Self { planned })
     }
 
     fn context(&self, once: bool, cancel: &CancellationToken) -> Result<SourceContext, Failure> {
@@ -67,7 +70,7 @@ impl<'c> Given<'c> {
 }
 
 /// Opens the source and prints its rows as JSON lines, rejected input on stderr.
-async fn run(given: &Given<'_>, limit: Option<usize>) -> Result<u8, Failure> {
+async fn run(given: &Given, limit: Option<usize>) -> Result<u8, Failure> {
     let cancel = CancellationToken::new();
     let once = limit.is_none() && !given.planned.tables.is_empty();
     let mut open = given.planned.open.open(given.context(once, &cancel)?).await?;
@@ -115,13 +118,15 @@ fn received(batch: &RecordBatch, step: &mut StepNumber) -> Result<RecordBatch, F
 }
 
 /// Prints each step of a diagnosis.
-async fn test(given: &Given<'_>, timeout: Duration, format: Format) -> Result<u8, Failure> {
+async fn test(given: &Given, timeout: Duration, format: Format) -> Result<u8, Failure> {
     let cancel = CancellationToken::new();
     let context = given.context(true, &cancel)?;
-    let mut found = Diagnosis::default();
-    let diagnosed = given.kind.diagnose(&given.options, &given.planned, context, &mut found);
-    // What was found before the time was up is told, and the step that did not answer.
-    let _ = tokio::time::timeout(timeout, diagnosed).await;
+    let mut found = Diagnosis::within(timeout);
+    tokio::select! {
+        () = given.planned.open.diagnose(context, &mut found) => {}
+        // What was found before is told, and the step that was not waited for.
+        _ = tokio::signal::ctrl_c() => {}
+    }
     cancel.cancel();
     output::records(format, &["step", "outcome", "detail", "ms"], found.checks(), |check: &Check| {
         let outcome = match check.outcome {
@@ -129,19 +134,8 @@ async fn test(given: &Given<'_>, timeout: Duration, format: Format) -> Result<u8
             Outcome::Failed => "failed",
             Outcome::Skipped => "skipped",
         };
-        vec![check.step.clone(), outcome.to_owned(), check.detail.clone(), check.took_ms.to_string()]
+        let step = check.about.iter().map(String::as_str).chain([check.step.as_str()]).collect::<Vec<_>>().join(": ");
+        vec![step, outcome.to_owned(), check.detail.clone(), check.took_ms.to_string()]
     })?;
     Ok(if found.failed() { FAILED } else { DONE })
-}
-
-/// `--arg key=value` pairs as the YAML that a pipeline would hold.
-fn yaml(arguments: &[String]) -> Result<String, Failure> {
-    let line = |argument: &String| {
-        let (key, value) = argument.split_once('=').ok_or_else(|| {
-            Failure::usage(format!("--arg {argument}: wanted KEY=VALUE, as in `--arg path=events.jsonl`"))
-        })?;
-        Ok(format!("{key}: {value}\n"))
-    };
-    let text = arguments.iter().map(line).collect::<Result<String, Failure>>()?;
-    Ok(if text.is_empty() { "{}\n".to_owned() } else { text })
 }
