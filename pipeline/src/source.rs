@@ -27,6 +27,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::diagnosis::Diagnosis;
 use crate::error::Result;
+use crate::provider::RefreshControl;
 use crate::rows::{Port, PortIndex, Rejected};
 use crate::spec::Options;
 use crate::spec::diagnostic::Diagnostic;
@@ -159,6 +160,8 @@ pub struct PlannedSource {
     pub ports: Vec<Port>,
     /// The tables that it maintains; empty unless it is a provider.
     pub tables: Vec<TableDefinition>,
+    /// How its refreshes are asked for, and told of; of a provider.
+    pub refresh: Option<Arc<RefreshControl>>,
     /// Opens it. Called once per start; again after a failure under the restart policy.
     pub open: Box<dyn OpenSource>,
 }
@@ -174,6 +177,7 @@ impl PlannedSource {
             reconnects: false,
             ports,
             tables: Vec::new(),
+            refresh: None,
             open: Box::new(open),
         }
     }

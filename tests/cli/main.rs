@@ -9,6 +9,7 @@ mod commands;
 mod files;
 mod past;
 mod program;
+mod refreshing;
 mod replay;
 mod running;
 mod sources;

@@ -136,6 +136,7 @@ impl SourceKind for GivenKind {
             reconnects: false,
             ports: vec![Port::out(schema())],
             tables: Vec::new(),
+            refresh: None,
             open: Box::new(Open(given)),
         })
     }

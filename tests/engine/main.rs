@@ -24,6 +24,7 @@ mod journaling;
 mod probe;
 mod providers;
 mod quarantine;
+mod refreshing;
 mod replays;
 mod replays_of_changes;
 mod simulation;

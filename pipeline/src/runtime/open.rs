@@ -162,10 +162,7 @@ impl Pipeline {
         let clock = Clock::start((options.wall)(), last_time, options.accept_clock)?;
         let effects = Ledger::new(options.delivery.bounds());
         let joined = manifest.as_ref().map(|manifest| manifest.joined.clone()).unwrap_or_default();
-        let statuses = graph
-            .nodes
-            .iter()
-            .map(|node| Arc::new(NodeStatus::new(Arc::clone(&node.name), Arc::clone(&node.kind), node.section)));
+        let statuses = graph.nodes.iter().map(|node| Arc::new(NodeStatus::of(node)));
         let status = Arc::new(PipelineStatus::new(statuses.collect(), effects.clone()));
         if let (Some(place), Some(copies)) = (&graph.spec.checkpoint.copy_to, &options.copies) {
             store.copy_to(copies.open(place)?, &graph.spec.name.value, &status.copies)?;

@@ -153,7 +153,11 @@ impl Pipeline {
         }
         tasks.others.spawn(Feeder { sources: assembly.source_edges, inbox, backlog }.run());
         tasks.others.spawn(coordinator.run());
-        let controlled = Controlled { ledger: self.effects.clone(), journal: self.journal.clone() };
+        let controlled = Controlled {
+            ledger: self.effects.clone(),
+            journal: self.journal.clone(),
+            status: Arc::clone(&self.status),
+        };
         tasks.others.spawn(serve(self.options.directory.clone(), controlled, self.cancel.clone()));
         let outcome = self.drive(sequencer, sources, tasks, lookup_sender).await;
         if outcome.is_ok() {

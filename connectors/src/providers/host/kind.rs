@@ -38,7 +38,7 @@ impl SourceKind for HostKind {
 
     fn plan(&self, options: &Options, _context: &SourcePlanContext<'_>) -> Result<PlannedSource, Vec<Diagnostic>> {
         let read: HostOptions = options.read()?;
-        let refresh = read.refresh.map(|refresh| refresh.0);
+        let refresh = read.refresh.clone();
         let provider = HostProvider::new(read).map_err(|error| {
             let diagnostic = Diagnostic::error(options.tree.place, error.message);
             vec![error.remedy.iter().fold(diagnostic, |diagnostic, remedy| diagnostic.with_help(remedy))]

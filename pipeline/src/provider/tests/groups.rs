@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use async_trait::async_trait;
 
 use super::*;
-use crate::provider::{Collected, Extent, Pages, Provider, ScopeGroup};
+use crate::provider::{Collected, Extent, Pages, Provider, Schedule, ScopeGroup};
 
 /// `region/table` of a scope, and how it ended.
 fn ends(arrivals: &[Arrival]) -> Vec<String> {
@@ -103,7 +103,7 @@ impl Provider for Endless {
 #[tokio::test(start_paused = true)]
 async fn pages_in_flight_are_few_however_many_groups_there_are() {
     let endless = Arc::new(Endless::default());
-    let planned = planned_provider_source(Arc::clone(&endless), None);
+    let planned = planned_provider_source(Arc::clone(&endless), Schedule::Once);
     let tables = Tables::new(endless.tables()).unwrap();
     let context = SourceContext {
         node: "inventory".into(),
