@@ -60,6 +60,9 @@ pub(crate) enum Command {
     /// List the kinds of sources, operators and sinks, or show one with its options
     #[command(subcommand)]
     Component(ComponentCommand),
+    /// Have inventory read again
+    #[command(subcommand)]
+    Provider(ProviderCommand),
     /// Try a source
     #[command(subcommand)]
     Source(SourceCommand),
@@ -459,6 +462,38 @@ pub(crate) enum ComponentCommand {
         #[arg(long, default_value = "text")]
         format: Format,
     },
+}
+
+/// `provider`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ProviderCommand {
+    /// Have a running pipeline read inventory again: everything, a table, or some objects of it
+    Refresh(RefreshArguments),
+}
+
+/// `provider refresh`.
+#[derive(Debug, Args)]
+pub(crate) struct RefreshArguments {
+    #[command(flatten)]
+    pub(crate) pipeline: PipelineArguments,
+    /// The provider's node; all that have the table without it
+    #[arg(value_name = "NODE")]
+    pub(crate) node: Option<String>,
+    /// Only this table, and those that come from the same calls
+    #[arg(long, value_name = "TABLE")]
+    pub(crate) table: Option<String>,
+    /// Only the objects of the table with these ids
+    #[arg(long, value_name = "ID", requires = "table")]
+    pub(crate) id: Vec<String>,
+    /// Only this account
+    #[arg(long, value_name = "ACCOUNT")]
+    pub(crate) account: Option<String>,
+    /// Only this region
+    #[arg(long, value_name = "REGION")]
+    pub(crate) region: Option<String>,
+    /// How the answer is printed
+    #[arg(long, default_value = "text")]
+    pub(crate) format: Format,
 }
 
 /// `source`.

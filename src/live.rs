@@ -56,7 +56,7 @@ pub(crate) async fn show(status: Arc<PipelineStatus>) {
 fn state(node: &NodeStatus) -> String {
     match node.state() {
         NodeState::Starting => "starting".to_owned(),
-        NodeState::Running => "running".to_owned(),
+        NodeState::Running => running(node),
         NodeState::Retrying => {
             let why: String = node.trouble_now().unwrap_or_default().chars().take(TROUBLE).collect();
             format!("retrying ({}): {why}", node.restarts.load(Relaxed))
@@ -67,6 +67,19 @@ fn state(node: &NodeStatus) -> String {
         },
         NodeState::Ended => "ended".to_owned(),
         NodeState::Failed => "failed".to_owned(),
+    }
+}
+
+/// How far the refresh of a provider is.
+fn running(node: &NodeStatus) -> String {
+    let Some(report) = node.refresh.as_ref().map(|refresh| refresh.status.report()) else {
+        return "running".to_owned();
+    };
+    let (done, all, rows) = (report.groups_done, report.groups, report.rows);
+    match (report.running, report.error) {
+        (true, _) => format!("refreshing: {done} of {all}, {rows} rows read"),
+        (false, Some(error)) => format!("running; last refresh: {}", error.chars().take(TROUBLE).collect::<String>()),
+        (false, None) => "running".to_owned(),
     }
 }
 

@@ -10,6 +10,7 @@ mod load;
 mod logging;
 mod output;
 mod recorded;
+mod refresh_api;
 mod rewrite;
 mod serve;
 mod status_page;

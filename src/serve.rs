@@ -6,18 +6,21 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use axum::Router;
-use axum::http::{StatusCode, header};
-use axum::routing::get;
+use axum::body::Bytes;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::routing::{get, post};
 use tidegate_pipeline::graph::Graph;
+use tidegate_pipeline::provider::RefreshReport;
 use tidegate_pipeline::runtime::{EffectCounts, NodeState, NodeStatus, PipelineStatus};
 use tidegate_pipeline::spec::pipeline::Section;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::exit::Failure;
-use crate::status_page;
+use crate::{refresh_api, status_page};
 
-/// Starts the server: `/metrics`, `/status` (each node as JSON), `/healthz` (the process answers), `/readyz` (every node runs).
+/// Starts the server: `/metrics`, `/status` (each node as JSON), `/healthz` (the process answers), `/readyz` (every node
+/// runs), `POST /refresh` (inventory is read again).
 pub(crate) async fn start(
     address: SocketAddr,
     graph: Arc<Graph>,
@@ -30,7 +33,8 @@ pub(crate) async fn start(
     let local = listener.local_addr()?;
     tracing::info!(address = %local, "Metrics and health are served.");
     let name = graph.spec.name.value.to_string();
-    let (for_metrics, for_status, for_ready) = (Arc::clone(&status), Arc::clone(&status), status);
+    let (for_metrics, for_status, for_refresh) = (Arc::clone(&status), Arc::clone(&status), Arc::clone(&status));
+    let for_ready = status;
     let status_name = name.clone();
     let router = Router::new()
         .route(
@@ -45,6 +49,13 @@ pub(crate) async fn start(
             get(move || {
                 let text = status_page::json(&status_name, &for_status);
                 async { ([(header::CONTENT_TYPE, "application/json")], text) }
+            }),
+        )
+        .route(
+            "/refresh",
+            post(move |headers: HeaderMap, body: Bytes| {
+                let answer = refresh_api::refresh(&for_refresh, &headers, &body);
+                async { answer }
             }),
         )
         .route("/healthz", get(async || "ok\n"))
@@ -124,6 +135,7 @@ fn metrics(pipeline: &str, status: &PipelineStatus) -> String {
         "When the source last gave something; 0 before.",
         &|node| node.last_arrival().unwrap_or_default() as f64 / 1e3,
     );
+    refresh_metrics(&mut text, pipeline, status);
     effect_metrics(&mut text, pipeline, status);
     let mut metric = |name: &str, kind: &str, help: &str, value: f64| {
         let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}\n{name}{{pipeline=\"{pipeline}\"}} {value}");
@@ -176,6 +188,48 @@ fn metrics(pipeline: &str, status: &PipelineStatus) -> String {
         );
     }
     text
+}
+
+/// The metrics of refreshes, for each provider.
+fn refresh_metrics(text: &mut String, pipeline: &str, status: &PipelineStatus) {
+    let reports: Vec<(&str, RefreshReport)> =
+        status.nodes.iter().filter_map(|node| Some((&*node.name, node.refresh.as_ref()?.status.report()))).collect();
+    let mut refresh_metric = |name: &str, kind: &str, help: &str, value: &dyn Fn(&RefreshReport) -> f64| {
+        let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}");
+        for (node, report) in &reports {
+            let _ = writeln!(text, "{name}{{pipeline=\"{pipeline}\",node=\"{node}\"}} {}", value(report));
+        }
+    };
+    let counters: [(&str, &str, fn(&RefreshReport) -> u64); 9] = [
+        ("refreshes", "Refreshes of everything.", |of| of.refreshes),
+        ("targeted_refreshes", "Refreshes of some objects of a group.", |of| of.targeted),
+        ("refresh_targets", "Objects that were said to have changed.", |of| of.targets),
+        ("refresh_unknown_targets", "Those that are in no scope which is collected.", |of| of.unknown_targets),
+        ("refresh_merged", "Requests that joined one which waited.", |of| of.merged),
+        ("refresh_escalated", "Requests for objects that became a refresh of their group.", |of| of.escalated),
+        ("refresh_retries", "Targeted refreshes that failed and are tried again.", |of| of.retried),
+        ("refresh_failed_scopes", "Scopes that failed.", |of| of.failed_scopes),
+        ("refresh_ignored_rows", "Rows of targeted refreshes that were not asked for.", |of| of.ignored_rows),
+    ];
+    for (name, help, value) in counters {
+        refresh_metric(&format!("tidegate_{name}_total"), "counter", help, &|of| value(of) as f64);
+    }
+    let seconds = |time: Option<i64>| time.unwrap_or_default() as f64 / 1e3;
+    refresh_metric(
+        "tidegate_refresh_begun_seconds",
+        "gauge",
+        "When everything was last begun to be read; 0 before.",
+        &|of| seconds(of.begun),
+    );
+    refresh_metric("tidegate_refresh_ended_seconds", "gauge", "When that ended; 0 while it goes on.", &|of| {
+        seconds(of.ended)
+    });
+    refresh_metric("tidegate_refresh_failing", "gauge", "1 when something failed in it.", &|of| {
+        f64::from(u8::from(of.error.is_some()))
+    });
+    refresh_metric("tidegate_unresolved_references", "gauge", "Rows that refer to what is not there.", &|of| {
+        of.unresolved.iter().filter_map(|of| of.rows).sum::<u64>() as f64
+    });
 }
 
 /// The metrics of effects, for each sink that has had any.

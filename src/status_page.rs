@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering::Relaxed;
 
 use serde::Serialize;
+use tidegate_pipeline::provider::RefreshReport;
 use tidegate_pipeline::runtime::{NodeState, PipelineStatus};
 use tidegate_pipeline::spec::pipeline::Section;
 
@@ -33,6 +34,9 @@ struct NodePage<'a> {
     /// When a source last gave something.
     #[serde(skip_serializing_if = "Option::is_none")]
     last_arrival: Option<String>,
+    /// What the refreshes of a provider have done.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refresh: Option<RefreshReport>,
 }
 
 /// The page of a pipeline.
@@ -52,6 +56,7 @@ pub(crate) fn json(pipeline: &str, status: &PipelineStatus) -> String {
             .last_arrival()
             .and_then(|time| jiff::Timestamp::from_millisecond(time).ok())
             .map(|time| time.to_string()),
+        refresh: node.refresh.as_ref().map(|refresh| refresh.status.report()),
     });
     let page = Page { pipeline, step: status.step.load(Relaxed), nodes: nodes.collect() };
     serde_json::to_string_pretty(&page).unwrap_or_default() + "\n"

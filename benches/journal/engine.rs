@@ -68,6 +68,7 @@ impl SourceKind for CallersKind {
             reconnects: false,
             ports: vec![Port::out(event(0).schema())],
             tables: Vec::new(),
+            refresh: None,
             open: Box::new(Open(Arc::clone(&self.0))),
         })
     }

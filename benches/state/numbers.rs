@@ -89,6 +89,7 @@ impl SourceKind for Numbers {
             reconnects: false,
             ports: vec![Port::out(schema())],
             tables: Vec::new(),
+            refresh: None,
             open: Box::new(Open { shape: self.shape, warm: Arc::clone(&self.warm) }),
         })
     }

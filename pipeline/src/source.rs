@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::diagnosis::Diagnosis;
 use crate::error::Result;
-use crate::provider::ProviderKind;
+use crate::provider::{ProviderKind, RefreshControl};
 use crate::rows::{Port, PortIndex, Rejected};
 use crate::spec::Options;
 use crate::spec::diagnostic::Diagnostic;
@@ -170,6 +170,8 @@ pub struct PlannedSource {
     pub ports: Vec<Port>,
     /// The tables that it maintains; empty unless it is a provider.
     pub tables: Vec<TableDefinition>,
+    /// How its refreshes are asked for, and told of; of a provider.
+    pub refresh: Option<Arc<RefreshControl>>,
     /// Opens it. Called once per start; again after a failure under the restart policy.
     pub open: Box<dyn OpenSource>,
 }
@@ -185,6 +187,7 @@ impl PlannedSource {
             reconnects: false,
             ports,
             tables: Vec::new(),
+            refresh: None,
             open: Box::new(open),
         }
     }

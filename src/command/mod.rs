@@ -9,6 +9,7 @@ mod fate;
 mod graph;
 mod init;
 mod journal;
+mod provider;
 mod query;
 mod replay;
 mod run;
@@ -37,6 +38,7 @@ pub(crate) async fn execute(arguments: Arguments) -> ExitCode {
         Command::Effects(command) => effects::effects(command, queries),
         Command::Journal(command) => journal::journal(command, queries),
         Command::Component(command) => component::component(command, queries),
+        Command::Provider(command) => provider::provider(command, queries),
         Command::Source(command) => source::source(command, queries).await,
         Command::Init(arguments) => init::init(&arguments),
         Command::Schema => schema::schema(queries),

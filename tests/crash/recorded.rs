@@ -63,6 +63,7 @@ impl SourceKind for RecordedKind {
             reconnects: false,
             ports: vec![Port::named("thing", change_schema(&definition()))],
             tables: vec![definition()],
+            refresh: None,
             open: Box::new(OpenRecorded),
         })
     }

@@ -155,6 +155,7 @@ impl SourceKind for GivenKind {
             reconnects: given.reconnects,
             ports: vec![Port::out(schema())],
             tables: Vec::new(),
+            refresh: None,
             open: Box::new(Open(given)),
         })
     }

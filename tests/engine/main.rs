@@ -28,6 +28,7 @@ mod probe;
 mod program;
 mod providers;
 mod quarantine;
+mod refreshing;
 mod replays;
 mod replays_of_changes;
 mod simulation;

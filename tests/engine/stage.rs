@@ -12,7 +12,7 @@ use tidegate_operators::check::pack::PackLibrary;
 use tidegate_pipeline::catalog::Catalog;
 use tidegate_pipeline::error::{Error, Result};
 use tidegate_pipeline::graph::{Definition, Graph, plan_as_recorded};
-use tidegate_pipeline::provider::{Provider, planned_provider_source};
+use tidegate_pipeline::provider::{Provider, Schedule, planned_provider_source};
 use tidegate_pipeline::runtime::{
     Acceptance, OpenOutput, Pipeline, PipelineStatus, Reconfiguration, Recording, Replanner, ReplayReport,
     ReplayThrough, RunOptions, RunOutcome, recorded_definition,
@@ -24,6 +24,7 @@ use tidegate_pipeline::spec::{Options, PipelineSpec, Variables, load};
 use tidegate_pipeline::testing::collect::{CollectKind, Collected};
 use tidegate_pipeline::testing::dispatch::{Destination, DispatchKind};
 use tidegate_pipeline::testing::provider::ScriptedProvider;
+use tidegate_pipeline::testing::world::World;
 use tokio::sync::watch;
 
 use crate::given::{Given, GivenKind};
@@ -45,6 +46,7 @@ pub(crate) struct Stage {
     pub(crate) text: String,
     pub(crate) given: BTreeMap<String, Given>,
     pub(crate) provider: Option<(Arc<ScriptedProvider>, Option<Duration>)>,
+    pub(crate) world: Option<(Arc<World>, Schedule)>,
     pub(crate) probe: ProbeKind,
     pub(crate) gate: watch::Sender<bool>,
     pub(crate) hindered: HinderedKind,
@@ -80,6 +82,7 @@ impl Stage {
             folder,
             given: BTreeMap::new(),
             provider: None,
+            world: None,
             probe: ProbeKind { at: Arc::new(|_| Ok(())), open, dropped: Arc::new(AtomicI64::new(i64::MIN)) },
             gate,
             hindered: HinderedKind::default(),
@@ -173,11 +176,12 @@ impl Stage {
     fn catalog(&self) -> Catalog {
         let mut sources = tidegate_connectors::sources();
         sources.push(Box::new(GivenKind(self.given.clone())));
-        sources.extend(
-            self.provider
-                .clone()
-                .map(|(provider, every)| Box::new(ProviderKind(provider, every)) as Box<dyn SourceKind>),
-        );
+        if let Some((provider, every)) = self.provider.clone() {
+            sources.push(Box::new(ProviderKind("inventory", provider, every.into())));
+        }
+        if let Some((world, schedule)) = self.world.clone() {
+            sources.push(Box::new(ProviderKind("cloud", world, schedule)));
+        }
         let mut operators = tidegate_operators::operators();
         operators.push(Box::new(CheckKind::new(PackLibrary::default())));
         operators.push(Box::new(self.probe.clone()));
@@ -335,12 +339,12 @@ pub(crate) fn checkpoints(status: &PipelineStatus) -> u64 {
     status.checkpoints.load(Ordering::Relaxed)
 }
 
-/// The kind `inventory`: a scripted provider.
-struct ProviderKind(Arc<ScriptedProvider>, Option<Duration>);
+/// The kinds `inventory`, a scripted provider, and `cloud`, one whose inventory a test changes.
+struct ProviderKind(&'static str, Arc<dyn Provider>, Schedule);
 
 impl SourceKind for ProviderKind {
     fn name(&self) -> &'static str {
-        "inventory"
+        self.0
     }
 
     fn summary(&self) -> &'static str {
@@ -356,7 +360,7 @@ impl SourceKind for ProviderKind {
     }
 
     fn plan(&self, _options: &Options, _context: &SourcePlanContext<'_>) -> Result<PlannedSource, Vec<Diagnostic>> {
-        Ok(planned_provider_source(Arc::clone(&self.0) as Arc<dyn Provider>, self.1))
+        Ok(planned_provider_source(Arc::clone(&self.1), self.2.clone()))
     }
 }
 

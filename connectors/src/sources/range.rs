@@ -77,6 +77,7 @@ impl SourceKind for RangeKind {
             reconnects: false,
             ports: vec![Port::out(index_schema())],
             tables: Vec::new(),
+            refresh: None,
             open: Box::new(PlannedRange { limit: settings.limit, delay }),
         })
     }

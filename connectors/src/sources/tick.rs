@@ -77,6 +77,7 @@ impl SourceKind for TickKind {
             reconnects: false,
             ports: vec![Port::out(index_schema())],
             tables: Vec::new(),
+            refresh: None,
             open: Box::new(PlannedTick { delay }),
         })
     }

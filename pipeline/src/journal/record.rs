@@ -172,13 +172,15 @@ pub enum Outcome {
 pub(super) const STEP: u8 = 1;
 const OUTBOX: u8 = 2;
 const OUTCOME: u8 = 3;
-/// The version byte of plain frames of earlier programs, which knew no [`EngineEvent::Joined`], no outcomes on somebody's
-/// word or by a rule, and no tries. Their compressed frames have the next one. What both hold is read as it is today.
+/// The version byte of plain frames of the first programs, which knew no [`EngineEvent::Joined`], no outcomes on somebody's
+/// word or by a rule, and no tries. Compressed frames have the next one. What they hold is read as it is today.
 const FIRST_PLAIN: u8 = 1;
+/// The version byte of plain frames of programs which knew no [`crate::step::Unit::Targeted`].
+const SECOND_PLAIN: u8 = 3;
 /// The version byte of a frame that holds a record as postcard writes it.
-pub(super) const PLAIN: u8 = 3;
+pub(super) const PLAIN: u8 = 5;
 /// The version byte of a frame that holds the length of that (u32, little endian) and itself compressed with zstd.
-pub(super) const COMPRESSED: u8 = 4;
+pub(super) const COMPRESSED: u8 = 6;
 /// Longer records are compressed, if that makes them a quarter shorter: below it neither the disk's time nor its
 /// space is worth the processor's (`cargo bench --bench journal -- compression`).
 const COMPRESS_ABOVE: usize = 4 * 1024;
@@ -288,7 +290,7 @@ fn compress(plain: &[u8]) -> Result<Vec<u8>> {
 
 /// A record as postcard writes it.
 fn plain(version: u8, payload: &[u8]) -> Result<Cow<'_, [u8]>> {
-    if [FIRST_PLAIN, PLAIN].contains(&version) {
+    if [FIRST_PLAIN, SECOND_PLAIN, PLAIN].contains(&version) {
         return Ok(Cow::Borrowed(payload));
     }
     let Some((length, compressed)) = payload.split_first_chunk::<4>() else {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use arrow::json::LineDelimitedWriter;
 
-use super::difference::ScopeDifference;
+use super::difference::{ScopeDifference, Targets};
 use crate::error::Result;
 use crate::rows::{PortIndex, Rejected};
 use crate::step::{Scope, ScopeOutcome};
@@ -26,17 +26,31 @@ pub(super) struct Collection {
     pub(super) failed: Option<String>,
     duplicates: Vec<Rejected>,
     duplicate_count: usize,
+    /// The objects that are read, if not all.
+    targets: Option<Targets>,
+    /// What has changed of the targets: it is handed over together, so that it becomes visible together.
+    held: Vec<RecordBatch>,
+    /// How many rows were of none of the targets.
+    stray: usize,
 }
 
 impl Collection {
-    /// Collects `scope` against the rows that `table` has of it.
+    /// Collects `scope`, or `targets` in it, against the rows that `table` has of it.
     ///
     /// # Errors
     /// When their keys cannot be computed.
-    pub(super) fn new(scope: Scope, port: PortIndex, table: Arc<TableVersion>) -> Result<Self> {
-        let difference = ScopeDifference::new(&table, &scope)?;
-        let (begun, failed, duplicates, duplicate_count) = (false, None, Vec::new(), 0);
-        Ok(Self { scope, port, table, difference, begun, failed, duplicates, duplicate_count })
+    pub(super) fn new(
+        scope: Scope,
+        port: PortIndex,
+        table: Arc<TableVersion>,
+        targets: Option<Targets>,
+    ) -> Result<Self> {
+        let difference = match &targets {
+            None => ScopeDifference::new(&table, &scope)?,
+            Some(targets) => ScopeDifference::of_targets(&table, &scope, targets)?,
+        };
+        let (begun, failed, duplicates, duplicate_count, held, stray) = (false, None, Vec::new(), 0, Vec::new(), 0);
+        Ok(Self { scope, port, table, difference, begun, failed, duplicates, duplicate_count, targets, held, stray })
     }
 
     /// Whether this is how the scope ended the last time.
@@ -50,7 +64,7 @@ impl Collection {
         if self.failed.is_some() {
             return Vec::new();
         }
-        match self.check(page) {
+        match self.check(page).and_then(|page| self.of_targets(page)) {
             Ok(page) => {
                 let slice = |from| page.slice(from, LEAF_ROWS.min(page.num_rows() - from));
                 (0..page.num_rows()).step_by(LEAF_ROWS).map(slice).collect()
@@ -93,6 +107,36 @@ impl Collection {
             duplicates.push(Rejected::new(self.scope.to_string(), reason, b""));
         }
         duplicates
+    }
+
+    /// Whether only some of its objects are read.
+    pub(super) fn has_targets(&self) -> bool {
+        self.targets.is_some()
+    }
+
+    /// Keeps what has changed of targets. Gives what there is once it is many rows.
+    pub(super) fn hold(&mut self, changes: RecordBatch) -> Option<Vec<RecordBatch>> {
+        self.held.push(changes);
+        let rows: usize = self.held.iter().map(RecordBatch::num_rows).sum();
+        (rows >= LEAF_ROWS).then(|| self.take_held())
+    }
+
+    /// What has changed of targets and was not handed over yet.
+    pub(super) fn take_held(&mut self) -> Vec<RecordBatch> {
+        std::mem::take(&mut self.held)
+    }
+
+    /// How many rows of a targeted refresh were not taken: those of other objects, and those whose keys came before.
+    pub(super) fn ignored(&self) -> usize {
+        self.stray + self.duplicate_count
+    }
+
+    /// The rows of a page that belong to the targets; all of them where the whole scope is read.
+    fn of_targets(&mut self, page: RecordBatch) -> Result<RecordBatch, String> {
+        let Some(targets) = &self.targets else { return Ok(page) };
+        let rows = targets.rows_of(&page).map_err(|error| error.message)?;
+        self.stray += page.num_rows() - rows.num_rows();
+        Ok(rows)
     }
 
     /// `page` in the table's schema, or why it cannot be one of this scope.

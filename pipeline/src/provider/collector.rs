@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use arrow::array::RecordBatch;
 use parking_lot::Mutex;
@@ -12,13 +12,16 @@ use tokio_util::task::AbortOnDropHandle;
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::collection::Collection;
+use super::control::RefreshControl;
+use super::difference::Targets;
 use super::pages::PageRoom;
-use super::source::position;
-use super::{Collected, Extent, Pages, Provider, ScopeGroup};
+use super::source::Handed;
+use super::waiting::Wanted;
+use super::{Collected, Pages, Provider, RefreshStatus, ScopeGroup};
 use crate::error::{Error, Result};
 use crate::rows::{PortIndex, Rejected};
-use crate::source::Arrival;
-use crate::step::{SchemaVersion, Scope, ScopeOutcome, Unit};
+use crate::source::{Arrival, Reply};
+use crate::step::{Position, SchemaVersion, Scope, ScopeOutcome, Unit};
 use crate::table::{SharedTables, TableVersion};
 
 /// How many pages of all groups may wait or be compared at a time.
@@ -40,7 +43,8 @@ pub(super) struct Collector<P: ?Sized> {
     /// The port and the empty table of each table.
     ports: BTreeMap<Arc<str>, (PortIndex, Arc<TableVersion>)>,
     pub(super) tables: SharedTables,
-    arrivals: mpsc::Sender<Result<Arrival>>,
+    handed: mpsc::Sender<Result<Handed>>,
+    pub(super) control: Arc<RefreshControl>,
     room: PageRoom,
     /// What [`crate::table::TableSet::ended`] will be when all ends handed over have been taken in.
     ended: AtomicU64,
@@ -48,6 +52,27 @@ pub(super) struct Collector<P: ?Sized> {
     pub(super) refreshed: AtomicU64,
     /// A hash of the duplicates last reported, by scope: the same ones are reported once.
     reported: Mutex<BTreeMap<Scope, u128>>,
+    /// That rows of targeted refreshes were ignored has been told.
+    told: AtomicBool,
+}
+
+/// How collecting a group ended.
+#[derive(Debug, Default)]
+pub(super) struct GroupEnd {
+    /// The whole group was collected.
+    pub(super) whole: bool,
+    /// How many of its scopes failed, and why the first did.
+    pub(super) failed: usize,
+    pub(super) reason: Option<String>,
+    /// What [`Collector::ended`] was at its end.
+    pub(super) ended: u64,
+}
+
+impl GroupEnd {
+    pub(super) fn failure(&mut self, scope: &Scope, reason: &str) {
+        self.failed += 1;
+        self.reason.get_or_insert_with(|| format!("{scope}: {reason}"));
+    }
 }
 
 impl<P: Provider + ?Sized> Collector<P> {
@@ -55,7 +80,8 @@ impl<P: Provider + ?Sized> Collector<P> {
         provider: Arc<P>,
         refreshed: u64,
         tables: SharedTables,
-        arrivals: mpsc::Sender<Result<Arrival>>,
+        handed: mpsc::Sender<Result<Handed>>,
+        control: Arc<RefreshControl>,
     ) -> Result<Self> {
         let mut ports = BTreeMap::new();
         for (index, definition) in provider.tables().into_iter().enumerate() {
@@ -63,8 +89,9 @@ impl<P: Provider + ?Sized> Collector<P> {
             ports.insert(name, (PortIndex(index), Arc::new(TableVersion::empty(definition)?)));
         }
         let ended = AtomicU64::new(tables.current().ended);
-        let (refreshed, reported) = (AtomicU64::new(refreshed), Mutex::default());
-        Ok(Self { provider, ports, tables, arrivals, room: PageRoom::new(PAGES), ended, refreshed, reported })
+        let (refreshed, reported, told) = (AtomicU64::new(refreshed), Mutex::default(), AtomicBool::new(false));
+        let room = PageRoom::new(PAGES);
+        Ok(Self { provider, ports, tables, handed, control, room, ended, refreshed, reported, told })
     }
 
     /// Whether it has such a table.
@@ -72,61 +99,95 @@ impl<P: Provider + ?Sized> Collector<P> {
         self.ports.contains_key(name)
     }
 
-    /// Waits until the tables hold all that was handed over.
-    pub(super) async fn caught_up(&self) {
-        let ended = self.ended.load(Ordering::SeqCst);
+    /// How many ends of scopes and changes of targets were handed over.
+    pub(super) fn ended(&self) -> u64 {
+        self.ended.load(Ordering::SeqCst)
+    }
+
+    /// Waits until the tables hold so many of them.
+    pub(super) async fn caught_up(&self, ended: u64) {
         self.tables.wait_for(|tables| tables.ended >= ended).await;
     }
 
-    /// Collects a group. Whatever becomes of one of its scopes, the others end by themselves.
+    /// Collects a group, or some objects of it. The tables must hold all that was handed over for it before. Whatever
+    /// becomes of one of its scopes, the others end by themselves. A group that was never read before is read wholly.
     ///
     /// # Errors
     /// When nobody takes arrivals any more, or the process is ending.
-    pub(super) async fn collect(&self, group: ScopeGroup, extent: Extent) -> Result<()> {
+    pub(super) async fn collect(&self, group: &ScopeGroup, wanted: &Wanted) -> Result<GroupEnd> {
+        let wanted = if self.can_be_targeted(group) { wanted } else { &Wanted::Whole };
+        let mut end = GroupEnd { whole: *wanted == Wanted::Whole, ..GroupEnd::default() };
         let (mut collections, mut broken) = (BTreeMap::new(), Vec::new());
         for scope in group.scopes() {
-            match self.collection(&scope) {
+            match self.collection(&scope, wanted) {
                 Ok(collection) => drop(collections.insert(Arc::clone(&scope.table), collection)),
                 Err(error) => broken.push((scope, error.message)),
             }
         }
-        let collected = self.pages(&group, extent, &mut collections).await?;
+        let collected = self.pages(group, wanted, &mut collections).await?;
         for (scope, reason) in broken {
-            self.send(Unit::Begin(scope.clone()), Vec::new(), Vec::new()).await?;
-            self.send_end(scope, ScopeOutcome::Failed(reason), Vec::new()).await?;
-        }
-        for table in &group.tables {
-            if let Some(collection) = collections.remove(table) {
-                self.finish(collection, collected.of(table).clone()).await?;
+            end.failure(&scope, &reason);
+            if end.whole {
+                self.send(Unit::Begin(scope.clone()), Vec::new(), Vec::new()).await?;
+                self.send_end(scope, ScopeOutcome::Failed(reason), Vec::new()).await?;
             }
         }
-        Ok(())
+        for table in &group.tables {
+            let Some(mut collection) = collections.remove(table) else { continue };
+            let outcome = self.outcome(&mut collection, collected.of(table).clone()).await?;
+            if let ScopeOutcome::Failed(reason) = &outcome {
+                end.failure(&collection.scope, reason);
+            }
+            match end.whole {
+                true => self.finish(collection, outcome).await?,
+                false => self.finish_targets(collection).await?,
+            }
+        }
+        end.ended = self.ended();
+        Ok(end)
     }
 
-    fn collection(&self, scope: &Scope) -> Result<Collection> {
+    /// Whether objects of the group can be read by themselves: its tables say which row belongs to which object, and
+    /// there is something to compare with.
+    fn can_be_targeted(&self, group: &ScopeGroup) -> bool {
+        let current = self.tables.current();
+        group.scopes().all(|scope| {
+            let table = current.get(&scope.table);
+            table.is_some_and(|table| table.definition().target.is_some() && table.scopes().contains_key(&scope))
+        })
+    }
+
+    fn collection(&self, scope: &Scope, wanted: &Wanted) -> Result<Collection> {
         let unknown = || Error::internal(format!("scope {scope} has no port"));
         let (port, empty) = self.ports.get(&scope.table).ok_or_else(unknown)?;
         let current = self.tables.current();
         let table = Arc::clone(current.get(&scope.table).unwrap_or(empty));
-        Collection::new(scope.clone(), *port, table)
+        let targets = match wanted {
+            Wanted::Whole => None,
+            Wanted::Targets(ids) => Targets::new(&table, ids),
+        };
+        Collection::new(scope.clone(), *port, table, targets)
     }
 
     /// Lets the provider collect, and hands over what its pages change. Gives how it ended.
     async fn pages(
         &self,
         group: &ScopeGroup,
-        extent: Extent,
+        wanted: &Wanted,
         collections: &mut BTreeMap<Arc<str>, Collection>,
     ) -> Result<Collected> {
         let (pages, mut waiting) = Pages::channel(group.clone(), self.room.clone());
-        let (provider, asked) = (Arc::clone(&self.provider), group.clone());
+        let (provider, asked, extent) = (Arc::clone(&self.provider), group.clone(), wanted.extent());
         let collecting = tokio::spawn(async move { provider.collect(&asked, &extent, pages).await });
         let collecting = AbortOnDropHandle::new(collecting);
         while let Some(page) = waiting.recv().await {
             let Some(collection) = collections.get_mut(&page.table) else { continue };
+            if *wanted == Wanted::Whole {
+                RefreshStatus::count(&self.control.status.rows, page.rows.num_rows());
+            }
             for rows in collection.slices(&page.rows) {
                 if let Some(changes) = collection.compare(&rows) {
-                    self.send_changes(collection, changes).await?;
+                    self.changed(collection, changes).await?;
                 }
             }
         }
@@ -140,25 +201,65 @@ impl<P: Provider + ?Sized> Collector<P> {
         }
     }
 
-    /// Hands over what a scope has lost, and its end, unless there is nothing to tell.
-    async fn finish(&self, mut collection: Collection, outcome: ScopeOutcome) -> Result<(), Gone> {
-        let mut outcome = collection.failed.take().map_or(outcome, ScopeOutcome::Failed);
-        if outcome == ScopeOutcome::Complete {
-            match collection.missing() {
-                Ok(missing) => {
-                    for deletes in missing {
-                        self.send_changes(&mut collection, deletes).await?;
-                    }
-                }
-                Err(error) => outcome = ScopeOutcome::Failed(error.message),
-            }
+    /// How a scope has ended; if it was read to the end, with what it has lost.
+    async fn outcome(&self, collection: &mut Collection, outcome: ScopeOutcome) -> Result<ScopeOutcome, Gone> {
+        match collection.failed.take() {
+            Some(reason) => return Ok(ScopeOutcome::Failed(reason)),
+            None if outcome != ScopeOutcome::Complete => return Ok(outcome),
+            None => {}
         }
+        match collection.missing() {
+            Ok(missing) => {
+                for deletes in missing {
+                    self.changed(collection, deletes).await?;
+                }
+                Ok(outcome)
+            }
+            Err(error) => Ok(ScopeOutcome::Failed(error.message)),
+        }
+    }
+
+    /// Hands over the end of a scope, unless there is nothing to tell.
+    async fn finish(&self, mut collection: Collection, outcome: ScopeOutcome) -> Result<(), Gone> {
         let duplicates = self.new_duplicates(&mut collection);
         if !collection.begun && collection.has_ended_so(&outcome) && duplicates.is_empty() {
             return Ok(());
         }
         self.send_begin(&mut collection).await?;
         self.send_end(collection.scope, outcome, duplicates).await
+    }
+
+    /// Hands over what has changed of the targets. How the scope last ended stays.
+    async fn finish_targets(&self, mut collection: Collection) -> Result<(), Gone> {
+        let held = collection.take_held();
+        self.send_targeted(&collection, held).await?;
+        let ignored = collection.ignored();
+        RefreshStatus::count(&self.control.status.ignored_rows, ignored);
+        if ignored > 0 && !self.told.swap(true, Ordering::SeqCst) {
+            let scope = &collection.scope;
+            tracing::warn!(%scope, ignored, "Rows that are not of the objects asked for, or came twice, were ignored; this is said once.");
+        }
+        Ok(())
+    }
+
+    /// A page, or its end, has changed something.
+    async fn changed(&self, collection: &mut Collection, changes: RecordBatch) -> Result<(), Gone> {
+        if !collection.has_targets() {
+            return self.send_changes(collection, changes).await;
+        }
+        match collection.hold(changes) {
+            Some(held) => self.send_targeted(collection, held).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn send_targeted(&self, collection: &Collection, changes: Vec<RecordBatch>) -> Result<(), Gone> {
+        if changes.is_empty() {
+            return Ok(());
+        }
+        let rows = changes.into_iter().map(|changes| (collection.port, changes)).collect();
+        self.ended.fetch_add(1, Ordering::SeqCst);
+        self.send(Unit::Targeted(collection.scope.clone()), rows, Vec::new()).await
     }
 
     /// The duplicates of a scope, unless they were reported before.
@@ -209,12 +310,22 @@ impl<P: Provider + ?Sized> Collector<P> {
             schema_version: SchemaVersion::default(),
             new_schema: None,
             range: None,
-            position: position(self.refreshed.load(Ordering::SeqCst)),
+            // The source gives it, when it hands the arrival over.
+            position: Position("".into()),
             watermark: None,
             replies: Vec::new(),
             alone: false,
         };
-        self.arrivals.send(Ok(arrival)).await.map_err(|_| Gone)
+        let refresh = self.refreshed.load(Ordering::SeqCst);
+        self.handed.send(Ok(Handed::Arrival { refresh, arrival: Box::new(arrival) })).await.map_err(|_| Gone)
+    }
+
+    /// Has these told once all that was handed over is durable.
+    pub(super) async fn settle(&self, replies: Vec<Reply>) -> Result<(), Gone> {
+        if replies.is_empty() {
+            return Ok(());
+        }
+        self.handed.send(Ok(Handed::Settled(replies))).await.map_err(|_| Gone)
     }
 }
 

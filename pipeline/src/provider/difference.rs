@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use arrow::array::{BooleanArray, RecordBatch, UInt64Array};
+use arrow::array::{AsArray, BooleanArray, RecordBatch, UInt64Array};
 use arrow::compute::{filter_record_batch, take_record_batch};
 use arrow::row::Rows;
 use xxhash_rust::xxh3::xxh3_128;
@@ -11,6 +11,30 @@ use xxhash_rust::xxh3::xxh3_128;
 use crate::error::Result;
 use crate::step::Scope;
 use crate::table::{Layout, Operation, TableVersion};
+
+/// Objects of a scope that are read by themselves.
+#[derive(Debug)]
+pub(super) struct Targets {
+    ids: HashSet<Arc<str>>,
+    /// The column that their ids stand in.
+    column: usize,
+}
+
+impl Targets {
+    /// The objects with these ids in a table; `None` where its rows do not say which object they belong to.
+    pub(super) fn new<'a>(table: &TableVersion, ids: impl IntoIterator<Item = &'a Arc<str>>) -> Option<Self> {
+        let definition = table.definition();
+        let column = definition.schema.index_of(definition.target?).ok()?;
+        Some(Self { ids: ids.into_iter().cloned().collect(), column })
+    }
+
+    /// The rows that belong to these objects.
+    pub(super) fn rows_of(&self, rows: &RecordBatch) -> Result<RecordBatch> {
+        let column = rows.column(self.column).as_string::<i32>();
+        let belongs = column.iter().map(|id| Some(id.is_some_and(|id| self.ids.contains(id))));
+        Ok(filter_record_batch(rows, &belongs.collect::<BooleanArray>())?)
+    }
+}
 
 /// The rows of one scope as they are stored, against which its pages are compared as they come, in any
 /// order. Holds the key and a hash of each stored row for as long as the scope is being collected.
@@ -25,6 +49,8 @@ pub(super) struct ScopeDifference {
     new: HashSet<u128>,
     /// Where the last row was found: providers mostly give rows in the order of their keys.
     hint: usize,
+    /// Where rows are stored that are not among those of the targets, if only targets are read.
+    elsewhere: Option<Arc<TableVersion>>,
 }
 
 /// What a page changes.
@@ -45,8 +71,23 @@ enum Row {
 impl ScopeDifference {
     /// The difference to the rows of `scope` in `table`.
     pub(super) fn new(table: &TableVersion, scope: &Scope) -> Result<Self> {
-        let layout = Arc::clone(table.layout());
+        Self::to(table, table.rows_of_scope(scope)?)
+    }
+
+    /// The difference to the rows of `targets` in `scope`. The other rows of the scope do not take part; but a row of a
+    /// target that has the key of one of them replaces it: it has moved from one object to another.
+    pub(super) fn of_targets(table: &Arc<TableVersion>, scope: &Scope, targets: &Targets) -> Result<Self> {
         let stored = table.rows_of_scope(scope)?;
+        let stored = stored
+            .iter()
+            .map(|rows| targets.rows_of(rows))
+            .filter(|rows| rows.as_ref().map_or(true, |rows| rows.num_rows() > 0));
+        let stored = stored.collect::<Result<Vec<_>>>()?;
+        Ok(Self { elsewhere: Some(Arc::clone(table)), ..Self::to(table, stored)? })
+    }
+
+    fn to(table: &TableVersion, stored: Vec<RecordBatch>) -> Result<Self> {
+        let layout = Arc::clone(table.layout());
         let rows = stored.iter().map(RecordBatch::num_rows).sum();
         let mut keys = layout.no_keys(rows);
         let mut hashes = Vec::with_capacity(rows);
@@ -54,7 +95,8 @@ impl ScopeDifference {
             layout.append_keys(&mut keys, batch)?;
             hashes.extend(layout.hashes(batch)?);
         }
-        Ok(Self { layout, stored, keys, hashes, seen: vec![false; rows], new: HashSet::new(), hint: 0 })
+        let (seen, new) = (vec![false; rows], HashSet::new());
+        Ok(Self { layout, stored, keys, hashes, seen, new, hint: 0, elsewhere: None })
     }
 
     /// Compares a page (in the table's schema) and remembers what it has seen.
@@ -74,6 +116,7 @@ impl ScopeDifference {
                 }
             }
         }
+        self.find_moved(&keys, &changed, &mut operations)?;
         let take = |rows: Vec<u64>| -> Result<Option<RecordBatch>> {
             let taken = (!rows.is_empty()).then(|| take_record_batch(page, &UInt64Array::from(rows)));
             Ok(taken.transpose()?)
@@ -97,6 +140,18 @@ impl ScopeDifference {
             deletes.push(self.layout.changes(Operation::Delete, &rows)?);
         }
         Ok(deletes)
+    }
+
+    /// A row that seems to be new may be one that belonged to another object before.
+    fn find_moved(&self, keys: &Rows, changed: &[u64], operations: &mut [Operation]) -> Result<()> {
+        let Some(elsewhere) = &self.elsewhere else { return Ok(()) };
+        let new: Vec<usize> = (0..operations.len()).filter(|&index| operations[index] == Operation::Insert).collect();
+        let rows = new.iter().map(|&index| keys.row(changed[index] as usize)).collect::<Vec<_>>();
+        let stored = elsewhere.stores(&rows.iter().map(|row| row.data()).collect::<Vec<_>>())?;
+        for (index, _) in new.into_iter().zip(stored).filter(|(_, stored)| *stored) {
+            operations[index] = Operation::Update;
+        }
+        Ok(())
     }
 
     fn classify(&mut self, key: &[u8], hash: u128) -> Row {

@@ -8,24 +8,37 @@
 
 mod collection;
 mod collector;
+mod control;
 mod difference;
 mod group;
 mod kind;
+mod known;
+mod notice;
 mod pages;
 mod refresh;
+mod schedule;
 mod source;
+mod status;
 #[cfg(test)]
 mod tests;
+mod waiting;
+mod watch;
+
+use std::sync::Arc;
 
 use async_trait::async_trait;
 
 use crate::error::Result;
 use crate::table::TableDefinition;
 
+pub use control::{RefreshControl, RefreshRequest};
 pub use group::{Collected, Extent, ScopeGroup};
 pub use kind::ProviderKind;
+pub use notice::{Notice, Notices, ScopeSelector, Target};
 pub use pages::{Page, PageRoom, Pages};
+pub use schedule::Schedule;
 pub use source::{ProviderSource, planned_provider_source};
+pub use status::{RefreshReport, RefreshStatus, UnresolvedReport};
 
 /// A source of inventory tables.
 #[async_trait]
@@ -45,9 +58,19 @@ pub trait Provider: Send + Sync + 'static {
     /// When not even the list can be had.
     async fn groups(&self) -> Result<Vec<ScopeGroup>>;
 
-    /// How many groups may be collected at a time.
+    /// How many groups may be collected wholly at a time, and as many again of which only some objects are read.
     fn concurrency(&self) -> usize {
         1
+    }
+
+    /// From how many objects of one group on, not counting this number itself, the whole group is read instead.
+    fn full_refresh_threshold(&self) -> usize {
+        100
+    }
+
+    /// What hears of changes as they happen, if anything does.
+    fn notices(&self) -> Option<Arc<dyn Notices>> {
+        None
     }
 
     /// Collects a group: wholly, or only some objects of it ([`Extent::Targets`]; asked for only where every table of

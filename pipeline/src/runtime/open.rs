@@ -168,6 +168,5 @@ impl Pipeline {
 
 /// The counters of each node.
 fn statuses(graph: &Graph) -> Vec<Arc<NodeStatus>> {
-    let status = |node: &Node| Arc::new(NodeStatus::new(Arc::clone(&node.name), Arc::clone(&node.kind), node.section));
-    graph.nodes.iter().map(status).collect()
+    graph.nodes.iter().map(|node| Arc::new(NodeStatus::of(node))).collect()
 }

@@ -11,6 +11,8 @@ use super::effects::{EffectCounts, Ledger};
 use crate::checkpoint::CheckpointSummary;
 use crate::checkpoint::copies::CopyStatus;
 use crate::error::Error;
+use crate::graph::{Node, Planned};
+use crate::provider::RefreshControl;
 use crate::spec::pipeline::Section;
 
 /// How a node is.
@@ -53,6 +55,8 @@ pub struct NodeStatus {
     pub(crate) progress: AtomicU64,
     /// How often it was opened again after a failure.
     pub restarts: AtomicU64,
+    /// What the refreshes of a provider have done.
+    pub refresh: Option<Arc<RefreshControl>>,
     /// When a source last gave something, in ms since 1970; 0 before the first time in this process.
     last_arrival: AtomicI64,
     state: AtomicU8,
@@ -74,11 +78,21 @@ impl NodeStatus {
             busy: zero(),
             progress: zero(),
             restarts: zero(),
+            refresh: None,
             last_arrival: AtomicI64::default(),
             state: AtomicU8::new(0),
             trouble: Mutex::default(),
             queues: Mutex::default(),
         }
+    }
+
+    /// The counters of a node; of a provider, with those of its refreshes.
+    pub(crate) fn of(node: &Node) -> Self {
+        let refresh = match &node.planned {
+            Planned::Source(planned) => planned.refresh.clone(),
+            Planned::Operator(_) | Planned::Sink(_) => None,
+        };
+        Self { refresh, ..Self::new(Arc::clone(&node.name), Arc::clone(&node.kind), node.section) }
     }
 
     /// How it is.

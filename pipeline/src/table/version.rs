@@ -99,6 +99,30 @@ impl TableVersion {
         Ok(found.then(|| leaf.rows.slice(row, 1)))
     }
 
+    /// Which of these keys have a row. Each leaf that may have one of them is looked at once.
+    ///
+    /// # Errors
+    /// When the keys of its rows cannot be computed.
+    pub(crate) fn stores(&self, keys: &[&[u8]]) -> Result<Vec<bool>> {
+        let mut order: Vec<usize> = (0..keys.len()).collect();
+        order.sort_unstable_by_key(|&index| keys[index]);
+        let mut stored = vec![false; keys.len()];
+        let mut looked_at: Option<(usize, Rows)> = None;
+        for index in order {
+            let key = keys[index];
+            let place = self.leaves.partition_point(|leaf| *leaf.last < *key);
+            let Some(leaf) = self.leaves.get(place) else { break };
+            let rows = match looked_at.take() {
+                Some((known, rows)) if known == place => rows,
+                _ => self.layout.keys(&leaf.rows)?,
+            };
+            let row = lower_bound(&rows, 0, key);
+            stored[index] = row < rows.num_rows() && rows.row(row).data() == key;
+            looked_at = Some((place, rows));
+        }
+        Ok(stored)
+    }
+
     /// The rows of one scope, in key order: slices of the table's batches, nothing is copied.
     ///
     /// # Errors
@@ -154,7 +178,7 @@ impl TableVersion {
 
     /// The version after `changes`, batches of the table's change schema. Of several changes of one row the
     /// last counts; a delete of a row that is not there does nothing.
-    pub(super) fn with_changes(&self, changes: &[RecordBatch]) -> Result<Self> {
+    pub(crate) fn with_changes(&self, changes: &[RecordBatch]) -> Result<Self> {
         let leaves = merge(&self.layout, &self.leaves, changes)?;
         Ok(Self { layout: Arc::clone(&self.layout), leaves, scopes: Arc::clone(&self.scopes) })
     }

@@ -9,3 +9,4 @@ pub mod fault;
 pub mod golden;
 pub mod provider;
 pub mod scripted;
+pub mod world;

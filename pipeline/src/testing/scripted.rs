@@ -68,6 +68,7 @@ impl SourceKind for ScriptedKind {
             reconnects: false,
             ports: vec![Port::out(Arc::clone(schema))],
             tables: Vec::new(),
+            refresh: None,
             open: Box::new(Script {
                 bounded: self.bounded,
                 alone: self.delivery == Delivery::Seek,

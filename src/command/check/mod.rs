@@ -4,6 +4,7 @@ mod layout;
 mod report;
 mod target;
 
+use std::io::IsTerminal;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -13,7 +14,7 @@ use tidegate_pipeline::testing::collect::{CollectKind, Collected};
 use crate::arguments::{CheckArguments, Format};
 use crate::catalog::{catalog, packs};
 use crate::exit::{ALARMS, DONE, FAILED, Failure};
-use crate::output;
+use crate::{live, output};
 
 /// Checks a pipeline's inventory, or this machine by a pack's name.
 pub(crate) async fn check(arguments: CheckArguments, queries: Option<&Path>) -> Result<u8, Failure> {
@@ -33,7 +34,14 @@ pub(crate) async fn check(arguments: CheckArguments, queries: Option<&Path>) -> 
             cancel.cancel();
         }
     });
-    pipeline.run().await?;
+    let shown = std::io::stderr().is_terminal();
+    let display = shown.then(|| tokio::spawn(live::show(pipeline.status())));
+    let outcome = pipeline.run().await;
+    if let Some(display) = display {
+        display.abort();
+        live::clear(&display.await);
+    }
+    outcome?;
     let findings = report::Findings::read(&collected.take(target::FINDINGS))?;
     match arguments.format {
         Format::Text => output::print(&findings.text(arguments.all))?,

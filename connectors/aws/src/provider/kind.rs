@@ -96,7 +96,7 @@ impl SourceKind for AwsKind {
 
     fn plan(&self, options: &Options, _context: &SourcePlanContext<'_>) -> Result<PlannedSource, Vec<Diagnostic>> {
         let read = self.0.read(options)?;
-        let refresh = read.refresh.map(|refresh| refresh.0);
+        let refresh = read.refresh.clone();
         Ok(planned_provider_source(Arc::new(AwsProvider::new(&self.0, read)), refresh))
     }
 }

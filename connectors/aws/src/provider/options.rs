@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
-use tidegate_pipeline::spec::Duration;
+use tidegate_pipeline::spec::{Duration, Refresh};
 
 use super::Filters;
 use crate::estate::AwsOptions;
@@ -23,8 +23,8 @@ pub struct ProviderOptions {
     /// What passes, by table, in the names that filters of AWS have: `{aws_ec2_instance: {"tag:env": [prod]}}`. What
     /// does not pass is not in the table, nor is what is nested in it.
     pub filters: BTreeMap<String, Filters>,
-    /// How long to wait after a refresh before the next.
-    pub refresh: Option<Duration>,
+    /// When everything is read again: so often, at times (`{cron: …}`), or `off`.
+    pub refresh: Refresh,
     /// How many listings are read at the same time, over all accounts and regions.
     pub concurrency: NonZeroUsize,
 }
@@ -36,7 +36,7 @@ impl Default for ProviderOptions {
             regions: None,
             tables: None,
             filters: BTreeMap::new(),
-            refresh: Some(Duration::seconds(15 * 60)),
+            refresh: Refresh::Every(Duration::seconds(15 * 60)),
             concurrency: NonZeroUsize::new(16).unwrap_or(NonZeroUsize::MIN),
         }
     }

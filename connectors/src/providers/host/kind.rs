@@ -37,7 +37,7 @@ impl SourceKind for HostKind {
     }
 
     fn plan(&self, options: &Options, _context: &SourcePlanContext<'_>) -> Result<PlannedSource, Vec<Diagnostic>> {
-        let refresh = options.read::<HostOptions>()?.refresh.map(|refresh| refresh.0);
+        let refresh = options.read::<HostOptions>()?.refresh;
         Ok(planned_provider_source(ProviderKind::provider(self, options)?, refresh))
     }
 

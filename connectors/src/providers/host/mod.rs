@@ -26,7 +26,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use tidegate_pipeline::error::{Error, Result};
 use tidegate_pipeline::provider::{Collected, Extent, Pages, Provider, ScopeGroup};
-use tidegate_pipeline::spec::Duration;
+use tidegate_pipeline::spec::Refresh;
 use tidegate_pipeline::spec::diagnostic::closest;
 use tidegate_pipeline::step::ScopeOutcome;
 use tidegate_pipeline::table::TableDefinition;
@@ -45,8 +45,8 @@ pub const REGION: &str = "local";
 pub struct HostOptions {
     /// The tables to collect, such as `host_user`; all of them where it is absent.
     pub tables: Option<Vec<String>>,
-    /// How long to wait after a refresh before the next; without it, the machine is read once.
-    pub refresh: Option<Duration>,
+    /// When the machine is read: so often (`15m`), at times (`{cron: "0 */6 * * *"}`) or on demand (`off`); without it, once.
+    pub refresh: Option<Refresh>,
     /// The directory under which the machine's files lie; `/` where it is absent. Another one reads a mounted image.
     pub root: Option<PathBuf>,
 }

@@ -100,6 +100,7 @@ impl SourceKind for FileKind {
             bounded: !settings.follow,
             ports: vec![Port { open, ..Port::out(Arc::clone(&planned.schema)) }],
             tables: Vec::new(),
+            refresh: None,
             open: Box::new(planned),
         })
     }

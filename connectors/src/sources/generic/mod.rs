@@ -88,6 +88,7 @@ impl SourceKind for GenericKind {
             reconnects: false,
             ports: vec![Port::out(Arc::clone(&schema))],
             tables: Vec::new(),
+            refresh: None,
             open: Box::new(PlannedGeneric { script, schema }),
         })
     }

@@ -14,7 +14,7 @@ use super::*;
 use crate::step::{Scope, ScopeOutcome};
 
 /// The version that this program writes.
-const NEWEST: u32 = 3;
+const NEWEST: u32 = 4;
 const WRITE: &str = "TIDEGATE_WRITE_GOLDEN";
 
 fn golden(version: u32) -> PathBuf {
@@ -51,7 +51,7 @@ fn written_in(version: u32) -> Vec<Record> {
         (Unit::Begin(scope.clone()), StepBody::Inline { parts: vec![], rejected: vec![], position: at("1") }),
         (Unit::Page(scope.clone()), inline(3)),
         (Unit::End(scope.clone(), ScopeOutcome::Failed("denied".into())), inline(0)),
-        (Unit::End(scope, ScopeOutcome::Complete), inline(2_000)),
+        (Unit::End(scope.clone(), ScopeOutcome::Complete), inline(2_000)),
         (Unit::Rows, StepBody::Engine(EngineEvent::Tick)),
         (Unit::Rows, StepBody::Engine(ended)),
         (Unit::Rows, StepBody::Engine(EngineEvent::Finished)),
@@ -84,6 +84,14 @@ fn written_in(version: u32) -> Vec<Record> {
         let (sink, effect, reason) = ("page".to_owned(), format!("p/0/1/page/1/11/{row}"), None);
         records.push(Record::Outcome(OutcomeRecord { sink, effect, outcome, attempts: 2, reason }));
     }
+    if version == 3 {
+        return records;
+    }
+    // Version 4 knows changes of objects that were read by themselves.
+    let part = InlinePart { port: 1, ipc: encode_batch(&batch(2)).unwrap() };
+    let changes =
+        StepBody::Inline { parts: vec![part], rejected: vec![], position: at("{\"refresh\":1,\"arrival\":7}") };
+    records.push(record((13, (Unit::Targeted(scope), changes))));
     records
 }
 
@@ -151,7 +159,7 @@ fn journals_of_all_versions_are_readable_and_say_what_they_said() {
             fs::copy(&path, copy.path().join(FOLDER).join(path.file_name().unwrap())).unwrap();
         }
         let (journal, recovery) = open(copy.path()).unwrap();
-        let last = if version < 3 { 11 } else { 12 };
+        let last = [11, 11, 12, 13][version as usize - 1];
         assert_eq!((recovery.last_step, recovery.torn), (StepNumber(last), None), "version {version}");
         let next = step(last + 1, 10);
         journal.append(&next).unwrap();

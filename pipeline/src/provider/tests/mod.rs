@@ -16,6 +16,8 @@ use crate::table::{Operation, Tables};
 use crate::testing::provider::{ScriptedProvider, ScriptedScope};
 
 mod groups;
+mod property;
+mod targets;
 
 const SOON: Duration = Duration::from_millis(1);
 
@@ -286,8 +288,11 @@ async fn positions_count_refreshes_and_go_on_where_they_were() {
     let mut run = Run::open(script(), tables(), Some(Position(r#"{"refresh":7}"#.into()))).await;
     let arrivals = run.refreshes(2).await.unwrap();
     let positions: Vec<&str> = arrivals.iter().map(|arrival| arrival.position.0.as_ref()).collect();
-    assert_eq!(positions[..3], [r#"{"refresh":8}"#; 3]);
-    assert_eq!(positions[3..], [r#"{"refresh":9}"#; 3]);
+    assert_eq!(
+        positions[..3],
+        [r#"{"refresh":8,"arrival":1}"#, r#"{"refresh":8,"arrival":2}"#, r#"{"refresh":8,"arrival":3}"#]
+    );
+    assert_eq!(positions[5..], [r#"{"refresh":9,"arrival":6}"#]);
 }
 
 #[tokio::test]

@@ -23,6 +23,7 @@ use serde::{Deserialize, Serialize};
 
 use super::effects::{ChangedEffects, EffectChange};
 use crate::error::{Domain, Error};
+use crate::provider::RefreshRequest;
 
 pub(crate) use client::ask;
 pub(crate) use server::{Controlled, serve};
@@ -49,6 +50,13 @@ pub(crate) enum ControlRequest {
         /// Their ids.
         ids: Vec<String>,
     },
+    /// Inventory shall be read again.
+    Refresh {
+        /// The provider node; all that have the table where it is absent.
+        node: Option<String>,
+        /// What shall be read.
+        request: RefreshRequest,
+    },
 }
 
 /// What the owner answers.
@@ -57,6 +65,8 @@ pub(crate) enum ControlRequest {
 pub(crate) enum ControlAnswer {
     /// What has become of the effects; durable.
     EffectsChanged(ChangedEffects),
+    /// The nodes that will read it again, soon.
+    RefreshBegun(Vec<String>),
 }
 
 /// What every version of a request begins with.

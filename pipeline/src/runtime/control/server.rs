@@ -16,6 +16,7 @@ use super::{Address, Answer, ControlAnswer, ControlRequest, LONGEST, NAME, Outco
 use crate::error::{Error, Result};
 use crate::journal::Journal;
 use crate::runtime::effects::Ledger;
+use crate::runtime::status::PipelineStatus;
 
 /// How many requests are answered at a time; others wait.
 const AT_ONCE: usize = 8;
@@ -25,6 +26,7 @@ const AT_ONCE: usize = 8;
 pub(crate) struct Controlled {
     pub(crate) ledger: Ledger,
     pub(crate) journal: Journal,
+    pub(crate) status: Arc<PipelineStatus>,
 }
 
 impl Controlled {
@@ -34,6 +36,9 @@ impl Controlled {
                 let changed = self.ledger.change(&self.journal, change, &ids).await?;
                 tracing::info!(?change, changed = changed.changed.len(), "Effects were changed by command.");
                 Ok(ControlAnswer::EffectsChanged(changed))
+            }
+            ControlRequest::Refresh { node, request } => {
+                self.status.refresh(node.as_deref(), &request).map(ControlAnswer::RefreshBegun)
             }
         }
     }

@@ -11,6 +11,7 @@ use super::{Controlled, NAME, ask, serve};
 use crate::journal::Journal;
 use crate::journal::record::Outcome;
 use crate::runtime::effects::{Bounds, Effect, EffectChange, Ledger, change_effects};
+use crate::runtime::status::PipelineStatus;
 use crate::sink::EffectPayload;
 use crate::step::{Incarnation, Shard, StepNumber};
 
@@ -31,7 +32,11 @@ async fn owner(directory: &Path) -> Owner {
     ledger.intend(&[Arc::new(effect.clone())]);
     ledger.end(&journal, &effect, Outcome::Dead, 12, Some("refused".to_owned())).unwrap();
     let stop = CancellationToken::new();
-    let controlled = Controlled { ledger: ledger.clone(), journal };
+    let controlled = Controlled {
+        ledger: ledger.clone(),
+        journal,
+        status: Arc::new(PipelineStatus::new(Vec::new(), ledger.clone())),
+    };
     let server = tokio::spawn(serve(directory.to_owned(), controlled, stop.clone()));
     while !directory.join(NAME).exists() || UnixStream::connect(reachable(directory)).is_err() {
         tokio::time::sleep(Duration::from_millis(1)).await;

@@ -115,8 +115,10 @@ fn change_some(directory: &Path, pipeline: &str, change: EffectChange, ids: &[St
     let begun = Instant::now();
     loop {
         if let Some(answer) = control::ask(directory, &request)? {
-            let ControlAnswer::EffectsChanged(changed) = answer;
-            return Ok(changed);
+            return match answer {
+                ControlAnswer::EffectsChanged(changed) => Ok(changed),
+                other => Err(Error::internal(format!("the pipeline that runs answers something else: {other:?}"))),
+            };
         }
         // Nobody answers: there is no owner, or it is just starting or ending.
         match OwnerLock::acquire(directory) {

@@ -81,7 +81,11 @@ impl Pipeline {
         }
         tasks.others.spawn(Feeder { sources: assembly.source_edges, inbox, backlog }.run());
         tasks.others.spawn(coordinator.run());
-        let controlled = Controlled { ledger: self.effects.clone(), journal: self.journal.clone() };
+        let controlled = Controlled {
+            ledger: self.effects.clone(),
+            journal: self.journal.clone(),
+            status: Arc::clone(&self.status),
+        };
         tasks.others.spawn(serve(self.options.directory.clone(), controlled, self.cancel.clone()));
         let recorded = self.recorded.take();
         Ok(Wired { intake: Intake { sequencer, sources: assembly.sources, recorded, lookups }, tasks, trail })

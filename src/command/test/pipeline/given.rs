@@ -7,7 +7,7 @@ use arrow::datatypes::{Field, Schema, SchemaRef};
 use arrow::json::ReaderBuilder;
 use serde_json::{Map, Value};
 use tidegate_pipeline::graph::{Graph, Node, Planned};
-use tidegate_pipeline::provider::planned_provider_source;
+use tidegate_pipeline::provider::{Schedule, planned_provider_source};
 use tidegate_pipeline::source::{Delivery, Guarantee, GuaranteeClass, PlannedSource, SourceKind, SourcePlanContext};
 use tidegate_pipeline::spec::diagnostic::{Diagnostic, Located};
 use tidegate_pipeline::spec::pipeline::Section;
@@ -195,7 +195,7 @@ impl SourceKind for GivenTables {
 
     fn plan(&self, options: &Options, context: &SourcePlanContext<'_>) -> Result<PlannedSource, Vec<Diagnostic>> {
         match self.0.iter().find(|(name, _)| **name == *context.node) {
-            Some((_, provider)) => Ok(planned_provider_source(Arc::clone(provider), None)),
+            Some((_, provider)) => Ok(planned_provider_source(Arc::clone(provider), Schedule::Once)),
             None => Err(vec![Diagnostic::error(options.tree.place, format!("`{}` has no tables", context.node))]),
         }
     }
