@@ -75,9 +75,13 @@ mod tests {
 
     #[test]
     fn what_is_global_has_no_region_in_its_arn() {
-        let mut place = Place { partition: "aws".into(), account_id: "123456789012".into(), region: "eu-west-1".into() };
+        let mut place =
+            Place { partition: "aws".into(), account_id: "123456789012".into(), region: "eu-west-1".into() };
         assert_eq!(place.arn("ec2", "volume/vol-1"), "arn:aws:ec2:eu-west-1:123456789012:volume/vol-1");
-        assert_eq!(place.arn_of(Some("210987654321"), "ec2", "vpc/vpc-1"), "arn:aws:ec2:eu-west-1:210987654321:vpc/vpc-1");
+        assert_eq!(
+            place.arn_of(Some("210987654321"), "ec2", "vpc/vpc-1"),
+            "arn:aws:ec2:eu-west-1:210987654321:vpc/vpc-1"
+        );
         assert_eq!(place.arn_of(Some(""), "ec2", "vpc/vpc-1"), place.arn_of(None, "ec2", "vpc/vpc-1"));
         place.region = GLOBAL.into();
         assert_eq!(place.arn("iam", "user/a"), "arn:aws:iam::123456789012:user/a");

@@ -77,7 +77,9 @@ pub(super) fn settled(value: &Value, without: &[&str]) -> String {
 
 fn settle(value: &Value, without: &[&str], text: &mut String) {
     match value {
-        Value::Array(list) if list.len() == 1 => between(list, ('[', ']'), text, |part, text| settle(part, without, text)),
+        Value::Array(list) if list.len() == 1 => {
+            between(list, ('[', ']'), text, |part, text| settle(part, without, text))
+        }
         Value::Array(list) => {
             let mut parts: Vec<String> = list.iter().map(|part| settled(part, without)).collect();
             parts.sort_unstable();
@@ -96,7 +98,12 @@ fn settle(value: &Value, without: &[&str], text: &mut String) {
 }
 
 /// Writes parts with commas between them.
-fn between<T>(parts: impl IntoIterator<Item = T>, ends: (char, char), text: &mut String, write: impl Fn(T, &mut String)) {
+fn between<T>(
+    parts: impl IntoIterator<Item = T>,
+    ends: (char, char),
+    text: &mut String,
+    write: impl Fn(T, &mut String),
+) {
     text.push(ends.0);
     for (index, part) in parts.into_iter().enumerate() {
         if index > 0 {
