@@ -23,6 +23,9 @@ pub struct ProviderOptions {
     /// What passes, by table, in the names that filters of AWS have: `{aws_ec2_instance: {"tag:env": [prod]}}`. What
     /// does not pass is not in the table, nor is what is nested in it.
     pub filters: BTreeMap<String, Filters>,
+    /// Columns, as `table.column`, that cost a call for each row, or money, and are NULL unless they are named here: such
+    /// as `aws_ec2_instance.user_data`.
+    pub hydrate: Vec<String>,
     /// How long to wait after a refresh before the next.
     pub refresh: Option<Duration>,
     /// How many listings are read at the same time, over all accounts and regions.
@@ -36,6 +39,7 @@ impl Default for ProviderOptions {
             regions: None,
             tables: None,
             filters: BTreeMap::new(),
+            hydrate: Vec::new(),
             refresh: Some(Duration::seconds(15 * 60)),
             concurrency: NonZeroUsize::new(16).unwrap_or(NonZeroUsize::MIN),
         }
