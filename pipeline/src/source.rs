@@ -27,6 +27,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::diagnosis::Diagnosis;
 use crate::error::Result;
+use crate::provider::ProviderKind;
 use crate::rows::{Port, PortIndex, Rejected};
 use crate::spec::Options;
 use crate::spec::diagnostic::Diagnostic;
@@ -263,6 +264,10 @@ pub trait SourceKind: Send + Sync {
     /// What of the options decides what its positions and tables mean: with equal answers a changed source goes on
     /// where it was. `None`: all of them do.
     fn state_of(&self, _options: &Options) -> Option<String> {
+        None
+    }
+    /// What it is as a provider of inventory; `None` for a source of events.
+    fn provider(&self) -> Option<&dyn ProviderKind> {
         None
     }
     /// Looks at what it reads from step by step, for `source test`: name resolved, connected, TLS, authenticated, the

@@ -17,8 +17,20 @@ const UNKNOWN: [&str; 8] = [
 /// Codes of credentials that were good once.
 const EXPIRED: [&str; 4] = ["ExpiredToken", "ExpiredTokenException", "RequestExpired", "TokenRefreshRequired"];
 /// Codes of what these credentials may not do.
-const DENIED: [&str; 5] =
-    ["AccessDenied", "AccessDeniedException", "AllAccessDisabled", "KmsAccessDenied", "KMS.AccessDeniedException"];
+const DENIED: [&str; 7] = [
+    "AccessDenied",
+    "AccessDeniedException",
+    "AllAccessDisabled",
+    "AuthorizationError",
+    "KMS.AccessDeniedException",
+    "KmsAccessDenied",
+    "UnauthorizedOperation",
+];
+
+/// Whether the credentials are good, and only may not do this.
+pub(crate) fn is_denied(code: &str) -> bool {
+    DENIED.contains(&code)
+}
 
 /// An error of the SDK as one of ours. `what` is what was tried: `receive messages of the queue x`.
 ///

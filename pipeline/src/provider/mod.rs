@@ -10,6 +10,7 @@ mod collection;
 mod collector;
 mod difference;
 mod group;
+mod kind;
 mod pages;
 mod refresh;
 mod source;
@@ -22,6 +23,7 @@ use crate::error::Result;
 use crate::table::TableDefinition;
 
 pub use group::{Collected, Extent, ScopeGroup};
+pub use kind::ProviderKind;
 pub use pages::{Page, PageRoom, Pages};
 pub use source::{ProviderSource, planned_provider_source};
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tidegate_pipeline::provider::planned_provider_source;
+use tidegate_pipeline::provider::{Provider, ProviderKind, planned_provider_source};
 use tidegate_pipeline::source::{Guarantee, GuaranteeClass, PlannedSource, SourceKind, SourcePlanContext};
 use tidegate_pipeline::spec::Options;
 use tidegate_pipeline::spec::diagnostic::{Diagnostic, closest};
@@ -27,6 +27,13 @@ impl Service {
     pub(crate) fn tables(&self) -> Vec<TableDefinition> {
         let collectors = (self.collectors)();
         collectors.iter().flat_map(|collector| collector.tables().into_iter().map(super::Declared::definition)).collect()
+    }
+
+    /// The options, found to be good.
+    fn read(&self, options: &Options) -> Result<ProviderOptions, Vec<Diagnostic>> {
+        let read: ProviderOptions = options.read()?;
+        let wrong = self.wrong(&read, options);
+        if wrong.is_empty() { Ok(read) } else { Err(wrong) }
     }
 
     fn wrong(&self, read: &ProviderOptions, options: &Options) -> Vec<Diagnostic> {
@@ -80,13 +87,23 @@ impl SourceKind for AwsKind {
         Some(options.canonical_of(&["aws", "regions", "filters"]))
     }
 
+    fn provider(&self) -> Option<&dyn ProviderKind> {
+        Some(self)
+    }
+
     fn plan(&self, options: &Options, _context: &SourcePlanContext<'_>) -> Result<PlannedSource, Vec<Diagnostic>> {
-        let read: ProviderOptions = options.read()?;
-        let wrong = self.0.wrong(&read, options);
-        if !wrong.is_empty() {
-            return Err(wrong);
-        }
+        let read = self.0.read(options)?;
         let refresh = read.refresh.map(|refresh| refresh.0);
         Ok(planned_provider_source(Arc::new(AwsProvider::new(&self.0, read)), refresh))
+    }
+}
+
+impl ProviderKind for AwsKind {
+    fn provider(&self, options: &Options) -> Result<Arc<dyn Provider>, Vec<Diagnostic>> {
+        Ok(Arc::new(AwsProvider::new(&self.0, self.0.read(options)?)))
+    }
+
+    fn policy(&self, tables: Option<&[String]>) -> Option<serde_json::Value> {
+        Some(self.0.policy(tables))
     }
 }

@@ -7,6 +7,7 @@ mod policy;
 mod raw;
 mod table;
 mod unread;
+mod verify;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -29,6 +30,8 @@ use crate::estate::{Account, Estate, GLOBAL};
 
 /// See the module.
 pub(crate) struct AwsProvider {
+    /// The kind in YAML.
+    kind: &'static str,
     estate: Estate,
     collectors: Vec<Arc<dyn Collector>>,
     /// The tables that are wanted.
@@ -51,6 +54,7 @@ impl AwsProvider {
             .collect();
         collectors.retain(|collector| collector.tables().iter().any(|table| wanted.iter().any(|name| **name == *table.name())));
         Self {
+            kind: service.kind,
             estate: Estate::new(options.estate()),
             collectors,
             wanted,
@@ -97,7 +101,7 @@ impl Provider for AwsProvider {
     }
 
     async fn verify(&self) -> Result<()> {
-        self.estate.own().await.map(drop)
+        self.verify_accounts().await
     }
 
     async fn groups(&self) -> Result<Vec<ScopeGroup>> {

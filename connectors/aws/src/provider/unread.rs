@@ -4,7 +4,7 @@ use aws_sdk_ec2::error::{ProvideErrorMetadata, SdkError};
 use tidegate_pipeline::error::Error;
 use tidegate_pipeline::step::ScopeOutcome;
 
-use crate::failure::failure;
+use crate::failure::{failure, is_denied};
 
 /// Codes of calls that an endpoint does not know, or that are not offered in a region.
 const UNSUPPORTED: [&str; 6] = [
@@ -21,6 +21,8 @@ const UNSUPPORTED: [&str; 6] = [
 pub(crate) enum Unread {
     /// The endpoint does not offer it. There is nothing to be read.
     Unsupported(String),
+    /// These credentials may not read it.
+    Denied(Error),
     /// It should have been readable.
     Failed(Error),
     /// Nobody wants it any more.
@@ -46,14 +48,17 @@ impl Unread {
                 return Self::Unsupported(format!("{what} is not offered here (HTTP {status}, {shown})"));
             }
         }
-        Self::Failed(failure(what, error))
+        match code {
+            Some(code) if is_denied(code) => Self::Denied(failure(what, error)),
+            _ => Self::Failed(failure(what, error)),
+        }
     }
 
     /// What becomes of the scope.
     pub(crate) fn outcome(self) -> ScopeOutcome {
         match self {
             Self::Unsupported(reason) => ScopeOutcome::Skipped(reason),
-            Self::Failed(error) => ScopeOutcome::Failed(with_remedy(&error)),
+            Self::Denied(error) | Self::Failed(error) => ScopeOutcome::Failed(with_remedy(&error)),
             Self::Cancelled => ScopeOutcome::Failed("the refresh was cancelled".to_owned()),
         }
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tidegate_pipeline::provider::planned_provider_source;
+use tidegate_pipeline::provider::{Provider, ProviderKind, planned_provider_source};
 use tidegate_pipeline::source::{Guarantee, GuaranteeClass, PlannedSource, SourceKind, SourcePlanContext};
 use tidegate_pipeline::spec::Options;
 use tidegate_pipeline::spec::diagnostic::Diagnostic;
@@ -37,12 +37,21 @@ impl SourceKind for HostKind {
     }
 
     fn plan(&self, options: &Options, _context: &SourcePlanContext<'_>) -> Result<PlannedSource, Vec<Diagnostic>> {
-        let read: HostOptions = options.read()?;
-        let refresh = read.refresh.map(|refresh| refresh.0);
-        let provider = HostProvider::new(read).map_err(|error| {
+        let refresh = options.read::<HostOptions>()?.refresh.map(|refresh| refresh.0);
+        Ok(planned_provider_source(ProviderKind::provider(self, options)?, refresh))
+    }
+
+    fn provider(&self) -> Option<&dyn ProviderKind> {
+        Some(self)
+    }
+}
+
+impl ProviderKind for HostKind {
+    fn provider(&self, options: &Options) -> Result<Arc<dyn Provider>, Vec<Diagnostic>> {
+        let provider = HostProvider::new(options.read()?).map_err(|error| {
             let diagnostic = Diagnostic::error(options.tree.place, error.message);
             vec![error.remedy.iter().fold(diagnostic, |diagnostic, remedy| diagnostic.with_help(remedy))]
         })?;
-        Ok(planned_provider_source(Arc::new(provider), refresh))
+        Ok(Arc::new(provider))
     }
 }
