@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::front::{Front, ask};
 use super::{CHANGED, REGIONS, moto};
 use crate::aws::program;
-use crate::program::{Done, Folder, done};
+use crate::program::{Done, Folder, done, repository};
 
 const DENIED: &str = "<Response><Errors><Error><Code>UnauthorizedOperation</Code><Message>You are not authorized.\
                       </Message></Error></Errors></Response>";
@@ -109,4 +109,27 @@ fn a_refresh_writes_what_has_changed_and_deletes_only_where_it_has_read_to_the_e
     let (volumes, done) = estate.changes("volumes");
     done.code(0).said(&["inventory (aws_ec2): 1 rows"]);
     assert_eq!(shown(&volumes, "volume_id"), [("delete".to_owned(), second.to_owned(), lost[1].clone())]);
+}
+
+#[test]
+fn the_example_finds_what_is_wrong_once_and_then_what_has_changed() {
+    let Some(moto) = moto() else { return };
+    let example = std::fs::read_to_string(repository().join("examples/aws-inventory.yaml")).expect("it is there");
+    let folder = Folder::with(&[("aws-inventory.yaml", &example)]);
+    let run = || {
+        let mut command = program(&folder, &format!("http://{moto}"), &["run", "aws-inventory.yaml", "--once"]);
+        done(command.spawn().expect("the program starts")).code(0)
+    };
+    run().printed(&["lets the world in to SSH", "is available", "has 0 active flow logs"]);
+    let findings = folder.read("findings.jsonl");
+    let findings: Vec<Value> = findings.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let alarms = |text: &str| {
+        let about = findings.iter().filter(|finding| finding["status"] == "alarm");
+        about.filter(|finding| finding["reason"].as_str().is_some_and(|reason| reason.contains(text))).count()
+    };
+    // In each of two regions: the group `web`; two volumes that nobody uses; the default VPC and the one it peers with.
+    assert_eq!((alarms("web lets the world in"), alarms("is available"), alarms("flow logs")), (2, 4, 4));
+    assert_eq!(folder.read("instances.jsonl").lines().count(), 24);
+    run().said(&["inventory (aws_ec2): 0 rows"]);
+    assert_eq!(folder.read("findings.jsonl").lines().count(), findings.len());
 }
