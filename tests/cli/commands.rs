@@ -117,7 +117,7 @@ fn the_schema_accepts_every_example_and_refuses_what_validate_refuses() {
 #[test]
 fn every_example_is_valid() {
     let folder = Folder::new();
-    for example in ["quickstart", "events", "alerts"] {
+    for example in ["quickstart", "events", "alerts", "aws-inventory"] {
         let mut command = folder.command(&["validate", &format!("examples/{example}.yaml")]);
         let output = command.current_dir(repository()).output().expect("the program starts");
         assert_eq!(output.status.code(), Some(0), "{example}: {}", String::from_utf8_lossy(&output.stderr));
