@@ -142,3 +142,31 @@ impl Collector for Amis {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tidegate_pipeline::provider::Extent;
+
+    use super::*;
+    use crate::testing::StandIn;
+
+    #[tokio::test]
+    async fn an_image_has_moments_as_moments_and_its_devices_in_a_table() {
+        let item = "<item><imageId>ami-1</imageId><isPublic>true</isPublic><creationDate>2026-01-02T03:04:05.000Z</creationDate>\
+                    <lastLaunchedTime>2026-02-02T03:04:05Z</lastLaunchedTime><deprecationTime>soon</deprecationTime>\
+                    <blockDeviceMapping><item><deviceName>/dev/xvda</deviceName><ebs><snapshotId>snap-1</snapshotId>\
+                    <volumeSize>8</volumeSize></ebs></item></blockDeviceMapping></item>";
+        let page = format!("<DescribeImagesResponse><imagesSet>{item}</imagesSet></DescribeImagesResponse>");
+        let server = StandIn::new(move |_| (200, page.clone())).await;
+        let (rows, outcome) = server.collect(&Amis::new(), "eu-west-1", Extent::Whole).await;
+        outcome.unwrap();
+        let row = &rows["aws_ec2_ami"][0];
+        assert_eq!((&row["creation_date"], row.get("deprecation_time")), (&"2026-01-02T03:04:05Z".into(), None));
+        assert_eq!((&row["arn"], &row["public"]), (&"arn:aws:ec2:eu-west-1::image/ami-1".into(), &true.into()));
+        assert!(!row["raw"].as_str().unwrap().contains("lastLaunchedTime"));
+        let device = &rows["aws_ec2_ami_block_device"][0];
+        assert_eq!((&device["image_id"], &device["snapshot_id"]), (&"ami-1".into(), &"snap-1".into()));
+        let asked = server.asked();
+        assert_eq!((asked[0].value("Owner.1"), asked[0].value("IncludeDisabled")), ("self", "true"));
+    }
+}

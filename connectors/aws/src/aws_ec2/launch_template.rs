@@ -233,3 +233,70 @@ impl Collector for LaunchTemplates {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use tidegate_pipeline::provider::Extent;
+
+    use super::*;
+    use crate::testing::{Asked, StandIn};
+
+    const UNKNOWN: &str =
+        "<Response><Errors><Error><Code>InvalidLaunchTemplateId.NotFound</Code></Error></Errors></Response>";
+
+    fn version(id: &str, data: &str) -> String {
+        format!("<item><launchTemplateId>{id}</launchTemplateId><launchTemplateData>{data}</launchTemplateData></item>")
+    }
+
+    fn versions(asked: &Asked) -> String {
+        let one = "<metadataOptions><httpTokens>optional</httpTokens></metadataOptions>\
+                   <securityGroupIdSet><item>sg-2</item><item>sg-1</item></securityGroupIdSet>\
+                   <networkInterfaceSet><item><associatePublicIpAddress>true</associatePublicIpAddress></item>\
+                   <item><groupSet><groupId>sg-1</groupId></groupSet></item></networkInterfaceSet>";
+        match asked.value("LaunchTemplateId") {
+            // All default versions, but for that of a template that has just come.
+            "" => version("lt-1", one),
+            "lt-1" => version("lt-1", one),
+            id => version(id, "<imageId>ami-1</imageId>"),
+        }
+    }
+
+    fn answer(asked: &Asked) -> (u16, String) {
+        if asked.value("Action") == "DescribeLaunchTemplateVersions" {
+            assert_eq!(asked.value("LaunchTemplateVersion.1"), "$Default");
+            let set = versions(asked);
+            return (200, format!("<R><launchTemplateVersionSet>{set}</launchTemplateVersionSet></R>").replace("R>", "DescribeLaunchTemplateVersionsResponse>"));
+        }
+        let ids: Vec<&str> = (1..=200).map(|n| asked.value(&format!("LaunchTemplateId.{n}"))).filter(|id| !id.is_empty()).collect();
+        if ids.iter().any(|id| !["lt-1", "lt-2"].contains(id)) {
+            return (400, UNKNOWN.to_owned());
+        }
+        let listed = if ids.is_empty() { vec!["lt-1", "lt-2"] } else { ids };
+        let items: String = listed.iter().map(|id| format!("<item><launchTemplateId>{id}</launchTemplateId></item>")).collect();
+        (200, format!("<DescribeLaunchTemplatesResponse><launchTemplates>{items}</launchTemplates></DescribeLaunchTemplatesResponse>"))
+    }
+
+    #[tokio::test]
+    async fn a_template_says_what_its_default_version_says() {
+        let server = StandIn::new(answer).await;
+        let (rows, outcome) = server.collect(&LaunchTemplates::new(), "eu-west-1", Extent::Whole).await;
+        outcome.unwrap();
+        let rows = &rows["aws_ec2_launch_template"];
+        assert_eq!(rows[0]["metadata_http_tokens"], "optional");
+        assert_eq!(rows[0]["security_group_ids"], json!(["sg-1", "sg-2"]));
+        assert_eq!(rows[0]["associate_public_ip_address"], true);
+        assert_eq!((&rows[1]["image_id"], rows[1].get("associate_public_ip_address")), (&json!("ami-1"), None));
+        let asked = server.asked();
+        assert_eq!(asked.iter().filter(|asked| asked.value("Action") == "DescribeLaunchTemplateVersions").count(), 2);
+    }
+
+    #[tokio::test]
+    async fn templates_that_are_gone_do_not_hide_those_that_are_there() {
+        let server = StandIn::new(answer).await;
+        let ids = ["lt-0", "lt-1", "lt-8", "lt-2", "lt-9"].map(Into::into).to_vec();
+        let (rows, outcome) = server.collect(&LaunchTemplates::new(), "eu-west-1", Extent::Targets(ids)).await;
+        outcome.unwrap();
+        assert_eq!(rows["aws_ec2_launch_template"].len(), 2);
+    }
+}

@@ -153,3 +153,56 @@ impl Collector for ManagedInstances {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+    use tidegate_pipeline::provider::Extent;
+
+    use super::*;
+    use crate::testing::{Asked, StandIn};
+
+    const KNOWN: [&str; 2] = ["i-0000000a", "mi-0123456789abcdef0"];
+
+    fn answer(asked: &Asked) -> (u16, String) {
+        assert_eq!(asked.operation.as_deref(), Some("AmazonSSM.DescribeInstanceInformation"));
+        let body: Value = serde_json::from_slice(&asked.body).unwrap();
+        let instance = |id: &str| json!({"InstanceId": id, "PingStatus": "Online", "LastPingDateTime": 1.767e9});
+        let answer = match body["Filters"][0]["Values"].as_array() {
+            None if body.get("NextToken").is_none() => {
+                json!({"InstanceInformationList": [instance(KNOWN[0])], "NextToken": "2"})
+            }
+            None => json!({"InstanceInformationList": [instance(KNOWN[1])]}),
+            Some(ids) if ids.iter().all(|id| KNOWN.contains(&id.as_str().unwrap())) => {
+                json!({"InstanceInformationList": ids.iter().map(|id| instance(id.as_str().unwrap())).collect::<Vec<_>>()})
+            }
+            Some(_) => return (400, json!({"__type": "InvalidInstanceId"}).to_string()),
+        };
+        (200, answer.to_string())
+    }
+
+    #[tokio::test]
+    async fn machines_are_listed_without_when_they_were_last_heard_of() {
+        let server = StandIn::new(answer).await;
+        let (rows, outcome) = server.collect(&ManagedInstances::new(), "eu-west-1", Extent::Whole).await;
+        outcome.unwrap();
+        let rows = &rows["aws_ssm_managed_instance"];
+        assert_eq!(rows[0]["arn"], "arn:aws:ec2:eu-west-1:123456789012:instance/i-0000000a");
+        assert_eq!(rows[1]["arn"], "arn:aws:ssm:eu-west-1:123456789012:managed-instance/mi-0123456789abcdef0");
+        let raw = rows[0]["raw"].as_str().unwrap();
+        assert!(raw.contains("Online") && !raw.contains("LastPingDateTime"), "{raw}");
+    }
+
+    #[tokio::test]
+    async fn targets_that_are_unknown_or_no_ids_do_not_hide_those_that_are_there() {
+        let server = StandIn::new(answer).await;
+        let ids = ["i-0000000b", KNOWN[0], "vol-1", KNOWN[1], "i-0000000c"].map(Into::into).to_vec();
+        let (rows, outcome) = server.collect(&ManagedInstances::new(), "eu-west-1", Extent::Targets(ids)).await;
+        outcome.unwrap();
+        assert_eq!(rows["aws_ssm_managed_instance"].len(), 2);
+        let nothing = Extent::Targets(vec!["vol-1".into()]);
+        let (rows, outcome) = server.collect(&ManagedInstances::new(), "eu-west-1", nothing).await;
+        outcome.unwrap();
+        assert!(rows.is_empty());
+    }
+}

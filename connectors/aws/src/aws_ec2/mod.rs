@@ -7,6 +7,8 @@ mod flow_log;
 mod instance;
 mod instance_attribute;
 mod instance_cpu;
+#[cfg(test)]
+mod instance_tests;
 mod instance_type;
 mod internet_gateway;
 mod key_pair;

@@ -162,3 +162,34 @@ impl Collector for NetworkInterfaces {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use tidegate_pipeline::provider::Extent;
+
+    use super::*;
+    use crate::testing::StandIn;
+
+    #[tokio::test]
+    async fn the_groups_of_an_interface_are_in_one_order_and_have_rows_of_their_own() {
+        let item = "<item><networkInterfaceId>eni-1</networkInterfaceId><ownerId>210987654321</ownerId>\
+                    <status>in-use</status><groupSet><item><groupId>sg-2</groupId><groupName>web</groupName></item>\
+                    <item><groupId>sg-1</groupId></item></groupSet><attachment><instanceId>i-1</instanceId></attachment>\
+                    <association><allocationId/><publicIp>192.0.2.1</publicIp></association></item>";
+        let page = format!(
+            "<DescribeNetworkInterfacesResponse><networkInterfaceSet>{item}</networkInterfaceSet>\
+             </DescribeNetworkInterfacesResponse>"
+        );
+        let server = StandIn::new(move |_| (200, page.clone())).await;
+        let (rows, outcome) = server.collect(&NetworkInterfaces::new(), "eu-west-1", Extent::Whole).await;
+        outcome.unwrap();
+        let row = &rows["aws_ec2_network_interface"][0];
+        assert_eq!(row["arn"], "arn:aws:ec2:eu-west-1:210987654321:network-interface/eni-1");
+        assert_eq!((&row["groups"], &row["attached_instance_id"]), (&json!(["sg-1", "sg-2"]), &json!("i-1")));
+        assert_eq!((row.get("association_allocation_id"), &row["association_public_ip"]), (None, &json!("192.0.2.1")));
+        let groups = &rows["aws_ec2_network_interface_security_group"];
+        assert_eq!((&groups[0]["group_id"], &groups[0]["group_name"]), (&json!("sg-2"), &json!("web")));
+        assert_eq!(groups.len(), 2);
+    }
+}

@@ -69,3 +69,34 @@ impl Collector for ProtectedResources {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tidegate_pipeline::provider::Extent;
+
+    use super::*;
+    use crate::testing::{Asked, StandIn};
+
+    fn answer(asked: &Asked) -> (u16, String) {
+        let (arn, next) = match asked.value("nextToken") {
+            "" => ("arn:aws:ec2:eu-west-1:123456789012:volume/vol-1", ",\"NextToken\":\"2\""),
+            _ => ("arn:aws:rds:eu-west-1:123456789012:db:one", ""),
+        };
+        let resource = format!("{{\"ResourceArn\":\"{arn}\",\"ResourceType\":\"X\",\"LastBackupTime\":1767323045}}");
+        (200, format!("{{\"Results\":[{resource}]{next}}}"))
+    }
+
+    #[tokio::test]
+    async fn all_pages_are_read_and_of_targets_only_their_rows_are_given() {
+        let server = StandIn::new(answer).await;
+        let (rows, outcome) = server.collect(&ProtectedResources::new(), "eu-west-1", Extent::Whole).await;
+        outcome.unwrap();
+        assert_eq!(rows[NAME].len(), 2);
+        assert_eq!(rows[NAME][0]["last_backup_time"], "2026-01-02T03:04:05Z");
+        let targets = Extent::Targets(vec!["arn:aws:rds:eu-west-1:123456789012:db:one".into()]);
+        let (rows, outcome) = server.collect(&ProtectedResources::new(), "eu-west-1", targets).await;
+        outcome.unwrap();
+        assert_eq!(rows[NAME].len(), 1);
+        assert!(rows[NAME][0]["raw"].as_str().unwrap().contains("db:one"));
+    }
+}

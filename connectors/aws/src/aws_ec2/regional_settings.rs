@@ -114,3 +114,52 @@ impl Collector for RegionalSettings {
         call.give(&self.settings, &[settings], Vec::<Value>::new()).await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tidegate_pipeline::provider::Extent;
+
+    use super::*;
+    use crate::testing::StandIn;
+
+    const PAGE: &str = "<!doctype html><title>500 Internal Server Error</title>";
+    const DENIED: &str = "<Response><Errors><Error><Code>UnauthorizedOperation</Code></Error></Errors></Response>";
+
+    #[tokio::test]
+    async fn what_is_not_offered_is_null_and_is_asked_for_once() {
+        let server = StandIn::new(|asked| match asked.value("Action") {
+            "GetEbsEncryptionByDefault" => (
+                200,
+                "<GetEbsEncryptionByDefaultResponse><ebsEncryptionByDefault>true</ebsEncryptionByDefault>\
+                 </GetEbsEncryptionByDefaultResponse>"
+                    .to_owned(),
+            ),
+            "GetInstanceMetadataDefaults" => (
+                200,
+                "<GetInstanceMetadataDefaultsResponse><accountLevel><httpTokens>required</httpTokens></accountLevel>\
+                 </GetInstanceMetadataDefaultsResponse>"
+                    .to_owned(),
+            ),
+            "GetEbsDefaultKmsKeyId" => (403, DENIED.to_owned()),
+            _ => (500, PAGE.to_owned()),
+        })
+        .await;
+        let (rows, outcome) = server.collect(&RegionalSettings::new(), "eu-west-1", Extent::Whole).await;
+        outcome.unwrap();
+        let [row] = &rows[NAME][..] else { panic!("one row: {rows:?}") };
+        assert_eq!(row["default_ebs_encryption_enabled"], true);
+        assert_eq!(row["metadata_http_tokens"], "required");
+        for column in ["default_ebs_encryption_key", "snapshot_block_public_access_state", "image_block_public_access_state"] {
+            assert_eq!(row.get(column), None, "{column}");
+        }
+        assert_eq!(server.asked().len(), 5);
+    }
+
+    #[tokio::test]
+    async fn where_nothing_may_be_read_there_is_no_row_but_a_reason() {
+        let server = StandIn::new(|_| (403, DENIED.to_owned())).await;
+        let (rows, outcome) = server.collect(&RegionalSettings::new(), "eu-west-1", Extent::Whole).await;
+        assert!(rows.is_empty());
+        assert!(matches!(outcome, Err(Unread::Denied(_))), "{outcome:?}");
+    }
+}

@@ -144,3 +144,57 @@ impl Collector for Snapshots {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use tidegate_pipeline::provider::Extent;
+
+    use super::*;
+    use crate::testing::{Asked, StandIn};
+
+    const DENIED: &str = "<Response><Errors><Error><Code>UnauthorizedOperation</Code></Error></Errors></Response>";
+
+    /// A server that takes no notice of who may restore a snapshot: it lists all of them each time.
+    fn answer(asked: &Asked) -> (u16, String) {
+        if asked.value("Action") == "DescribeSnapshotAttribute" {
+            let permission = match asked.value("SnapshotId") {
+                "snap-2" => "<item><group>all</group></item>",
+                _ => "<item><userId>210987654321</userId></item>",
+            };
+            let text = format!("<createVolumePermission>{permission}</createVolumePermission>");
+            return (200, format!("<DescribeSnapshotAttributeResponse>{text}</DescribeSnapshotAttributeResponse>"));
+        }
+        let items = "<item><snapshotId>snap-1</snapshotId><volumeSize>8</volumeSize></item>\
+                     <item><snapshotId>snap-2</snapshotId><encrypted>false</encrypted></item>";
+        (200, format!("<DescribeSnapshotsResponse><snapshotSet>{items}</snapshotSet></DescribeSnapshotsResponse>"))
+    }
+
+    #[tokio::test]
+    async fn a_snapshot_is_public_where_its_permissions_say_so() {
+        let server = StandIn::new(answer).await;
+        let (rows, outcome) = server.collect(&Snapshots::new(), "eu-west-1", Extent::Whole).await;
+        outcome.unwrap();
+        let rows = &rows["aws_ebs_snapshot"];
+        assert_eq!(rows[0]["arn"], "arn:aws:ec2:eu-west-1::snapshot/snap-1");
+        assert_eq!((&rows[0]["is_public"], &rows[1]["is_public"]), (&json!(false), &json!(true)));
+        let asked = server.asked();
+        let listings = asked.iter().filter(|asked| asked.value("Action") == "DescribeSnapshots");
+        assert!(listings.clone().all(|asked| asked.value("Owner.1") == "self"
+            && asked.value("Filter.1.Name") == "owner-id"
+            && asked.value("Filter.1.Value.1") == "123456789012"));
+        assert_eq!(listings.filter(|asked| asked.value("RestorableBy.1") == "all").count(), 1);
+    }
+
+    #[tokio::test]
+    async fn where_the_public_ones_may_not_be_listed_nothing_is_said_of_that() {
+        let server = StandIn::new(|asked| match asked.value("RestorableBy.1") {
+            "" => answer(asked),
+            _ => (403, DENIED.to_owned()),
+        });
+        let (rows, outcome) = server.await.collect(&Snapshots::new(), "eu-west-1", Extent::Whole).await;
+        outcome.unwrap();
+        assert_eq!(rows["aws_ebs_snapshot"].len(), 2);
+        assert!(rows["aws_ebs_snapshot"].iter().all(|row| row.get("is_public").is_none()));
+    }
+}
