@@ -1,6 +1,7 @@
 """A small estate in AWS as moto pretends to be it: estate.py ENDPOINT ACCOUNT… makes one in each of the regions of
 each account, of everything that EC2 lists and moto knows."""
 
+import datetime
 import sys
 
 import boto3
@@ -95,8 +96,18 @@ def connections(ec2, account, region, vpc, subnets, group):
     )
 
 
+def use_of_processors(cloudwatch, instance):
+    """An instance that was busy by 2, 4 and 6 percent in three of the last hours."""
+    hour = datetime.datetime.now(datetime.timezone.utc).replace(minute=0, second=0, microsecond=0)
+    dimensions = [{"Name": "InstanceId", "Value": instance}]
+    for ago, value in [(30, 2.0), (20, 4.0), (10, 6.0)]:
+        moment = hour - datetime.timedelta(hours=ago) + datetime.timedelta(minutes=5)
+        datum = {"MetricName": "CPUUtilization", "Dimensions": dimensions, "Timestamp": moment, "Value": value, "Unit": "Percent"}
+        cloudwatch.put_metric_data(Namespace="AWS/EC2", MetricData=[datum])
+
+
 def machines(ec2, region, subnets, group):
-    """Instances, volumes, and what they are made of."""
+    """Instances, volumes, and what they are made of. Gives the first instance."""
     ec2.create_key_pair(KeyName="admin")
     ec2.create_launch_template(
         LaunchTemplateName="web", LaunchTemplateData={"ImageId": IMAGE, "MetadataOptions": {"HttpTokens": "required"}}
@@ -105,17 +116,22 @@ def machines(ec2, region, subnets, group):
         ec2.run_instances(
             ImageId=IMAGE, MinCount=1, MaxCount=1, InstanceType="t3.micro", SubnetId=subnets[number % 2],
             SecurityGroupIds=[group], TagSpecifications=tags("instance", f"web-{number}"),
+            UserData="#!/bin/sh\n",
         )["Instances"][0]["InstanceId"]
         for number in range(INSTANCES)
     ]
+    ec2.modify_instance_attribute(InstanceId=instances[0], DisableApiTermination={"Value": True})
     volumes = [
         ec2.create_volume(AvailabilityZone=f"{region}a", Size=size, Encrypted=size > 10, TagSpecifications=tags("volume", "data"))["VolumeId"]
         for size in (8, 16, 32)
     ]
     ec2.attach_volume(VolumeId=volumes[0], InstanceId=instances[0], Device="/dev/sdf")
     ec2.create_snapshot(VolumeId=volumes[1], Description="backup")
+    shared = ec2.create_snapshot(VolumeId=volumes[2], Description="shared")["SnapshotId"]
+    ec2.modify_snapshot_attribute(SnapshotId=shared, Attribute="createVolumePermission", OperationType="add", GroupNames=["all"])
     ec2.create_image(InstanceId=instances[0], Name="golden")
     ec2.create_network_interface(SubnetId=subnets[1], Groups=[group])
+    return instances[0]
 
 
 def main(endpoint, accounts):
@@ -128,7 +144,8 @@ def main(endpoint, accounts):
             vpc, subnets = network(ec2, region)
             group = groups(ec2, vpc)
             connections(ec2, account, region, vpc, subnets, group)
-            machines(ec2, region, subnets, group)
+            first = machines(ec2, region, subnets, group)
+            use_of_processors(keys.client("cloudwatch", endpoint_url=endpoint, region_name=region), first)
 
 
 main(sys.argv[1], sys.argv[2:])

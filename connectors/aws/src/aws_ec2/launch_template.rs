@@ -265,8 +265,9 @@ mod tests {
     fn answer(asked: &Asked) -> (u16, String) {
         if asked.value("Action") == "DescribeLaunchTemplateVersions" {
             assert_eq!(asked.value("LaunchTemplateVersion.1"), "$Default");
-            let set = versions(asked);
-            return (200, format!("<R><launchTemplateVersionSet>{set}</launchTemplateVersionSet></R>").replace("R>", "DescribeLaunchTemplateVersionsResponse>"));
+            let set = format!("<launchTemplateVersionSet>{}</launchTemplateVersionSet>", versions(asked));
+            let name = "DescribeLaunchTemplateVersionsResponse";
+            return (200, format!("<{name}>{set}</{name}>"));
         }
         let ids: Vec<&str> = (1..=200).map(|n| asked.value(&format!("LaunchTemplateId.{n}"))).filter(|id| !id.is_empty()).collect();
         if ids.iter().any(|id| !["lt-1", "lt-2"].contains(id)) {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use parking_lot::Mutex;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -75,12 +75,20 @@ pub(super) fn ask(moto: &str, account: &str, region: &str, form: &str) -> String
     let credential = format!("AWS4-HMAC-SHA256 Credential=test/20260101/{region}/ec2/aws4_request, Signature=x");
     let head = format!("authorization: {credential}\r\nx-moto-account-id: {account}\r\n");
     let form = format!("{form}&Version=2016-11-15");
-    let (status, _, text) = crate::aws::wait(exchange(moto.parse().expect("an address"), &head, &form));
+    let kind = "content-type: application/x-www-form-urlencoded; charset=utf-8\r\n";
+    let exchanged = exchange(moto.parse().expect("an address"), "POST /", &format!("{kind}{head}"), &form);
+    let (status, _, text) = crate::aws::wait(exchanged);
     assert_eq!(status, 200, "{form}: {text}");
     text
 }
 
-async fn respond(State(inside): State<Arc<Inside>>, headers: HeaderMap, body: Bytes) -> Response {
+async fn respond(
+    State(inside): State<Arc<Inside>>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
     let body = String::from_utf8_lossy(&body).into_owned();
     let value = |name: &str| {
         body.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('=')).unwrap_or_default().to_owned()
@@ -96,9 +104,10 @@ async fn respond(State(inside): State<Arc<Inside>>, headers: HeaderMap, body: By
     }
     let small = |pair: &str| if pair.starts_with("MaxResults=") { format!("MaxResults={PAGE}") } else { pair.to_owned() };
     let body = body.split('&').map(small).collect::<Vec<_>>().join("&");
-    let kept = ["authorization", "x-amz-date", "x-amz-security-token"];
-    let head: String = kept.iter().map(|name| format!("{name}: {}\r\n", text(name))).collect();
-    let (status, kind, text) = exchange(inside.moto, &head, &body).await;
+    let kept = ["authorization", "content-type", "x-amz-date", "x-amz-security-token", "x-amz-target"];
+    let kept = kept.iter().filter(|name| headers.contains_key(**name));
+    let head: String = kept.map(|name| format!("{name}: {}\r\n", text(name))).collect();
+    let (status, kind, text) = exchange(inside.moto, &format!("{method} {uri}"), &head, &body).await;
     answered(status, &kind, text)
 }
 
@@ -107,14 +116,11 @@ fn answered(status: u16, kind: &str, text: String) -> Response {
     (status, [(header::CONTENT_TYPE, kind.to_owned())], text).into_response()
 }
 
-/// Sends a form, and gives status, type and text of the answer. In HTTP/1.0: the connection ends with the answer.
-async fn exchange(moto: SocketAddr, head: &str, form: &str) -> (u16, String, String) {
+/// Sends a body, and gives status, type and text of the answer. In HTTP/1.0: the connection ends with the answer.
+async fn exchange(moto: SocketAddr, what: &str, head: &str, body: &str) -> (u16, String, String) {
     let mut stream = TcpStream::connect(moto).await.expect("moto listens");
-    let length = form.len();
-    let request = format!(
-        "POST / HTTP/1.0\r\nhost: {moto}\r\ncontent-type: application/x-www-form-urlencoded; charset=utf-8\r\n\
-         content-length: {length}\r\n{head}\r\n{form}"
-    );
+    let length = body.len();
+    let request = format!("{what} HTTP/1.0\r\nhost: {moto}\r\ncontent-length: {length}\r\n{head}\r\n{body}");
     stream.write_all(request.as_bytes()).await.expect("moto reads");
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).await.expect("moto answers");

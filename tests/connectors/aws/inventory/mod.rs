@@ -41,10 +41,16 @@ struct Inventory {
 
 impl Inventory {
     fn at(endpoint: &str) -> Self {
+        Self::with(endpoint, &[])
+    }
+
+    /// With columns that are read only when they are named.
+    fn with(endpoint: &str, hydrate: &[String]) -> Self {
         let text = format!(
-            "regions: [{}]\naws:\n  access_key: test\n  secret_key: test\n  endpoint_url: {endpoint}\n  \
+            "regions: [{}]\nhydrate: [{}]\naws:\n  access_key: test\n  secret_key: test\n  endpoint_url: {endpoint}\n  \
              accounts: [{{role: \"arn:aws:iam::{}:role/audit\"}}]\n",
             REGIONS.join(", "),
+            hydrate.join(", "),
             ACCOUNTS[1]
         );
         let kinds = tidegate_aws::sources();
