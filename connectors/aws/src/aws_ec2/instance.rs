@@ -216,7 +216,7 @@ fn hydrated(table: Table<Listed>) -> Table<Listed> {
             "avg_cpu_utilization",
             "The mean of the hourly averages of the last seven days, in percent, rounded to hundredths; NULL where there \
              are none, or `hydrate` does not name this column.",
-            |listed| listed.cpu?.average(),
+            |listed| listed.cpu?.average,
         )
         .integer(
             "cpu_datapoints",

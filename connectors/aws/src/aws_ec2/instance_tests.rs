@@ -23,10 +23,14 @@ fn answer(asked: &Asked) -> (u16, String) {
         }
         "GetMetricData" => {
             let (values, next) = match asked.value("NextToken") {
-                "" => ("<member>0.5</member><member>0.25</member>", "<NextToken>2</NextToken>"),
-                _ => ("<member>2.35</member>", ""),
+                "" => ([("01", "0.5"), ("02", "0.25")].as_slice(), "<NextToken>2</NextToken>"),
+                _ => ([("05", "2.35")].as_slice(), ""),
             };
-            let result = format!("<member><Id>m0</Id><StatusCode>Complete</StatusCode><Values>{values}</Values></member>");
+            let member = |text: &str| format!("<member>{text}</member>");
+            let times: String = values.iter().map(|(hour, _)| member(&format!("2026-01-02T{hour}:00:00Z"))).collect();
+            let values: String = values.iter().map(|(_, value)| member(value)).collect();
+            let result = format!("<Id>m0</Id><Timestamps>{times}</Timestamps><Values>{values}</Values>");
+            let result = member(&result);
             let results = format!("<MetricDataResults>{result}</MetricDataResults>{next}");
             (200, format!("<GetMetricDataResponse><GetMetricDataResult>{results}</GetMetricDataResult></GetMetricDataResponse>"))
         }
