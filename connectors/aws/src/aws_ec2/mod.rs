@@ -7,6 +7,8 @@ mod flow_log;
 mod instance;
 mod instance_attribute;
 mod instance_cpu;
+mod instance_metric;
+mod instance_sample;
 #[cfg(test)]
 mod instance_tests;
 mod instance_type;
@@ -55,6 +57,7 @@ fn collectors() -> Vec<Arc<dyn Collector>> {
         Arc::new(eip::Eips::new()),
         Arc::new(flow_log::FlowLogs::new()),
         Arc::new(instance::Instances::new()),
+        Arc::new(instance_metric::InstanceMetrics::new()),
         Arc::new(instance_type::InstanceTypes::new()),
         Arc::new(internet_gateway::InternetGateways::new()),
         Arc::new(key_pair::KeyPairs::new()),

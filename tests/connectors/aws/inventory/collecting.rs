@@ -9,8 +9,8 @@ use tidegate_pipeline::step::ScopeOutcome;
 use super::front::Front;
 use super::{ACCOUNTS, Inventory, REGIONS, moto};
 
-/// Tables of which moto never has anything.
-const EMPTY: [&str; 1] = ["aws_vpc_vpn_tunnel"];
+/// Tables of which moto never has anything, or that are read only where options name them.
+const EMPTY: [&str; 2] = ["aws_ec2_instance_metric", "aws_vpc_vpn_tunnel"];
 /// Tables whose calls moto does not know.
 const UNKNOWN: [&str; 2] = ["aws_backup_protected_resource", "aws_ssm_managed_instance"];
 /// Tables whose rows are made of several answers.
