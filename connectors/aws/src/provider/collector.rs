@@ -46,8 +46,8 @@ pub(crate) trait Collector: Send + Sync {
     /// What it must be allowed to do, as IAM policies write it: `ec2:DescribeVolumes`.
     fn actions(&self) -> &'static [&'static str];
 
-    /// Its columns, as `table.column`, that cost more than the listing does: a call for each row, or money. They are
-    /// NULL unless the options name them.
+    /// What of it costs more than the listing does, a call for each row or money: columns as `table.column`, which are
+    /// NULL unless the options name them, and tables, which are empty then.
     fn hydrations(&self) -> &'static [&'static str] {
         &[]
     }
@@ -75,7 +75,7 @@ pub(crate) struct Call<'a> {
     pub(crate) filters: &'a Filters,
     /// The tables that are wanted.
     pub(crate) wanted: &'a [Arc<str>],
-    /// The columns of [`Collector::hydrations`] that are wanted.
+    /// What is wanted of [`Collector::hydrations`].
     pub(crate) hydrate: &'a [String],
     pub(crate) pages: Pages,
 }
@@ -86,9 +86,9 @@ impl Call<'_> {
         self.wanted.iter().any(|wanted| **wanted == *table.name())
     }
 
-    /// Whether anybody wants a column of [`Collector::hydrations`], named as `table.column`.
-    pub(crate) fn hydrates(&self, column: &str) -> bool {
-        self.hydrate.iter().any(|wanted| wanted == column)
+    /// Whether anybody wants that of [`Collector::hydrations`].
+    pub(crate) fn hydrates(&self, name: &str) -> bool {
+        self.hydrate.iter().any(|wanted| wanted == name)
     }
 
     /// Refuses filters, for what AWS lists without.

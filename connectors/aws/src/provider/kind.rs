@@ -60,17 +60,17 @@ impl Service {
         wrong
     }
 
-    /// What is wrong with the columns that are to be hydrated.
+    /// What is wrong with what is to be hydrated.
     fn wrong_hydrations(&self, read: &ProviderOptions, options: &Options) -> Vec<Diagnostic> {
         let collectors = (self.collectors)();
         let known: Vec<String> =
             collectors.iter().flat_map(|collector| collector.hydrations()).map(|&name| name.to_owned()).collect();
         let unknown = read.hydrate.iter().filter(|name| !known.contains(name)).map(|name| {
-            let found = format!("`{}` has no column `{name}` that is read only when it is named", self.kind);
+            let found = format!("`{}` has nothing called `{name}` that is read only where it is named", self.kind);
             let help = match (closest(name, &known), known.is_empty()) {
                 (Some(name), _) => format!("did you mean `{name}`?"),
-                (None, true) => "leave `hydrate` out: all columns of this kind are read".to_owned(),
-                (None, false) => format!("the columns are {}", known.join(", ")),
+                (None, true) => "leave `hydrate` out: all that this kind has is read".to_owned(),
+                (None, false) => format!("it has {}", known.join(", ")),
             };
             Diagnostic::error(place(options, "hydrate"), found).with_help(help)
         });

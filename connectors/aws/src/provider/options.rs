@@ -23,8 +23,8 @@ pub struct ProviderOptions {
     /// What passes, by table, in the names that filters of AWS have: `{aws_ec2_instance: {"tag:env": [prod]}}`. What
     /// does not pass is not in the table, nor is what is nested in it.
     pub filters: BTreeMap<String, Filters>,
-    /// Columns, as `table.column`, that cost a call for each row, or money, and are NULL unless they are named here: such
-    /// as `aws_ec2_instance.user_data`.
+    /// What costs a call for each row, or money, and is read only where it is named here: columns as `table.column`, such
+    /// as `aws_ec2_instance.user_data`, which are NULL otherwise, and tables, which are empty otherwise.
     pub hydrate: Vec<String>,
     /// How long to wait after a refresh before the next.
     pub refresh: Option<Duration>,
