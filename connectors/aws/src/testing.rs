@@ -106,7 +106,7 @@ impl StandIn {
         let group = ScopeGroup::new("123456789012", region, wanted.clone());
         let (pages, mut given) = Pages::channel(group, PageRoom::new(8));
         let filters = Filters::new();
-        let hydrate: Vec<String> = hydrate.iter().map(ToString::to_string).collect();
+        let hydrate: Vec<String> = hydrate.iter().map(|name| (*name).to_owned()).collect();
         let (wanted, hydrate) = (&wanted, &hydrate);
         let call = Call { session: &session, extent: &extent, filters: &filters, wanted, hydrate, pages };
         let collecting = async {

@@ -145,6 +145,7 @@ impl Collector for Amis {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
     use tidegate_pipeline::provider::Extent;
 
     use super::*;
@@ -161,11 +162,11 @@ mod tests {
         let (rows, outcome) = server.collect(&Amis::new(), "eu-west-1", Extent::Whole).await;
         outcome.unwrap();
         let row = &rows["aws_ec2_ami"][0];
-        assert_eq!((&row["creation_date"], row.get("deprecation_time")), (&"2026-01-02T03:04:05Z".into(), None));
-        assert_eq!((&row["arn"], &row["public"]), (&"arn:aws:ec2:eu-west-1::image/ami-1".into(), &true.into()));
+        assert_eq!((&row["creation_date"], row.get("deprecation_time")), (&json!("2026-01-02T03:04:05Z"), None));
+        assert_eq!((&row["arn"], &row["public"]), (&json!("arn:aws:ec2:eu-west-1::image/ami-1"), &json!(true)));
         assert!(!row["raw"].as_str().unwrap().contains("lastLaunchedTime"));
         let device = &rows["aws_ec2_ami_block_device"][0];
-        assert_eq!((&device["image_id"], &device["snapshot_id"]), (&"ami-1".into(), &"snap-1".into()));
+        assert_eq!((&device["image_id"], &device["snapshot_id"]), (&json!("ami-1"), &json!("snap-1")));
         let asked = server.asked();
         assert_eq!((asked[0].value("Owner.1"), asked[0].value("IncludeDisabled")), ("self", "true"));
     }

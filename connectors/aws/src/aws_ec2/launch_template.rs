@@ -161,7 +161,7 @@ impl<'a> Versions<'a> {
     async fn listed(&self, templates: Vec<LaunchTemplate>) -> Result<Vec<Listed>, Unread> {
         let with_version = |template: LaunchTemplate| async move {
             let default = self.of(template.launch_template_id().unwrap_or_default()).await?;
-            Ok(Listed { template, default })
+            Ok::<_, Unread>(Listed { template, default })
         };
         stream::iter(templates).map(with_version).buffered(CALLS).try_collect().await
     }

@@ -111,7 +111,7 @@ impl Collector for RegionalSettings {
     async fn collect(&self, call: &Call<'_>) -> Result<(), Unread> {
         call.without_filters(NAME)?;
         let settings = read(&client(call.session), call).await?;
-        call.give(&self.settings, &[settings], Vec::<Value>::new()).await
+        call.give(&self.settings, &[settings], Vec::<&Value>::new()).await
     }
 }
 

@@ -2,7 +2,7 @@
 
 use aws_sdk_ec2::config::http::HttpResponse;
 use aws_smithy_runtime_api::client::interceptors::context::InterceptorContext;
-use aws_smithy_runtime_api::client::retries::classifiers::{ClassifyRetry, RetryAction, RetryClassifierPriority};
+use aws_smithy_runtime_api::client::retries::classifiers::{ClassifyRetry, RetryAction};
 
 /// What pages for people begin with, in lower case.
 const BEGINNINGS: [&[u8]; 2] = [b"<!doctype html", b"<html"];
@@ -29,9 +29,5 @@ impl ClassifyRetry for NoPages {
 
     fn name(&self) -> &'static str {
         "NoPages"
-    }
-
-    fn priority(&self) -> RetryClassifierPriority {
-        RetryClassifierPriority::run_after(RetryClassifierPriority::transient_error_classifier())
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tidegate_pipeline::provider::{Collected, Extent, ScopeGroup};
 use tidegate_pipeline::step::ScopeOutcome;
 
@@ -177,7 +177,7 @@ fn what_options_name_is_read_of_instances_too() {
     let instances = rows_of(&inventory, "aws_ec2_instance");
     let busy: Vec<&Value> = instances.iter().filter(|row| row["cpu_datapoints"] != 0).collect();
     assert_eq!(busy.len(), 1);
-    assert_eq!((&busy[0]["avg_cpu_utilization"], &busy[0]["cpu_datapoints"]), (&4.0.into(), &3.into()));
+    assert_eq!((&busy[0]["avg_cpu_utilization"], &busy[0]["cpu_datapoints"]), (&json!(4.0), &json!(3)));
     assert_eq!(busy[0]["disable_api_termination"], true);
     assert!(instances.iter().all(|row| row["user_data"] == "#!/bin/sh\n"));
     assert_eq!(instances.iter().filter(|row| row["disable_api_termination"] == true).count(), 1);
