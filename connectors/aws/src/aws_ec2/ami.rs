@@ -49,9 +49,12 @@ fn images() -> Table<Image> {
     .text("deregistration_protection", "`enabled`, `disabled` or `enabled-with-cooldown`.", |image| {
         image.deregistration_protection()
     })
-    .reference("source_instance_id", "The instance that it was made of.", ("aws_ec2_instance", "instance_id"), |image| {
-        image.source_instance_id()
-    })
+    .reference(
+        "source_instance_id",
+        "The instance that it was made of.",
+        ("aws_ec2_instance", "instance_id"),
+        |image| image.source_instance_id(),
+    )
     .text("source_image_id", "The image that it is a copy of.", |image| image.source_image_id())
     .text("source_image_region", "The region of that image.", |image| image.source_image_region())
     .tags(|image| tags(image.tags()))

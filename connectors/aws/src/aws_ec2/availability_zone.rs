@@ -18,9 +18,13 @@ impl AvailabilityZones {
 }
 
 fn zones() -> Table<AvailabilityZone> {
-    Table::new("aws_availability_zone", "Availability, local and Wavelength zones.", |place, zone: &AvailabilityZone| {
-        place.arn("ec2", format_args!("availability-zone/{}", zone.zone_name().unwrap_or_default()))
-    })
+    Table::new(
+        "aws_availability_zone",
+        "Availability, local and Wavelength zones.",
+        |place, zone: &AvailabilityZone| {
+            place.arn("ec2", format_args!("availability-zone/{}", zone.zone_name().unwrap_or_default()))
+        },
+    )
     .target("name", "The name of the zone, such as `eu-west-1a`: each account has its own.", |zone| zone.zone_name())
     .text("zone_id", "The id of the zone, such as `euw1-az1`: the same for all accounts.", |zone| zone.zone_id())
     .text("zone_type", "`availability-zone`, `local-zone` or `wavelength-zone`.", |zone| zone.zone_type())

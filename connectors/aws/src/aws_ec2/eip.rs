@@ -45,9 +45,7 @@ fn association(table: Table<Address>) -> Table<Address> {
         .text("association_id", "The id of its association; NULL where it leads to nothing.", |address| {
             address.association_id()
         })
-        .reference("instance_id", "The instance.", ("aws_ec2_instance", "instance_id"), |address| {
-            address.instance_id()
-        })
+        .reference("instance_id", "The instance.", ("aws_ec2_instance", "instance_id"), |address| address.instance_id())
         .reference(
             "network_interface_id",
             "The network interface.",

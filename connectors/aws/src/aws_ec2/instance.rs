@@ -34,7 +34,10 @@ impl<T> Nested<T> {
     {
         let nested = |listed: &Listed| {
             let instance_id = listed.instance.instance_id().unwrap_or_default().to_owned();
-            parts(&listed.instance).iter().map(move |part| Self { instance_id: instance_id.clone(), part: part.clone() }).collect::<Vec<_>>()
+            parts(&listed.instance)
+                .iter()
+                .map(move |part| Self { instance_id: instance_id.clone(), part: part.clone() })
+                .collect::<Vec<_>>()
         };
         instances.iter().flat_map(nested).collect()
     }
@@ -152,7 +155,12 @@ fn network(table: Table<Listed>) -> Table<Listed> {
             listed.instance.source_dest_check()
         })
         .texts("security_group_ids", "Its security groups.", |listed| {
-            listed.instance.security_groups().iter().filter_map(|group| group.group_id().map(str::to_owned)).collect::<Vec<_>>()
+            listed
+                .instance
+                .security_groups()
+                .iter()
+                .filter_map(|group| group.group_id().map(str::to_owned))
+                .collect::<Vec<_>>()
         })
 }
 
@@ -226,10 +234,14 @@ fn hydrated(table: Table<Listed>) -> Table<Listed> {
 }
 
 fn block_devices() -> Table<Nested<InstanceBlockDeviceMapping>> {
-    Table::new("aws_ec2_instance_block_device", "The block devices of instances.", |place, nested: &Nested<InstanceBlockDeviceMapping>| {
-        let device = nested.part.device_name().unwrap_or_default();
-        place.arn("ec2", format_args!("instance/{}/block-device/{device}", nested.instance_id))
-    })
+    Table::new(
+        "aws_ec2_instance_block_device",
+        "The block devices of instances.",
+        |place, nested: &Nested<InstanceBlockDeviceMapping>| {
+            let device = nested.part.device_name().unwrap_or_default();
+            place.arn("ec2", format_args!("instance/{}/block-device/{device}", nested.instance_id))
+        },
+    )
     .target("instance_id", "The instance.", |nested| Some(&nested.instance_id))
     .key("device_name", "The name of the device.", |nested| nested.part.device_name())
     .reference("volume_id", "The volume.", ("aws_ebs_volume", "volume_id"), |nested| nested.part.ebs()?.volume_id())
@@ -243,10 +255,14 @@ fn block_devices() -> Table<Nested<InstanceBlockDeviceMapping>> {
 }
 
 fn network_interfaces() -> Table<Nested<InstanceNetworkInterface>> {
-    Table::new("aws_ec2_instance_network_interface", "The network interfaces of instances.", |place, nested: &Nested<InstanceNetworkInterface>| {
-        let interface = nested.part.network_interface_id().unwrap_or_default();
-        place.arn("ec2", format_args!("instance/{}/network-interface/{interface}", nested.instance_id))
-    })
+    Table::new(
+        "aws_ec2_instance_network_interface",
+        "The network interfaces of instances.",
+        |place, nested: &Nested<InstanceNetworkInterface>| {
+            let interface = nested.part.network_interface_id().unwrap_or_default();
+            place.arn("ec2", format_args!("instance/{}/network-interface/{interface}", nested.instance_id))
+        },
+    )
     .target("instance_id", "The instance.", |nested| Some(&nested.instance_id))
     .key("network_interface_id", "The interface.", |nested| nested.part.network_interface_id())
     .integer("device_index", "The number of the device.", |nested| nested.part.attachment()?.device_index())
@@ -259,7 +275,9 @@ fn network_interfaces() -> Table<Nested<InstanceNetworkInterface>> {
     .text("mac_address", "Its hardware address.", |nested| nested.part.mac_address())
     .text("private_ip_address", "Its private address.", |nested| nested.part.private_ip_address())
     .text("public_ip", "Its public address.", |nested| nested.part.association()?.public_ip())
-    .boolean("source_dest_check", "Whether source and destination are checked.", |nested| nested.part.source_dest_check())
+    .boolean("source_dest_check", "Whether source and destination are checked.", |nested| {
+        nested.part.source_dest_check()
+    })
     .boolean("delete_on_termination", "Whether it is deleted with the instance.", |nested| {
         nested.part.attachment()?.delete_on_termination()
     })

@@ -19,7 +19,12 @@ fn answer(asked: &Asked) -> (u16, String) {
         "DescribeInstances" => {
             let items: String = (1..=3).map(|n| format!("<item><instanceId>i-{n}</instanceId></item>")).collect();
             let reservation = format!("<item><instancesSet>{items}</instancesSet></item>");
-            (200, format!("<DescribeInstancesResponse><reservationSet>{reservation}</reservationSet></DescribeInstancesResponse>"))
+            (
+                200,
+                format!(
+                    "<DescribeInstancesResponse><reservationSet>{reservation}</reservationSet></DescribeInstancesResponse>"
+                ),
+            )
         }
         "GetMetricData" => {
             let (values, next) = match asked.value("NextToken") {
@@ -32,7 +37,12 @@ fn answer(asked: &Asked) -> (u16, String) {
             let result = format!("<Id>m0</Id><Timestamps>{times}</Timestamps><Values>{values}</Values>");
             let result = member(&result);
             let results = format!("<MetricDataResults>{result}</MetricDataResults>{next}");
-            (200, format!("<GetMetricDataResponse><GetMetricDataResult>{results}</GetMetricDataResult></GetMetricDataResponse>"))
+            (
+                200,
+                format!(
+                    "<GetMetricDataResponse><GetMetricDataResult>{results}</GetMetricDataResult></GetMetricDataResponse>"
+                ),
+            )
         }
         "DescribeInstanceAttribute" => {
             let value = match (asked.value("InstanceId"), asked.value("Attribute")) {

@@ -44,11 +44,7 @@ fn types() -> Table<InstanceTypeInfo> {
         InstanceTypeInfo::dedicated_hosts_supported,
     )
     .boolean("hibernation_supported", "Whether it can hibernate on demand.", InstanceTypeInfo::hibernation_supported)
-    .boolean(
-        "auto_recovery_supported",
-        "Whether CloudWatch can recover it.",
-        InstanceTypeInfo::auto_recovery_supported,
-    )
+    .boolean("auto_recovery_supported", "Whether CloudWatch can recover it.", InstanceTypeInfo::auto_recovery_supported)
     .text("nitro_enclaves_support", "`supported` or `unsupported`.", |kind| {
         Some(kind.nitro_enclaves_support()?.as_str())
     })

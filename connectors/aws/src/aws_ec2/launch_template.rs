@@ -269,13 +269,20 @@ mod tests {
             let name = "DescribeLaunchTemplateVersionsResponse";
             return (200, format!("<{name}>{set}</{name}>"));
         }
-        let ids: Vec<&str> = (1..=200).map(|n| asked.value(&format!("LaunchTemplateId.{n}"))).filter(|id| !id.is_empty()).collect();
+        let ids: Vec<&str> =
+            (1..=200).map(|n| asked.value(&format!("LaunchTemplateId.{n}"))).filter(|id| !id.is_empty()).collect();
         if ids.iter().any(|id| !["lt-1", "lt-2"].contains(id)) {
             return (400, UNKNOWN.to_owned());
         }
         let listed = if ids.is_empty() { vec!["lt-1", "lt-2"] } else { ids };
-        let items: String = listed.iter().map(|id| format!("<item><launchTemplateId>{id}</launchTemplateId></item>")).collect();
-        (200, format!("<DescribeLaunchTemplatesResponse><launchTemplates>{items}</launchTemplates></DescribeLaunchTemplatesResponse>"))
+        let items: String =
+            listed.iter().map(|id| format!("<item><launchTemplateId>{id}</launchTemplateId></item>")).collect();
+        (
+            200,
+            format!(
+                "<DescribeLaunchTemplatesResponse><launchTemplates>{items}</launchTemplates></DescribeLaunchTemplatesResponse>"
+            ),
+        )
     }
 
     #[tokio::test]

@@ -37,9 +37,7 @@ fn instances() -> Table<InstanceInformation> {
         }
     })
     .target("instance_id", "The instance, or `mi-…` for a machine elsewhere.", |instance| instance.instance_id())
-    .text("resource_type", "`EC2Instance` or `ManagedInstance`.", |instance| {
-        Some(instance.resource_type()?.as_str())
-    })
+    .text("resource_type", "`EC2Instance` or `ManagedInstance`.", |instance| Some(instance.resource_type()?.as_str()))
     .text("name", "The name that the machine was registered with.", |instance| instance.name())
     .text("computer_name", "The name that it has itself.", |instance| instance.computer_name())
     .text("ip_address", "Its address.", |instance| instance.ip_address())

@@ -124,10 +124,14 @@ fn association(table: Table<NetworkInterface>) -> Table<NetworkInterface> {
 
 fn groups() -> Table<Within<GroupIdentifier>> {
     let name = "aws_ec2_network_interface_security_group";
-    Table::new(name, "Which network interface is in which security group.", |place, within: &Within<GroupIdentifier>| {
-        let group = within.part.group_id().unwrap_or_default();
-        place.arn("ec2", format_args!("network-interface/{}/security-group/{group}", within.of))
-    })
+    Table::new(
+        name,
+        "Which network interface is in which security group.",
+        |place, within: &Within<GroupIdentifier>| {
+            let group = within.part.group_id().unwrap_or_default();
+            place.arn("ec2", format_args!("network-interface/{}/security-group/{group}", within.of))
+        },
+    )
     .target("network_interface_id", "The interface.", |within| Some(&within.of))
     .key("group_id", "The security group.", |within| within.part.group_id())
     .text("group_name", "Its name.", |within| within.part.group_name())

@@ -38,9 +38,11 @@ fn settings() -> Table<Settings> {
     .text("default_ebs_encryption_key", "The key that they are encrypted with: an ARN, or an alias.", |settings| {
         settings.key.as_deref()
     })
-    .text("snapshot_block_public_access_state", "`block-all-sharing`, `block-new-sharing` or `unblocked`.", |settings| {
-        settings.snapshots.as_deref()
-    })
+    .text(
+        "snapshot_block_public_access_state",
+        "`block-all-sharing`, `block-new-sharing` or `unblocked`.",
+        |settings| settings.snapshots.as_deref(),
+    )
     .text("image_block_public_access_state", "`block-new-sharing` or `unblocked`.", |settings| {
         settings.images.as_deref()
     })
@@ -58,9 +60,11 @@ fn settings() -> Table<Settings> {
         "How far answers of the metadata service of new instances may travel; -1 for no preference.",
         |settings| settings.metadata.as_ref()?.http_put_response_hop_limit(),
     )
-    .text("metadata_instance_tags", "`enabled`, `disabled` or `no-preference`: tags in the metadata.", |settings| {
-        Some(settings.metadata.as_ref()?.instance_metadata_tags()?.as_str())
-    })
+    .text(
+        "metadata_instance_tags",
+        "`enabled`, `disabled` or `no-preference`: tags in the metadata.",
+        |settings| Some(settings.metadata.as_ref()?.instance_metadata_tags()?.as_str()),
+    )
 }
 
 /// The answers to all five calls, each by itself.
@@ -149,7 +153,9 @@ mod tests {
         let [row] = &rows[NAME][..] else { panic!("one row: {rows:?}") };
         assert_eq!(row["default_ebs_encryption_enabled"], true);
         assert_eq!(row["metadata_http_tokens"], "required");
-        for column in ["default_ebs_encryption_key", "snapshot_block_public_access_state", "image_block_public_access_state"] {
+        for column in
+            ["default_ebs_encryption_key", "snapshot_block_public_access_state", "image_block_public_access_state"]
+        {
             assert_eq!(row.get(column), None, "{column}");
         }
         assert_eq!(server.asked().len(), 5);

@@ -26,7 +26,10 @@ impl Service {
     /// Every table that it can collect.
     pub(crate) fn tables(&self) -> Vec<TableDefinition> {
         let collectors = (self.collectors)();
-        collectors.iter().flat_map(|collector| collector.tables().into_iter().map(super::Declared::definition)).collect()
+        collectors
+            .iter()
+            .flat_map(|collector| collector.tables().into_iter().map(super::Declared::definition))
+            .collect()
     }
 
     /// The options, found to be good.

@@ -30,7 +30,8 @@ fn every_table_of_both_accounts_and_regions_is_read_to_the_end_page_by_page() {
     let definitions = inventory.provider.tables();
     let groups = inventory.groups();
     let places: BTreeSet<(&str, &str)> = groups.iter().map(|group| (&*group.account_id, &*group.region)).collect();
-    let expected = ACCOUNTS.iter().flat_map(|account| ["global", REGIONS[0], REGIONS[1]].map(|region| (*account, region)));
+    let expected =
+        ACCOUNTS.iter().flat_map(|account| ["global", REGIONS[0], REGIONS[1]].map(|region| (*account, region)));
     assert_eq!(places, expected.collect());
     for group in &groups {
         let (rows, collected) = inventory.collect(group, &Extent::Whole);
@@ -42,7 +43,8 @@ fn every_table_of_both_accounts_and_regions_is_read_to_the_end_page_by_page() {
         for table in group.tables.iter().filter(|table| !EMPTY.contains(&&***table)) {
             let rows = rows.get(&**table).unwrap_or_else(|| panic!("{group} has no rows of {table}"));
             let key = &definitions.iter().find(|known| known.name == *table).expect("its definition").key;
-            let keys: BTreeSet<String> = rows.iter().map(|row| key.iter().map(|name| row[*name].to_string()).collect()).collect();
+            let keys: BTreeSet<String> =
+                rows.iter().map(|row| key.iter().map(|name| row[*name].to_string()).collect()).collect();
             assert_eq!(keys.len(), rows.len(), "{group}: keys of {table} are not unique");
             for row in rows {
                 assert!(key.is_empty() || key.iter().any(|name| !row[*name].is_null() && row[*name] != ""), "{row}");
@@ -69,7 +71,10 @@ fn of_targets_exactly_those_rows_are_read_that_are_theirs() {
     for group in groups.iter().filter(|group| *group.account_id == *ACCOUNTS[1] && *group.region == *REGIONS[1]) {
         let Some(name) = target(&group.tables[0]) else { continue };
         let whole = inventory.collect(group, &Extent::Whole).0;
-        let Some(id) = whole.get(&*group.tables[0]).and_then(|rows| rows.last()).map(|row| text(row, name).to_owned()) else { continue };
+        let Some(id) = whole.get(&*group.tables[0]).and_then(|rows| rows.last()).map(|row| text(row, name).to_owned())
+        else {
+            continue;
+        };
         let ids = vec![id.as_str().into(), "gone-0123456789".into()];
         let (mut found, collected) = inventory.collect(group, &Extent::Targets(ids));
         assert_eq!(collected, Collected::complete(), "{group}");

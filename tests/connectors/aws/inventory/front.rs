@@ -102,7 +102,8 @@ async fn respond(
     if let Some((status, kind, text)) = answer {
         return answered(status, kind, text.to_owned());
     }
-    let small = |pair: &str| if pair.starts_with("MaxResults=") { format!("MaxResults={PAGE}") } else { pair.to_owned() };
+    let small =
+        |pair: &str| if pair.starts_with("MaxResults=") { format!("MaxResults={PAGE}") } else { pair.to_owned() };
     let body = body.split('&').map(small).collect::<Vec<_>>().join("&");
     let kept = ["authorization", "content-type", "x-amz-date", "x-amz-security-token", "x-amz-target"];
     let kept = kept.iter().filter(|name| headers.contains_key(**name));
