@@ -169,7 +169,8 @@ impl<'a> Versions<'a> {
 
 /// What is kept of a version, and its template.
 fn kept(version: LaunchTemplateVersion) -> Option<(String, ResponseLaunchTemplateData)> {
-    let data = ResponseLaunchTemplateData { user_data: None, ..version.launch_template_data? };
+    let mut data = version.launch_template_data?;
+    data.user_data = None;
     Some((version.launch_template_id?, data))
 }
 
