@@ -6,6 +6,7 @@
 pub mod aws_cloudtrail;
 mod aws_ec2;
 pub mod aws_sqs_queue;
+mod cloudwatch;
 mod connection;
 mod diagnosis;
 mod estate;

@@ -90,12 +90,25 @@ impl StandIn {
         region: &str,
         extent: Extent,
     ) -> (BTreeMap<String, Vec<Value>>, Result<(), Unread>) {
+        self.collect_with(collector, region, extent, &[]).await
+    }
+
+    /// As [`StandIn::collect`], with columns that cost more than a listing.
+    pub(crate) async fn collect_with(
+        &self,
+        collector: &dyn Collector,
+        region: &str,
+        extent: Extent,
+        hydrate: &[&str],
+    ) -> (BTreeMap<String, Vec<Value>>, Result<(), Unread>) {
         let session = self.estate().own().await.unwrap().session(&region.into());
         let wanted: Vec<Arc<str>> = collector.tables().iter().map(|table| table.name().into()).collect();
         let group = ScopeGroup::new("123456789012", region, wanted.clone());
         let (pages, mut given) = Pages::channel(group, PageRoom::new(8));
         let filters = Filters::new();
-        let call = Call { session: &session, extent: &extent, filters: &filters, wanted: &wanted, pages };
+        let hydrate: Vec<String> = hydrate.iter().map(|name| (*name).to_owned()).collect();
+        let (wanted, hydrate) = (&wanted, &hydrate);
+        let call = Call { session: &session, extent: &extent, filters: &filters, wanted, hydrate, pages };
         let collecting = async {
             // The call is dropped here, and with it the end that pages are sent by.
             let call = call;

@@ -1,7 +1,8 @@
-//! AWS as moto pretends to be it: copies of checkpoints in S3, messages of SQS.
+//! AWS as moto pretends to be it: copies of checkpoints in S3, messages of SQS, the inventory of EC2.
 
 mod copies;
 mod fake;
+mod inventory;
 mod queues;
 mod trail;
 

@@ -3,6 +3,8 @@
 use async_trait::async_trait;
 use aws_sdk_ec2::types::{Instance, InstanceBlockDeviceMapping, InstanceNetworkInterface, Reservation};
 
+use super::instance_attribute::{AttributeReader, Attributes, DISABLE_API_TERMINATION, USER_DATA};
+use super::instance_cpu::{AVG_CPU_UTILIZATION, Cpu, CpuReader};
 use super::request::{client, filters, tags};
 use super::transition::transition_time;
 use crate::provider::{Call, Collector, Declared, Table, Unread};
@@ -15,6 +17,8 @@ struct Listed {
     instance: Instance,
     reservation_id: Option<String>,
     owner_id: Option<String>,
+    attributes: Attributes,
+    cpu: Option<Cpu>,
 }
 
 /// Something that is nested in an instance.
@@ -49,7 +53,7 @@ pub(super) struct Instances {
 impl Instances {
     pub(super) fn new() -> Self {
         let instances = instances();
-        let instances = metadata(placement(network(machine(instances))));
+        let instances = hydrated(metadata(placement(network(machine(instances)))));
         Self { instances, block_devices: block_devices(), network_interfaces: network_interfaces() }
     }
 }
@@ -203,6 +207,32 @@ fn metadata(table: Table<Listed>) -> Table<Listed> {
         })
 }
 
+/// What is asked for only where the options name it.
+fn hydrated(table: Table<Listed>) -> Table<Listed> {
+    table
+        .boolean(
+            "disable_api_termination",
+            "Whether it is protected from termination; NULL unless `hydrate` names this column.",
+            |listed| listed.attributes.disable_api_termination,
+        )
+        .text(
+            "user_data",
+            "What it was given at its start, decoded where it is text; NULL unless `hydrate` names this column.",
+            |listed| listed.attributes.user_data.as_deref(),
+        )
+        .real(
+            "avg_cpu_utilization",
+            "The mean of the hourly averages of the last seven days, in percent, rounded to hundredths; NULL where there \
+             are none, or `hydrate` does not name this column.",
+            |listed| listed.cpu?.average,
+        )
+        .integer(
+            "cpu_datapoints",
+            "How many hours this is the mean of; NULL where `hydrate` does not name `avg_cpu_utilization`.",
+            |listed| Some(listed.cpu?.datapoints),
+        )
+}
+
 fn block_devices() -> Table<Nested<InstanceBlockDeviceMapping>> {
     Table::new(
         "aws_ec2_instance_block_device",
@@ -263,9 +293,46 @@ fn listed(reservations: Vec<Reservation>) -> Vec<Listed> {
             instance,
             reservation_id: reservation_id.clone(),
             owner_id: owner_id.clone(),
+            attributes: Attributes::default(),
+            cpu: None,
         })
     };
     reservations.into_iter().flat_map(instances).collect()
+}
+
+/// Reads what the options name beside the listing.
+struct Hydration<'a> {
+    attributes: Option<AttributeReader<'a>>,
+    cpu: Option<CpuReader<'a>>,
+}
+
+impl<'a> Hydration<'a> {
+    /// Nothing is read that nobody wants.
+    fn new(call: &Call<'a>, table: &Table<Listed>) -> Self {
+        match call.wants(table) {
+            true => Self { attributes: AttributeReader::new(call), cpu: CpuReader::new(call) },
+            false => Self { attributes: None, cpu: None },
+        }
+    }
+
+    async fn hydrate(&self, call: &Call<'_>, instances: &mut [Listed]) -> Result<(), Unread> {
+        if self.attributes.is_none() && self.cpu.is_none() {
+            return Ok(());
+        }
+        let id = |listed: &Listed| listed.instance.instance_id().unwrap_or_default().to_owned();
+        let ids: Vec<String> = instances.iter().map(id).collect();
+        if let Some(cpu) = &self.cpu {
+            for (listed, cpu) in instances.iter_mut().zip(cpu.of(call, &ids).await?) {
+                listed.cpu = cpu;
+            }
+        }
+        if let Some(attributes) = &self.attributes {
+            for (listed, attributes) in instances.iter_mut().zip(attributes.of(ids).await?) {
+                listed.attributes = attributes;
+            }
+        }
+        Ok(())
+    }
 }
 
 #[async_trait]
@@ -278,8 +345,13 @@ impl Collector for Instances {
         &["ec2:DescribeInstances"]
     }
 
+    fn hydrations(&self) -> &'static [&'static str] {
+        &[AVG_CPU_UTILIZATION, DISABLE_API_TERMINATION, USER_DATA]
+    }
+
     async fn collect(&self, call: &Call<'_>) -> Result<(), Unread> {
         let client = client(call.session);
+        let hydration = Hydration::new(call, &self.instances);
         for part in call.parts() {
             let mut listing = call.listing("list the instances");
             while let Some(token) = listing.token() {
@@ -287,7 +359,8 @@ impl Collector for Instances {
                 let request = request.max_results(PAGE).set_next_token(token);
                 let answer = request.customize().interceptor(listing.capture()).send().await;
                 let (page, raw) = listing.page(answer, |page| page.next_token())?;
-                let instances = listed(page.reservations.unwrap_or_default());
+                let mut instances = listed(page.reservations.unwrap_or_default());
+                hydration.hydrate(call, &mut instances).await?;
                 let devices = Nested::of(&instances, Instance::block_device_mappings);
                 let interfaces = Nested::of(&instances, Instance::network_interfaces);
                 let nested = |name: &str| raw.items(&format!("reservationSet/instancesSet/{name}"));

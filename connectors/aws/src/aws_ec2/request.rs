@@ -3,13 +3,16 @@
 use aws_sdk_ec2::Client;
 use aws_sdk_ec2::types::{Filter, Tag};
 
-use crate::estate::Session;
-use crate::provider::Call;
+use crate::estate::{Place, Session};
+use crate::provider::{Call, NoPages};
+
+/// How many calls for single things are under way at a time, where there is one for each.
+pub(super) const CALLS: usize = 8;
 
 /// A client for this account and region.
 pub(super) fn client(session: &Session) -> Client {
     let config = aws_sdk_ec2::config::Builder::from(session.config()).retry_partition(session.limits("ec2"));
-    Client::from_conf(config.build())
+    Client::from_conf(config.retry_classifier(NoPages).build())
 }
 
 /// The filters of a request: what the user wants, and the ids of `part`, by the filter that is called `id`. Ids are
@@ -25,4 +28,9 @@ pub(super) fn filters(call: &Call<'_>, id: &str, part: Option<&[String]>) -> Opt
 pub(super) fn tags(tags: &[Tag]) -> Vec<(String, String)> {
     let text = |text: Option<&str>| text.unwrap_or_default().to_owned();
     tags.iter().map(|tag| (text(tag.key()), text(tag.value()))).collect()
+}
+
+/// The ARN of what has no account in its ARN, since it may be shared: images and snapshots.
+pub(super) fn unowned_arn(place: &Place, resource: impl std::fmt::Display) -> String {
+    format!("arn:{}:ec2:{}::{resource}", place.partition, place.region)
 }

@@ -24,6 +24,13 @@ impl Place {
         let region = if &*self.region == GLOBAL { "" } else { &self.region };
         format!("arn:{}:{service}:{region}:{}:{resource}", self.partition, self.account_id)
     }
+
+    /// The ARN of something that another account may own and share: of the owner, where it is known.
+    pub(crate) fn arn_of(&self, owner: Option<&str>, service: &str, resource: impl std::fmt::Display) -> String {
+        let owner = owner.filter(|owner| !owner.is_empty());
+        let account_id = owner.map_or_else(|| Arc::clone(&self.account_id), Into::into);
+        Self { account_id, ..self.clone() }.arn(service, resource)
+    }
 }
 
 /// What calls of one account in one region are made with.
@@ -71,6 +78,11 @@ mod tests {
         let mut place =
             Place { partition: "aws".into(), account_id: "123456789012".into(), region: "eu-west-1".into() };
         assert_eq!(place.arn("ec2", "volume/vol-1"), "arn:aws:ec2:eu-west-1:123456789012:volume/vol-1");
+        assert_eq!(
+            place.arn_of(Some("210987654321"), "ec2", "vpc/vpc-1"),
+            "arn:aws:ec2:eu-west-1:210987654321:vpc/vpc-1"
+        );
+        assert_eq!(place.arn_of(Some(""), "ec2", "vpc/vpc-1"), place.arn_of(None, "ec2", "vpc/vpc-1"));
         place.region = GLOBAL.into();
         assert_eq!(place.arn("iam", "user/a"), "arn:aws:iam::123456789012:user/a");
     }

@@ -46,6 +46,12 @@ pub(crate) trait Collector: Send + Sync {
     /// What it must be allowed to do, as IAM policies write it: `ec2:DescribeVolumes`.
     fn actions(&self) -> &'static [&'static str];
 
+    /// What of it costs more than the listing does, a call for each row or money: columns as `table.column`, which are
+    /// NULL unless the options name them, and tables, which are empty then.
+    fn hydrations(&self) -> &'static [&'static str] {
+        &[]
+    }
+
     /// Where it lists.
     fn reach(&self) -> Reach {
         Reach::Regional
@@ -69,6 +75,8 @@ pub(crate) struct Call<'a> {
     pub(crate) filters: &'a Filters,
     /// The tables that are wanted.
     pub(crate) wanted: &'a [Arc<str>],
+    /// What is wanted of [`Collector::hydrations`].
+    pub(crate) hydrate: &'a [String],
     pub(crate) pages: Pages,
 }
 
@@ -76,6 +84,24 @@ impl Call<'_> {
     /// Whether anybody wants a table.
     pub(crate) fn wants<R: 'static>(&self, table: &Table<R>) -> bool {
         self.wanted.iter().any(|wanted| **wanted == *table.name())
+    }
+
+    /// Whether anybody wants that of [`Collector::hydrations`].
+    pub(crate) fn hydrates(&self, name: &str) -> bool {
+        self.hydrate.iter().any(|wanted| wanted == name)
+    }
+
+    /// Refuses filters, for what AWS lists without.
+    ///
+    /// # Errors
+    /// When there are filters.
+    pub(crate) fn without_filters(&self, table: &str) -> Result<(), Unread> {
+        match self.filters.is_empty() {
+            true => Ok(()),
+            false => Err(Error::user(format!("AWS cannot filter `{table}`"))
+                .with_remedy(format!("leave `{table}` out of `filters`"))
+                .into()),
+        }
     }
 
     /// What is asked for, in parts that fit into one request each: ids, or everything (`None`).

@@ -51,6 +51,7 @@ impl Service {
                 None => format!("the tables are {}", known.join(", ")),
             }));
         }
+        wrong.extend(self.wrong_hydrations(read, options));
         if read.tables.as_ref().is_some_and(Vec::is_empty) {
             let found = Diagnostic::error(place(options, "tables"), "`tables` is empty");
             wrong.push(found.with_help("leave it out for all tables, or name some"));
@@ -60,6 +61,23 @@ impl Service {
             wrong.push(found.with_help("leave it out for all regions of each account, or name some"));
         }
         wrong
+    }
+
+    /// What is wrong with what is to be hydrated.
+    fn wrong_hydrations(&self, read: &ProviderOptions, options: &Options) -> Vec<Diagnostic> {
+        let collectors = (self.collectors)();
+        let known: Vec<String> =
+            collectors.iter().flat_map(|collector| collector.hydrations()).map(|&name| name.to_owned()).collect();
+        let unknown = read.hydrate.iter().filter(|name| !known.contains(name)).map(|name| {
+            let found = format!("`{}` has nothing called `{name}` that is read only where it is named", self.kind);
+            let help = match (closest(name, &known), known.is_empty()) {
+                (Some(name), _) => format!("did you mean `{name}`?"),
+                (None, true) => "leave `hydrate` out: all that this kind has is read".to_owned(),
+                (None, false) => format!("it has {}", known.join(", ")),
+            };
+            Diagnostic::error(place(options, "hydrate"), found).with_help(help)
+        });
+        unknown.collect()
     }
 }
 

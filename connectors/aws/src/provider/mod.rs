@@ -2,7 +2,9 @@
 
 mod collector;
 mod kind;
+mod optional;
 mod options;
+mod page;
 mod policy;
 mod raw;
 mod table;
@@ -21,7 +23,9 @@ use tidegate_pipeline::table::TableDefinition;
 
 pub(crate) use collector::{Call, Collector, Filters, Reach, answered};
 pub(crate) use kind::{AwsKind, Service};
+pub(crate) use optional::{Optional, unless_unknown};
 pub use options::ProviderOptions;
+pub(crate) use page::NoPages;
 pub(crate) use raw::items;
 pub(crate) use table::{Declared, Table, moment};
 pub(crate) use unread::Unread;
@@ -37,6 +41,7 @@ pub(crate) struct AwsProvider {
     /// The tables that are wanted.
     wanted: Vec<Arc<str>>,
     filters: BTreeMap<String, Filters>,
+    hydrate: Vec<String>,
     concurrency: usize,
     /// The accounts as the last listing of groups has found them.
     accounts: Mutex<BTreeMap<Arc<str>, Account>>,
@@ -61,6 +66,7 @@ impl AwsProvider {
             collectors,
             wanted,
             filters: options.filters,
+            hydrate: options.hydrate,
             concurrency: options.concurrency.get(),
             accounts: Mutex::default(),
         }
@@ -147,6 +153,7 @@ impl Provider for AwsProvider {
             extent,
             filters: self.filters.get(name).unwrap_or(&none),
             wanted: &group.tables,
+            hydrate: &self.hydrate,
             pages,
         };
         Collected::all(match collector.collect(&call).await {

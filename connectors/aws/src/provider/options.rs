@@ -23,6 +23,9 @@ pub struct ProviderOptions {
     /// What passes, by table, in the names that filters of AWS have: `{aws_ec2_instance: {"tag:env": [prod]}}`. What
     /// does not pass is not in the table, nor is what is nested in it.
     pub filters: BTreeMap<String, Filters>,
+    /// What costs a call for each row, or money, and is read only where it is named here: columns as `table.column`, such
+    /// as `aws_ec2_instance.user_data`, which are NULL otherwise, and tables, which are empty otherwise.
+    pub hydrate: Vec<String>,
     /// When everything is read again: so often, at times (`{cron: …}`), or `off`.
     pub refresh: Refresh,
     /// How many listings are read at the same time, over all accounts and regions.
@@ -36,6 +39,7 @@ impl Default for ProviderOptions {
             regions: None,
             tables: None,
             filters: BTreeMap::new(),
+            hydrate: Vec::new(),
             refresh: Refresh::Every(Duration::seconds(15 * 60)),
             concurrency: NonZeroUsize::new(16).unwrap_or(NonZeroUsize::MIN),
         }

@@ -67,6 +67,53 @@ pub(crate) fn items<'a>(value: &'a Value, path: &str) -> Vec<&'a Value> {
     found
 }
 
+/// A value as text that is the same each time: AWS gives most lists in any order, so they are sorted. Elements named
+/// in `without` are left out.
+pub(super) fn settled(value: &Value, without: &[&str]) -> String {
+    let mut text = String::new();
+    settle(value, without, &mut text);
+    text
+}
+
+fn settle(value: &Value, without: &[&str], text: &mut String) {
+    match value {
+        Value::Array(list) if list.len() == 1 => {
+            between(list, ('[', ']'), text, |part, text| settle(part, without, text))
+        }
+        Value::Array(list) => {
+            let mut parts: Vec<String> = list.iter().map(|part| settled(part, without)).collect();
+            parts.sort_unstable();
+            between(parts, ('[', ']'), text, |part, text| text.push_str(&part));
+        }
+        Value::Object(children) => {
+            let kept = children.iter().filter(|(name, _)| !without.contains(&name.as_str()));
+            between(kept, ('{', '}'), text, |(name, part), text| {
+                text.push_str(&Value::from(name.as_str()).to_string());
+                text.push(':');
+                settle(part, without, text);
+            });
+        }
+        single => text.push_str(&single.to_string()),
+    }
+}
+
+/// Writes parts with commas between them.
+fn between<T>(
+    parts: impl IntoIterator<Item = T>,
+    ends: (char, char),
+    text: &mut String,
+    write: impl Fn(T, &mut String),
+) {
+    text.push(ends.0);
+    for (index, part) in parts.into_iter().enumerate() {
+        if index > 0 {
+            text.push(',');
+        }
+        write(part, text);
+    }
+    text.push(ends.1);
+}
+
 /// Lists replaced by what is in them; what is empty is left out.
 fn flat(values: Vec<&Value>) -> Vec<&Value> {
     let mut found = Vec::with_capacity(values.len());
@@ -202,6 +249,14 @@ mod tests {
         assert_eq!(raw.items("Buckets/Bucket"), [&json!({"@type": "x", "Name": "one"})]);
         assert_eq!(raw.items("reservationSet/things")[0], &json!({"id": "a", "tags": null}));
         assert!(raw.items("nothing/here").is_empty());
+    }
+
+    #[test]
+    fn a_row_keeps_the_same_text_whatever_the_order_of_lists_and_without_what_is_not_to_be_kept() {
+        let one = json!({"id": "a\"b", "tags": [{"k": "x"}, {"k": "w", "secret": 1}], "n": [3], "secret": {"deep": []}, "e": null});
+        let other = json!({"id": "a\"b", "tags": [{"k": "w"}, {"k": "x"}], "n": [3], "e": null});
+        assert_eq!(settled(&one, &["secret"]), r#"{"id":"a\"b","tags":[{"k":"w"},{"k":"x"}],"n":[3],"e":null}"#);
+        assert_eq!(settled(&one, &["secret"]), settled(&other, &[]));
     }
 
     #[test]

@@ -11,6 +11,7 @@ use tidegate_connectors::providers::columns::{Columns, Moment};
 use tidegate_pipeline::error::{Error, Result};
 use tidegate_pipeline::table::{Reference, TableDefinition};
 
+use super::raw::settled;
 use crate::estate::Place;
 
 /// The columns that precede those of a table, all text that is never NULL.
@@ -20,7 +21,7 @@ const LEADING: [(&str, &str); 4] = [
     ("region", "The region; `global` for what belongs to none."),
     ("arn", "The ARN."),
 ];
-const RAW: (&str, &str) = ("raw", "What AWS wrote of it, as JSON; text where AWS wrote XML.");
+const RAW: (&str, &str) = ("raw", "What AWS wrote of it, as JSON, with lists sorted; text where AWS wrote XML.");
 const COLLECTED: (&str, &str) = ("_collected_at", "When it was read.");
 
 /// Makes the ARN of a row.
@@ -33,6 +34,8 @@ pub(crate) struct Table<R> {
     key: Vec<&'static str>,
     target: Option<&'static str>,
     references: Vec<Reference>,
+    /// Elements that `raw` leaves out.
+    unkept: Vec<&'static str>,
     arn: MakeArn<R>,
     columns: Columns<R>,
 }
@@ -58,6 +61,7 @@ impl<R: 'static> Table<R> {
             key: Vec::new(),
             target: None,
             references: Vec::new(),
+            unkept: Vec::new(),
             arn: Box::new(arn),
             columns: Columns::default(),
         }
@@ -204,6 +208,20 @@ impl<R: 'static> Table<R> {
         self
     }
 
+    /// A column that was declared before, and is no text, is part of what identifies a row.
+    #[must_use]
+    pub(crate) fn identified_by(mut self, name: &'static str) -> Self {
+        self.key.push(name);
+        self
+    }
+
+    /// Elements of AWS that `raw` leaves out wherever they stand: secrets, and what changes by itself.
+    #[must_use]
+    pub(crate) fn without(mut self, elements: impl IntoIterator<Item = &'static str>) -> Self {
+        self.unkept.extend(elements);
+        self
+    }
+
     fn schema(&self) -> SchemaRef {
         let leading = LEADING.map(|(name, _)| Field::new(name, DataType::Utf8, false));
         let last = [Field::new(RAW.0, DataType::Utf8, true), Field::new(COLLECTED.0, Moment::data_type(), true)];
@@ -225,8 +243,8 @@ impl<R: 'static> Table<R> {
         let same = |text: &str| -> ArrayRef { Arc::new(StringArray::from_iter_values(rows.iter().map(|_| text))) };
         let arns: StringArray = rows.iter().map(|row| Some((self.arn)(place, row))).collect();
         let known = raws.len() == rows.len();
-        let raws: StringArray =
-            (0..rows.len()).map(|row| known.then(|| raws.get(row).map(ToString::to_string)).flatten()).collect();
+        let raw = |row| raws.get(row).filter(|raw| known && !raw.is_null()).map(|raw| settled(raw, &self.unkept));
+        let raws: StringArray = (0..rows.len()).map(raw).collect();
         let mut arrays =
             vec![same(&place.account_id), same(&place.partition), same(&place.region), Arc::new(arns) as ArrayRef];
         arrays.extend(self.columns.arrays(rows));

@@ -4,6 +4,7 @@ use aws_sdk_ec2::error::{ProvideErrorMetadata, SdkError};
 use tidegate_pipeline::error::Error;
 use tidegate_pipeline::step::ScopeOutcome;
 
+use super::page::is_page;
 use crate::failure::{failure, is_denied};
 
 /// Codes of calls that an endpoint does not know, or that are not offered in a region.
@@ -43,7 +44,7 @@ impl Unread {
             let status = response.status().as_u16();
             let kind = response.headers().get("content-type").unwrap_or_default();
             // A page for people instead of an answer: nobody there knows the call.
-            if matches!(status, 404 | 405 | 501) && code.is_none() {
+            if code.is_none() && (matches!(status, 404 | 405 | 501) || is_page(response)) {
                 let shown = if kind.is_empty() { "no answer of AWS" } else { kind };
                 return Self::Unsupported(format!("{what} is not offered here (HTTP {status}, {shown})"));
             }

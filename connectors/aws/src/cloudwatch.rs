@@ -1,0 +1,96 @@
+//! What CloudWatch has measured, from GetMetricData.
+
+use std::collections::BTreeMap;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use aws_sdk_cloudwatch::Client;
+use aws_sdk_cloudwatch::primitives::DateTime;
+use aws_sdk_cloudwatch::types::{Dimension, Metric, MetricDataQuery, MetricStat};
+
+use crate::estate::Session;
+use crate::provider::{Call, NoPages, Unread};
+
+/// How many metrics a call may ask for.
+const QUERIES: usize = 500;
+
+/// A metric of one thing.
+#[derive(Debug, Clone)]
+pub(crate) struct Measured {
+    pub(crate) namespace: &'static str,
+    pub(crate) metric: &'static str,
+    /// Whose it is: `InstanceId`, and the id.
+    pub(crate) dimension: (&'static str, String),
+}
+
+/// Which datapoints are asked for: the averages of each period.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Window {
+    /// Seconds since 1970.
+    pub(crate) from: i64,
+    /// Seconds since 1970, exclusive.
+    pub(crate) until: i64,
+    /// In seconds.
+    pub(crate) period: i32,
+}
+
+/// Values by when they were measured, in seconds since 1970.
+pub(crate) type Points = BTreeMap<i64, f64>;
+
+/// CloudWatch of one account in one region.
+pub(crate) struct CloudWatch(Client);
+
+impl CloudWatch {
+    pub(crate) fn new(session: &Session) -> Self {
+        let limits = session.limits("monitoring");
+        let config = aws_sdk_cloudwatch::config::Builder::from(session.config()).retry_partition(limits);
+        Self(Client::from_conf(config.retry_classifier(NoPages).build()))
+    }
+
+    /// The datapoints of each of `asked`, in their order. `what` is what is done: `read the use of processors`.
+    ///
+    /// # Errors
+    /// When CloudWatch refuses, or does not answer.
+    pub(crate) async fn averages(
+        &self,
+        call: &Call<'_>,
+        what: &'static str,
+        asked: &[Measured],
+        window: Window,
+    ) -> Result<Vec<Points>, Unread> {
+        let mut found = vec![Points::new(); asked.len()];
+        for (asked, found) in asked.chunks(QUERIES).zip(found.chunks_mut(QUERIES)) {
+            let query = |(index, measured)| query(index, measured, window.period);
+            let queries: Vec<MetricDataQuery> = asked.iter().enumerate().map(query).collect();
+            let mut listing = call.listing(what);
+            while let Some(token) = listing.token() {
+                let request = self.0.get_metric_data().set_metric_data_queries(Some(queries.clone()));
+                let request = request.start_time(DateTime::from_secs(window.from));
+                let request = request.end_time(DateTime::from_secs(window.until)).set_next_token(token);
+                let (page, _) = listing.page(request.send().await, |page| page.next_token())?;
+                for result in page.metric_data_results() {
+                    let index = result.id().and_then(|id| id.strip_prefix('m')?.parse::<usize>().ok());
+                    let Some(points) = index.and_then(|index| found.get_mut(index)) else { continue };
+                    let times = result.timestamps().iter().map(DateTime::secs);
+                    points.extend(times.zip(result.values().iter().copied()));
+                }
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// The averages of a metric, which the answer gives by the number of the query.
+fn query(index: usize, measured: &Measured, period: i32) -> MetricDataQuery {
+    let (name, value) = &measured.dimension;
+    let dimension = Dimension::builder().name(*name).value(value).build();
+    let metric = Metric::builder().namespace(measured.namespace).metric_name(measured.metric).dimensions(dimension);
+    let average = MetricStat::builder().metric(metric.build()).period(period).stat("Average").build();
+    MetricDataQuery::builder().id(format!("m{index}")).metric_stat(average).return_data(true).build()
+}
+
+/// The end of the last whole period, in seconds since 1970: what was measured until then does not change any more.
+pub(crate) fn last_whole(period: i32) -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let now = i64::try_from(now.as_secs()).unwrap_or_default();
+    now - now % i64::from(period)
+}

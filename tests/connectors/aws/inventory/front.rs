@@ -1,0 +1,134 @@
+//! A server before moto, which cuts listings into small pages, and answers in moto's place what a test says.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
+use parking_lot::Mutex;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+/// The most that a page may have.
+const PAGE: usize = 5;
+
+/// What was asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Asked {
+    pub(super) action: String,
+    pub(super) region: String,
+    /// Whether it is about a page that is not the first.
+    pub(super) goes_on: bool,
+}
+
+/// What is answered in moto's place: status, type and text.
+pub(super) type Answer = (u16, &'static str, &'static str);
+
+type Rule = Box<dyn Fn(&Asked) -> Option<Answer> + Send + Sync>;
+
+struct Inside {
+    moto: SocketAddr,
+    rule: Mutex<Rule>,
+    asked: Mutex<Vec<Asked>>,
+}
+
+/// The server, which runs until the test program ends.
+pub(super) struct Front {
+    pub(super) endpoint: String,
+    inside: Arc<Inside>,
+}
+
+impl Front {
+    /// A server before the moto of that address. It passes everything on.
+    pub(super) fn start(moto: &str) -> Self {
+        let moto = moto.parse().expect("an address");
+        let inside = Arc::new(Inside { moto, rule: Mutex::new(Box::new(|_| None)), asked: Mutex::default() });
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        listener.set_nonblocking(true).expect("it can be");
+        let endpoint = format!("http://{}", listener.local_addr().expect("an address"));
+        let router = Router::new().fallback(respond).with_state(Arc::clone(&inside));
+        std::thread::spawn(move || {
+            crate::aws::wait(async {
+                let listener = tokio::net::TcpListener::from_std(listener).expect("a listener");
+                axum::serve(listener, router).await
+            })
+        });
+        Self { endpoint, inside }
+    }
+
+    /// From now on `rule` is asked first.
+    pub(super) fn answer(&self, rule: impl Fn(&Asked) -> Option<Answer> + Send + Sync + 'static) {
+        *self.inside.rule.lock() = Box::new(rule);
+    }
+
+    /// How often an action was asked for so far, in a region.
+    pub(super) fn count(&self, action: &str, region: &str) -> usize {
+        self.inside.asked.lock().iter().filter(|asked| asked.action == action && asked.region == region).count()
+    }
+}
+
+/// Asks moto for something as that account, and gives what it says.
+pub(super) fn ask(moto: &str, account: &str, region: &str, form: &str) -> String {
+    let credential = format!("AWS4-HMAC-SHA256 Credential=test/20260101/{region}/ec2/aws4_request, Signature=x");
+    let head = format!("authorization: {credential}\r\nx-moto-account-id: {account}\r\n");
+    let form = format!("{form}&Version=2016-11-15");
+    let kind = "content-type: application/x-www-form-urlencoded; charset=utf-8\r\n";
+    let exchanged = exchange(moto.parse().expect("an address"), "POST /", &format!("{kind}{head}"), &form);
+    let (status, _, text) = crate::aws::wait(exchanged);
+    assert_eq!(status, 200, "{form}: {text}");
+    text
+}
+
+async fn respond(
+    State(inside): State<Arc<Inside>>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let body = String::from_utf8_lossy(&body).into_owned();
+    let value = |name: &str| {
+        body.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('=')).unwrap_or_default().to_owned()
+    };
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let scope = text("authorization").split_once("Credential=").map_or("", |(_, scope)| scope);
+    let region = scope.split('/').nth(2).unwrap_or_default().to_owned();
+    let asked = Asked { action: value("Action"), region, goes_on: !value("NextToken").is_empty() };
+    let answer = (inside.rule.lock())(&asked);
+    inside.asked.lock().push(asked);
+    if let Some((status, kind, text)) = answer {
+        return answered(status, kind, text.to_owned());
+    }
+    let small =
+        |pair: &str| if pair.starts_with("MaxResults=") { format!("MaxResults={PAGE}") } else { pair.to_owned() };
+    let body = body.split('&').map(small).collect::<Vec<_>>().join("&");
+    let kept = ["authorization", "content-type", "x-amz-date", "x-amz-security-token", "x-amz-target"];
+    let kept = kept.iter().filter(|name| headers.contains_key(**name));
+    let head: String = kept.map(|name| format!("{name}: {}\r\n", text(name))).collect();
+    let (status, kind, text) = exchange(inside.moto, &format!("{method} {uri}"), &head, &body).await;
+    answered(status, &kind, text)
+}
+
+fn answered(status: u16, kind: &str, text: String) -> Response {
+    let status = StatusCode::from_u16(status).expect("a status");
+    (status, [(header::CONTENT_TYPE, kind.to_owned())], text).into_response()
+}
+
+/// Sends a body, and gives status, type and text of the answer. In HTTP/1.0: the connection ends with the answer.
+async fn exchange(moto: SocketAddr, what: &str, head: &str, body: &str) -> (u16, String, String) {
+    let mut stream = TcpStream::connect(moto).await.expect("moto listens");
+    let length = body.len();
+    let request = format!("{what} HTTP/1.0\r\nhost: {moto}\r\ncontent-length: {length}\r\n{head}\r\n{body}");
+    stream.write_all(request.as_bytes()).await.expect("moto reads");
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await.expect("moto answers");
+    let answer = String::from_utf8(answer).expect("text");
+    let (head, text) = answer.split_once("\r\n\r\n").expect("a head");
+    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
+    let kind = head.lines().filter_map(|line| line.split_once(": "));
+    let kind = kind.filter(|(name, _)| name.eq_ignore_ascii_case("content-type")).map(|(_, kind)| kind.to_owned());
+    (status, kind.last().unwrap_or_default(), text.to_owned())
+}
