@@ -243,7 +243,8 @@ impl<R: 'static> Table<R> {
         let same = |text: &str| -> ArrayRef { Arc::new(StringArray::from_iter_values(rows.iter().map(|_| text))) };
         let arns: StringArray = rows.iter().map(|row| Some((self.arn)(place, row))).collect();
         let known = raws.len() == rows.len();
-        let raw = |row| raws.get(row).filter(|raw| known && !raw.is_null()).map(|raw| settled(raw, &self.unkept));
+        let raw =
+            |row: usize| raws.get(row).filter(|raw| known && !raw.is_null()).map(|raw| settled(raw, &self.unkept));
         let raws: StringArray = (0..rows.len()).map(raw).collect();
         let mut arrays =
             vec![same(&place.account_id), same(&place.partition), same(&place.region), Arc::new(arns) as ArrayRef];

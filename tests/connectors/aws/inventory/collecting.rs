@@ -34,12 +34,16 @@ fn every_table_of_both_accounts_and_regions_is_read_to_the_end_page_by_page() {
         for table in group.tables.iter().filter(|table| !EMPTY.contains(&&***table)) {
             let rows = rows.get(&**table).unwrap_or_else(|| panic!("{group} has no rows of {table}"));
             let key = &definitions.iter().find(|known| known.name == *table).expect("its definition").key;
-            let keys: BTreeSet<String> = rows.iter().map(|row| key.iter().map(|name| row[*name].to_string()).collect()).collect();
+            let keys: BTreeSet<String> =
+                rows.iter().map(|row| key.iter().map(|name| row[*name].to_string()).collect()).collect();
             assert_eq!(keys.len(), rows.len(), "{group}: keys of {table} are not unique");
             for row in rows {
                 assert!(key.iter().any(|name| !row[*name].is_null() && row[*name] != ""), "{row}");
                 assert_eq!((text(row, "account_id"), text(row, "region")), (&*group.account_id, &*group.region));
-                assert!(text(row, "arn").starts_with("arn:aws:") && text(row, "raw").starts_with('{'), "{table}: {row}");
+                assert!(
+                    text(row, "arn").starts_with("arn:aws:") && text(row, "raw").starts_with('{'),
+                    "{table}: {row}"
+                );
             }
         }
         if let Some(instances) = rows.get("aws_ec2_instance") {

@@ -94,7 +94,8 @@ async fn respond(State(inside): State<Arc<Inside>>, headers: HeaderMap, body: By
     if let Some((status, kind, text)) = answer {
         return answered(status, kind, text.to_owned());
     }
-    let small = |pair: &str| if pair.starts_with("MaxResults=") { format!("MaxResults={PAGE}") } else { pair.to_owned() };
+    let small =
+        |pair: &str| if pair.starts_with("MaxResults=") { format!("MaxResults={PAGE}") } else { pair.to_owned() };
     let body = body.split('&').map(small).collect::<Vec<_>>().join("&");
     let kept = ["authorization", "x-amz-date", "x-amz-security-token"];
     let head: String = kept.iter().map(|name| format!("{name}: {}\r\n", text(name))).collect();

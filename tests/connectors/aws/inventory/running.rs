@@ -33,7 +33,11 @@ impl Estate {
 
     /// Refreshes once.
     fn refresh(&self) -> Done {
-        done(program(&self.folder, &self.front.endpoint, &["run", "p.yaml", "--once"]).spawn().expect("the program starts"))
+        done(
+            program(&self.folder, &self.front.endpoint, &["run", "p.yaml", "--once"])
+                .spawn()
+                .expect("the program starts"),
+        )
     }
 
     /// What a refresh changes in a table, and what it says.
