@@ -49,7 +49,8 @@ impl Estate {
     /// The credentials as they were given. They are read when first needed.
     async fn base(&self) -> Result<&SdkConfig> {
         let retries = RetryConfig::adaptive().with_max_attempts(ATTEMPTS);
-        self.base.get_or_try_init(|| self.options.connection().load(retries)).await
+        let connection = self.options.connection();
+        self.base.get_or_try_init(|| connection.load(retries)).await
     }
 
     /// The account of the credentials themselves.
@@ -156,12 +157,14 @@ async fn regions_of(account: &Account) -> Result<Vec<KnownRegion>> {
 /// The accounts of the organisation that are not closed.
 async fn organization_accounts(own: &Account) -> Result<Vec<String>> {
     let client = aws_sdk_organizations::Client::new(&own.config);
-    let mut listed = client.list_accounts().into_paginator().items().send();
+    let mut listed = client.list_accounts().into_paginator().send();
     let mut accounts = Vec::new();
-    while let Some(account) = listed.next().await {
-        let account = account.map_err(|error| failure("list the accounts of the organisation", &error))?;
-        let open = account.state().is_none_or(|state| *state == AccountState::Active);
-        accounts.extend(account.id().filter(|_| open).map(str::to_owned));
+    while let Some(page) = listed.next().await {
+        let page = page.map_err(|error| failure("list the accounts of the organisation", &error))?;
+        let is_open = |account: &&aws_sdk_organizations::types::Account| {
+            account.state().is_none_or(|state| *state == AccountState::Active)
+        };
+        accounts.extend(page.accounts().iter().filter(is_open).filter_map(|account| account.id()).map(str::to_owned));
     }
     Ok(accounts)
 }

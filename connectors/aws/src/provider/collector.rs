@@ -1,6 +1,6 @@
 //! The contract of what reads tables: one for each listing of AWS, with everything that is nested in it.
 
-use std::borrow::Cow;
+use std::borrow::Borrow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -137,13 +137,14 @@ impl Call<'_> {
         &self,
         table: &Table<R>,
         rows: &[R],
-        raws: impl IntoIterator<Item = impl Into<Cow<'_, Value>>> + Send,
+        raws: impl IntoIterator<Item = impl Borrow<Value> + Send> + Send,
     ) -> Result<(), Unread> {
         if rows.is_empty() || !self.wants(table) {
             return Ok(());
         }
-        let raws: Vec<Cow<'_, Value>> = raws.into_iter().map(Into::into).collect();
+        let raws: Vec<_> = raws.into_iter().collect();
         let page = table.page(&self.session.place, rows, &raws, now())?;
+        drop(raws);
         self.pages.send(table.name(), page).await.map_err(|_| Unread::Cancelled)
     }
 }

@@ -146,17 +146,17 @@ struct Element {
 }
 
 impl Element {
-    fn begun(start: &BytesStart<'_>) -> Option<Self> {
-        let name = text_of(start.local_name().as_ref())?;
+    fn begun(start: &BytesStart<'_>) -> Self {
+        let name = start.local_name().as_ref().to_owned();
         let mut children = Map::new();
         for attribute in start.attributes().flatten() {
             // The type of a grantee in S3 is an attribute; namespaces say nothing.
-            if !attribute.key.as_ref().starts_with(b"xmlns") {
-                let key = format!("@{}", text_of(attribute.key.local_name().as_ref())?);
-                children.insert(key, Value::String(text_of(&attribute.value)?));
+            if !attribute.key.as_ref().starts_with("xmlns") {
+                let key = format!("@{}", attribute.key.local_name().as_ref());
+                children.insert(key, Value::String(attribute.value.into_owned()));
             }
         }
-        Some(Self { name, children, ..Self::default() })
+        Self { name, children, ..Self::default() }
     }
 
     fn add(&mut self, child: Self) {
@@ -181,8 +181,8 @@ impl Element {
                 Value::Object(children)
             }
             (true, false) => Value::Object(children),
-            (true, true) if text.is_empty() => Value::Null,
-            (true, true) => Value::String(text),
+            (true, true) if text.trim().is_empty() => Value::Null,
+            (true, true) => Value::String(text.trim().to_owned()),
         };
         (name, value)
     }
@@ -190,28 +190,27 @@ impl Element {
 
 /// What is in the outermost element.
 fn read_xml(bytes: &[u8]) -> Option<Value> {
-    let mut reader = Reader::from_reader(bytes);
-    reader.config_mut().trim_text(true);
+    let mut reader = Reader::from_str(std::str::from_utf8(bytes).ok()?);
     let mut open = vec![Element::default()];
     loop {
         match reader.read_event().ok()? {
             Event::Start(start) => {
-                open.push(Element::begun(&start)?);
+                open.push(Element::begun(&start));
                 if open.len() > DEEPEST {
                     return None;
                 }
             }
-            Event::Empty(start) => open.last_mut()?.add(Element::begun(&start)?),
+            Event::Empty(start) => open.last_mut()?.add(Element::begun(&start)),
             Event::End(_) => {
                 let ended = open.pop()?;
                 open.last_mut()?.add(ended);
             }
-            Event::Text(text) => open.last_mut()?.text.push_str(&text_of(&text)?),
-            Event::CData(text) => open.last_mut()?.text.push_str(&text_of(&text)?),
+            Event::Text(text) => open.last_mut()?.text.push_str(&text),
+            Event::CData(text) => open.last_mut()?.text.push_str(&text),
             Event::GeneralRef(reference) => {
                 let resolved = match reference.resolve_char_ref().ok()? {
                     Some(character) => character.to_string(),
-                    None => quick_xml::escape::resolve_predefined_entity(&text_of(&reference)?)?.to_owned(),
+                    None => quick_xml::escape::resolve_predefined_entity(&reference)?.to_owned(),
                 };
                 open.last_mut()?.text.push_str(&resolved);
             }
@@ -221,10 +220,6 @@ fn read_xml(bytes: &[u8]) -> Option<Value> {
     }
     let outside = open.pop().filter(|_| open.is_empty())?;
     outside.children.into_iter().next().map(|(_, answer)| answer)
-}
-
-fn text_of(bytes: &[u8]) -> Option<String> {
-    std::str::from_utf8(bytes).ok().map(str::to_owned)
 }
 
 #[cfg(test)]

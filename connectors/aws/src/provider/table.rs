@@ -1,6 +1,6 @@
 //! How a table of AWS is declared: what every row has, and what the rows of this one have.
 
-use std::borrow::Cow;
+use std::borrow::Borrow;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, StringArray};
@@ -237,13 +237,14 @@ impl<R: 'static> Table<R> {
         &self,
         place: &Place,
         rows: &[R],
-        raws: &[Cow<'_, Value>],
+        raws: &[impl Borrow<Value>],
         collected: Moment,
     ) -> Result<RecordBatch> {
         let same = |text: &str| -> ArrayRef { Arc::new(StringArray::from_iter_values(rows.iter().map(|_| text))) };
         let arns: StringArray = rows.iter().map(|row| Some((self.arn)(place, row))).collect();
         let known = raws.len() == rows.len();
-        let raw = |row| raws.get(row).filter(|raw| known && !raw.is_null()).map(|raw| settled(raw, &self.unkept));
+        let raw = |row: usize| raws.get(row).filter(|_| known).map(Borrow::borrow).filter(|raw| !raw.is_null());
+        let raw = |row| raw(row).map(|raw| settled(raw, &self.unkept));
         let raws: StringArray = (0..rows.len()).map(raw).collect();
         let mut arrays =
             vec![same(&place.account_id), same(&place.partition), same(&place.region), Arc::new(arns) as ArrayRef];

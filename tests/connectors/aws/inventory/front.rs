@@ -129,6 +129,6 @@ async fn exchange(moto: SocketAddr, what: &str, head: &str, body: &str) -> (u16,
     let (head, text) = answer.split_once("\r\n\r\n").expect("a head");
     let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
     let kind = head.lines().filter_map(|line| line.split_once(": "));
-    let kind = kind.filter(|(name, _)| name.eq_ignore_ascii_case("content-type")).map(|(_, kind)| kind.to_owned());
-    (status, kind.last().unwrap_or_default(), text.to_owned())
+    let mut kind = kind.filter(|(name, _)| name.eq_ignore_ascii_case("content-type")).map(|(_, kind)| kind.to_owned());
+    (status, kind.next().unwrap_or_default(), text.to_owned())
 }
