@@ -7,8 +7,11 @@ pub mod aws_cloudtrail;
 pub mod aws_sqs_queue;
 mod connection;
 mod failure;
+pub mod feed;
 mod fitting;
+pub mod notification;
 pub mod s3;
+mod sqs;
 
 pub use s3::S3Remote;
 use tidegate_pipeline::source::SourceKind;

@@ -1,7 +1,8 @@
-//! AWS as moto pretends to be it: copies of checkpoints in S3, messages of SQS.
+//! AWS as moto pretends to be it: copies of checkpoints in S3, messages of SQS, notifications in them.
 
 mod copies;
 mod fake;
+mod feed;
 mod queues;
 mod trail;
 
