@@ -16,10 +16,9 @@ mod options;
 mod session;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use aws_config::SdkConfig;
-use tidegate_pipeline::error::Error;
+use tidegate_pipeline::error::Result;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
@@ -30,11 +29,6 @@ pub use options::EventsOptions;
 use crate::notification::Target;
 use crate::sqs::QueueSettings;
 use session::Session;
-
-/// The pause after the first failure; each further one is twice as long.
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-/// The longest pause.
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// Something is to be read again.
 #[derive(Debug)]
@@ -70,40 +64,23 @@ impl Feed {
         Arc::clone(&self.counts)
     }
 
-    /// Gives notices until it is cancelled or nobody takes them any more. What `place` gives for a target is read: the
-    /// target as it is collected, or nothing where it is not. A queue that cannot be read is tried again with back-off,
-    /// for ever; [`Counts::state`] and the log say so.
-    pub async fn run<P>(&self, place: P, notices: mpsc::Sender<Notice>, cancel: CancellationToken)
+    /// Gives notices, in the form that whoever takes them wants, until it is cancelled or nobody takes them any more. What
+    /// `place` gives for a target is read: the target as it is collected, or nothing where it is not. May be called again
+    /// after it has failed.
+    ///
+    /// # Errors
+    /// When the queue is not there or cannot be read; [`Counts::state`] says so until the next attempt.
+    pub async fn give<N, P>(&self, place: P, notices: mpsc::Sender<N>, cancel: CancellationToken) -> Result<()>
     where
+        N: From<Notice> + Send,
         P: Fn(Target) -> Option<Target> + Send + Sync,
     {
-        let mut failures = 0_u32;
-        while !cancel.is_cancelled() && !notices.is_closed() {
-            let before = self.counts.read(Counted::Messages);
-            let session = Session { settings: &self.queue, config: &self.config, counts: &self.counts };
-            let ended = tokio::select! {
-                () = cancel.cancelled() => break,
-                ended = session.run(&place, &notices) => ended,
-            };
-            let Err(error) = ended else { break };
-            if self.counts.read(Counted::Messages) > before {
-                failures = 0;
-            }
-            let pause = FIRST_PAUSE.saturating_mul(1 << failures.min(16)).min(LONGEST_PAUSE);
-            failures = failures.saturating_add(1);
-            self.say_failed(&error, pause);
-            tokio::select! {
-                () = cancel.cancelled() => {}
-                () = notices.closed() => {}
-                () = tokio::time::sleep(pause) => {}
-            }
-        }
-        self.counts.set_state(FeedState::Stopped);
-    }
-
-    fn say_failed(&self, error: &Error, pause: Duration) {
-        let queue = &self.queue.name;
-        tracing::warn!(queue, %error, again_in = ?pause, "Notifications are not received; tables are read at their refreshes only.");
-        self.counts.set_state(FeedState::Failing { reason: error.to_string() });
+        let session = Session { settings: &self.queue, config: &self.config, counts: &self.counts };
+        let ended = cancel.run_until_cancelled(session.run(&place, &notices)).await.unwrap_or(Ok(()));
+        self.counts.set_state(match &ended {
+            Ok(()) => FeedState::Stopped,
+            Err(error) => FeedState::Failing { reason: error.to_string() },
+        });
+        ended
     }
 }

@@ -38,8 +38,9 @@ impl Session<'_> {
     ///
     /// # Errors
     /// When the queue cannot be read.
-    pub(super) async fn run<P>(self, place: &P, notices: &mpsc::Sender<Notice>) -> Result<()>
+    pub(super) async fn run<N, P>(self, place: &P, notices: &mpsc::Sender<N>) -> Result<()>
     where
+        N: From<Notice>,
         P: Fn(Target) -> Option<Target>,
     {
         let queue = Queue::connect(self.settings, self.config).await?;
@@ -55,7 +56,7 @@ impl Session<'_> {
                     let Ok(permit) = permit else { return Ok(()) };
                     let (notice, done) = self.notice(std::mem::take(&mut waiting));
                     open.push(done);
-                    permit.send(notice);
+                    permit.send(notice.into());
                 }
                 () = notices.closed() => return Ok(()),
                 received = reception.next(), if waiting.leading.len() < MOST_MERGED => {
