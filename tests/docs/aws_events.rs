@@ -24,7 +24,8 @@ pub(crate) fn page() -> String {
     let mut page = HEAD.to_owned();
     for (source, tables) in sources {
         let _ = write!(page, "\n## {source}\n\n| table | event | where the id is |\n|---|---|---|\n");
-        for (table, events) in tables {
+        for (table, mut events) in tables {
+            events.sort_by(|one, other| (&one.ids, &one.event).cmp(&(&other.ids, &other.event)));
             for same in events.chunk_by(|one, other| one.ids == other.ids) {
                 let events: Vec<String> = same.iter().map(|known| format!("`{}`", known.event)).collect();
                 let ids: Vec<String> = same[0].ids.iter().map(|path| format!("`{path}`")).collect();

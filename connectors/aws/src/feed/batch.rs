@@ -80,10 +80,13 @@ impl Batch {
     fn want(&mut self, target: Target) {
         let wanted = self.wanted.entry((target.account_id, target.region, target.table));
         let wanted = wanted.or_insert_with(|| Wanted::Some(BTreeSet::new()));
-        match (&mut *wanted, target.id) {
-            (Wanted::Whole, _) => {}
-            (Wanted::Some(ids), Some(id)) if ids.len() < MOST_IDS || ids.contains(&id) => drop(ids.insert(id)),
-            (Wanted::Some(_), _) => *wanted = Wanted::Whole,
+        if let Wanted::Some(ids) = wanted {
+            match target.id {
+                Some(id) if ids.len() < MOST_IDS || ids.contains(&id) => {
+                    ids.insert(id);
+                }
+                _ => *wanted = Wanted::Whole,
+            }
         }
     }
 

@@ -8,26 +8,33 @@ use crate::notification::Target;
 /// The region of what belongs to none.
 const GLOBAL: &str = "global";
 
-/// The accounts, regions and tables that a provider collects, as far as it knows them.
+/// Account, region and table.
+type Scope = (Arc<str>, Arc<str>, Arc<str>);
+
+/// The accounts, regions and tables that a provider collects; by default not known yet.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Coverage(HashSet<(Arc<str>, Arc<str>, Arc<str>)>);
+pub struct Coverage(Option<HashSet<Scope>>);
 
 impl<A: Into<Arc<str>>, R: Into<Arc<str>>, T: Into<Arc<str>>> FromIterator<(A, R, T)> for Coverage {
     /// Of account, region and table.
     fn from_iter<I: IntoIterator<Item = (A, R, T)>>(scopes: I) -> Self {
-        Self(scopes.into_iter().map(|(account, region, table)| (account.into(), region.into(), table.into())).collect())
+        let scopes = scopes.into_iter();
+        Self(Some(scopes.map(|(account, region, table)| (account.into(), region.into(), table.into())).collect()))
     }
 }
 
 impl Coverage {
-    /// A target where it is collected: in its region, or once for the whole account. `None` where it is not.
+    /// A target where it is collected: in its region, or once for the whole account. `None` where it is not. As long as
+    /// nothing is known every target is taken as it is.
     pub fn place(&self, target: Target) -> Option<Target> {
-        let scope = |region: &Arc<str>| (Arc::clone(&target.account_id), Arc::clone(region), target.table.into());
-        if self.0.contains(&scope(&target.region)) {
+        let Some(scopes) = &self.0 else { return Some(target) };
+        let scope =
+            |region: &Arc<str>| -> Scope { (Arc::clone(&target.account_id), Arc::clone(region), target.table.into()) };
+        if scopes.contains(&scope(&target.region)) {
             return Some(target);
         }
         let global: Arc<str> = GLOBAL.into();
-        self.0.contains(&scope(&global)).then(|| Target { region: global, ..target.clone() })
+        scopes.contains(&scope(&global)).then(|| Target { region: global, ..target.clone() })
     }
 }
 
@@ -49,5 +56,7 @@ mod tests {
         assert_eq!(place("1", "us-east-1", "aws_vpc"), None);
         assert_eq!(place("2", "eu-west-1", "aws_vpc"), None);
         assert_eq!(place("1", "eu-west-1", "aws_ebs_volume"), None);
+        let anywhere = target("9", "anywhere", "aws_vpc");
+        assert_eq!(Coverage::default().place(anywhere.clone()), Some(anywhere));
     }
 }

@@ -45,9 +45,12 @@ pub(super) fn texts<'a>(map: &'a Map<String, Value>, path: &str) -> Vec<&'a str>
 
 /// Lists replaced by what is in them.
 fn flat(values: Vec<&Value>) -> Vec<&Value> {
-    let parts = values.into_iter().map(|value| match value {
-        Value::Array(list) => list.iter().collect(),
-        other => vec![other],
-    });
-    parts.flat_map(|part: Vec<&Value>| part).collect()
+    let mut found = Vec::with_capacity(values.len());
+    for value in values {
+        match value {
+            Value::Array(list) => found.extend(list),
+            other => found.push(other),
+        }
+    }
+    found
 }
