@@ -1,6 +1,6 @@
 //! Pages that are generated from the program.
 
-use super::{components, inventory, matrix, read, root};
+use super::{aws_events, components, inventory, matrix, read, root};
 
 /// The variable that has the pages written anew instead of compared.
 const UPDATE: &str = "TIDEGATE_UPDATE_DOCS";
@@ -48,4 +48,9 @@ fn the_page_of_the_host_controls_is_current() {
 #[test]
 fn the_page_of_what_is_shown_of_sources_is_current() {
     is_current("sources.md", &matrix::page());
+}
+
+#[test]
+fn the_page_of_the_events_of_aws_is_current() {
+    is_current("aws-events.md", &aws_events::page());
 }

@@ -3,6 +3,7 @@
 
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, reason = "what surprises a test shall fail it")]
 
+mod aws_events;
 mod components;
 mod examples;
 mod generated;

@@ -27,11 +27,6 @@ const DENIED: [&str; 7] = [
     "UnauthorizedOperation",
 ];
 
-/// Whether the credentials are good, and only may not do this.
-pub(crate) fn is_denied(code: &str) -> bool {
-    DENIED.contains(&code)
-}
-
 /// An error of the SDK as one of ours. `what` is what was tried: `receive messages of the queue x`.
 ///
 /// What the SDK can say of a failure includes the whole answer, which may hold what nobody but the pipeline is to see:

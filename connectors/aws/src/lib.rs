@@ -11,9 +11,12 @@ mod connection;
 mod diagnosis;
 mod estate;
 mod failure;
+pub mod feed;
 mod fitting;
+pub mod notification;
 mod provider;
 pub mod s3;
+mod sqs;
 #[cfg(test)]
 mod testing;
 

@@ -1,7 +1,9 @@
-//! AWS as moto pretends to be it: copies of checkpoints in S3, messages of SQS, the inventory of EC2.
+//! AWS as moto pretends to be it: copies of checkpoints in S3, messages of SQS and notifications in them, the inventory of
+//! EC2.
 
 mod copies;
 mod fake;
+mod feed;
 mod inventory;
 mod queues;
 mod trail;

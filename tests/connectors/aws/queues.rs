@@ -18,15 +18,15 @@ use crate::program::{Done, Folder, Running, eventually};
 use crate::service::Service;
 
 /// A queue, and a pipeline that writes its messages to a file.
-struct Queue {
-    endpoint: String,
-    client: Client,
-    url: String,
+pub(super) struct Queue {
+    pub(super) endpoint: String,
+    pub(super) client: Client,
+    pub(super) url: String,
     folder: Folder,
 }
 
 impl Queue {
-    fn new(endpoint: String, name: &str, more: &str) -> Self {
+    pub(super) fn new(endpoint: String, name: &str, more: &str) -> Self {
         let client = Client::new(&config(&endpoint));
         let mut request = client.create_queue().queue_name(name);
         if name.ends_with(".fifo") {
@@ -38,7 +38,7 @@ impl Queue {
         Self { endpoint, client, url, folder }
     }
 
-    fn send(&self, bodies: &[String]) {
+    pub(super) fn send(&self, bodies: &[String]) {
         let fifo = self.url.ends_with(".fifo");
         for batch in bodies.chunks(10) {
             let mut request = self.client.send_message_batch().queue_url(&self.url);
@@ -65,7 +65,7 @@ impl Queue {
     }
 
     /// How many messages the queue holds, taken ones included.
-    fn left(&self) -> usize {
+    pub(super) fn left(&self) -> usize {
         let request = self.client.get_queue_attributes().queue_url(&self.url);
         let answer = wait(request.attribute_names(QueueAttributeName::All).send()).expect("attributes");
         let attributes = answer.attributes.unwrap_or_default();
@@ -76,7 +76,7 @@ impl Queue {
         names.iter().map(|name| attributes[name].parse::<usize>().expect("a number")).sum()
     }
 
-    fn wait_until_empty(&self) {
+    pub(super) fn wait_until_empty(&self) {
         eventually("an empty queue", || self.left() == 0);
     }
 }

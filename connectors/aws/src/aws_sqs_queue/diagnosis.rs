@@ -10,15 +10,15 @@ use tidegate_pipeline::diagnosis::Diagnosis;
 use tidegate_pipeline::error::{Error, Result};
 
 use super::options::Settings;
-use super::queue::Queue;
 use crate::diagnosis::begin;
+use crate::sqs::Queue;
 
 /// Looks at everything up to the first message.
 pub(super) async fn diagnose(settings: &Settings, found: &mut Diagnosis) {
     let config = begin(found, &settings.connection, "AWS_ENDPOINT_URL_SQS", endpoint).await;
     let there = async {
         let config = config.as_ref().ok_or_else(|| Error::internal("there is no configuration"))?;
-        let queue = Queue::through(config, settings).await?;
+        let queue = Queue::connect(&settings.taken, config).await?;
         let url = queue.url().to_owned();
         Ok((queue, url))
     };

@@ -8,13 +8,9 @@
 //! A message stays in the queue until its step is durable. The ids of those that are not deleted yet are part of the
 //! position, so that one that comes again after a crash is deleted and not emitted a second time.
 
-mod custody;
 mod diagnosis;
-mod keeper;
 mod message;
 pub mod options;
-mod queue;
-mod receiver;
 mod source;
 
 use arrow::datatypes::{DataType, Field, SchemaRef, TimeUnit};
@@ -31,7 +27,6 @@ use tidegate_pipeline::spec::Options;
 use tidegate_pipeline::spec::diagnostic::Diagnostic;
 
 use options::{BodyFormat, Settings, SqsOptions};
-use queue::Queue;
 use source::SqsSource;
 
 /// The name of the kind.
@@ -109,8 +104,8 @@ struct PlannedSqs {
 #[async_trait]
 impl OpenSource for PlannedSqs {
     async fn open(&self, context: SourceContext) -> Result<Box<dyn Source>> {
-        let queue = Queue::connect(&self.settings).await?;
-        Ok(Box::new(SqsSource::start(&self.node, &self.settings, queue, &context, &self.schema)?))
+        let queue = self.settings.queue().await?;
+        Ok(Box::new(SqsSource::start(&self.node, &self.settings, &queue, &context, &self.schema)?))
     }
 
     async fn diagnose(&self, _context: SourceContext, found: &mut Diagnosis) {
@@ -126,7 +121,7 @@ impl OpenSource for PlannedSqs {
 pub async fn verify(options: &Options) -> Result<String, Vec<Diagnostic>> {
     let settings = options.read::<SqsOptions>()?.check(options)?;
     let place = options.tree.place;
-    match Queue::connect(&settings).await {
+    match settings.queue().await {
         Ok(queue) => Ok(queue.url().to_owned()),
         Err(error) => Err(vec![Diagnostic::error(place, error)]),
     }

@@ -1,12 +1,15 @@
 //! The options of `aws_sqs_queue`.
 
+use aws_config::retry::RetryConfig;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use tidegate_pipeline::error::Error;
 use tidegate_pipeline::spec::Duration;
 use tidegate_pipeline::spec::diagnostic::Diagnostic;
 use tidegate_pipeline::spec::{Options, Secret};
 
 use crate::connection::{Connection, place};
+use crate::sqs::{Queue, QueueSettings};
 
 /// The options of `aws_sqs_queue`.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -75,13 +78,19 @@ fn one_minute() -> Duration {
 /// The options, found to be good.
 #[derive(Debug, Clone)]
 pub(super) struct Settings {
-    pub(super) name: String,
-    pub(super) owner: Option<String>,
-    pub(super) wait: u32,
-    pub(super) most: u32,
-    pub(super) visibility: std::time::Duration,
+    pub(super) taken: QueueSettings,
     pub(super) body: BodyFormat,
     pub(super) connection: Connection,
+}
+
+impl Settings {
+    /// Finds the queue. Secrets are read now.
+    ///
+    /// # Errors
+    /// When there is none of that name, the credentials are refused, or the service cannot be reached.
+    pub(super) async fn queue(&self) -> Result<Queue, Error> {
+        Queue::connect(&self.taken, &self.connection.load(RetryConfig::standard()).await?).await
+    }
 }
 
 impl SqsOptions {
@@ -107,15 +116,14 @@ impl SqsOptions {
         if !wrong.is_empty() {
             return Err(wrong);
         }
-        Ok(Settings {
+        let taken = QueueSettings {
             name,
             owner: self.queue_owner_aws_account_id,
             wait: self.delay_seconds,
             most: self.max_number_of_messages,
             visibility,
-            body: self.body,
-            connection,
-        })
+        };
+        Ok(Settings { taken, body: self.body, connection })
     }
 
     fn connection(&self) -> Connection {
@@ -156,6 +164,7 @@ mod tests {
         let text = "name: q\nregion: us-east-1\ndelay_seconds: 10\nmax_number_of_messages: 1\naccess_key: {env: A}\nsecret_key: {env: B}";
         let options = Options::parse(text).unwrap();
         let settings = options.read::<SqsOptions>().unwrap().check(&options).unwrap();
-        assert_eq!((settings.wait, settings.most, settings.visibility.as_secs()), (10, 1, 60));
+        let taken = settings.taken;
+        assert_eq!((taken.wait, taken.most, taken.visibility.as_secs()), (10, 1, 60));
     }
 }

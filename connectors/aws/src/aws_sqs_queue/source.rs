@@ -8,24 +8,15 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use aws_sdk_sqs::types::Message;
-use parking_lot::Mutex;
 use tidegate_connectors::event::{Envelope, EventDecoder};
 use tidegate_pipeline::error::{Error, Result};
 use tidegate_pipeline::source::{Arrival, Source, SourceContext};
 use tidegate_pipeline::step::Position;
-use tokio::sync::{Notify, mpsc};
-use tokio::task::{AbortHandle, JoinSet};
 
-use super::custody::Custody;
-use super::keeper::{Shared, keep};
 use super::options::{BodyFormat, Settings};
-use super::queue::Queue;
-use super::receiver::{Received, receive};
 use super::{NAME, message};
 use crate::fitting::{Fitted, decode};
-
-/// How many answers of the queue wait to be decoded.
-const WAITING: usize = 4;
+use crate::sqs::{Custody, Queue, Reception, id_of};
 
 /// An open queue. Its tasks end when it is dropped.
 pub(super) struct SqsSource {
@@ -35,12 +26,9 @@ pub(super) struct SqsSource {
     format: BodyFormat,
     envelope: Envelope,
     decoder: EventDecoder,
-    received: mpsc::Receiver<Received>,
+    reception: Reception,
     /// Decoded and not given yet.
     ready: VecDeque<Arrival>,
-    shared: Arc<Shared>,
-    receiver: AbortHandle,
-    _tasks: JoinSet<()>,
 }
 
 impl SqsSource {
@@ -48,34 +36,26 @@ impl SqsSource {
     pub(super) fn start(
         node: &str,
         settings: &Settings,
-        queue: Queue,
+        queue: &Queue,
         context: &SourceContext,
         schema: &SchemaRef,
     ) -> Result<Self> {
         let custody = Custody::at(context.position.as_ref(), Instant::now())?;
-        let shared = Arc::new(Shared { custody: Mutex::new(custody), work: Notify::new(), room: Notify::new() });
-        let (messages, received) = mpsc::channel(WAITING);
-        let mut tasks = JoinSet::new();
-        tasks.spawn(keep(queue.clone(), Arc::clone(&shared)));
-        let receiver = tasks.spawn(receive(queue.clone(), Arc::clone(&shared), messages));
         Ok(Self {
             queue: queue.name().to_owned(),
             together: if queue.is_ordered() { 1 } else { usize::MAX },
             format: settings.body,
             envelope: Envelope::new(node, NAME),
             decoder: EventDecoder::new(context, schema),
-            received,
+            reception: Reception::start(queue, custody),
             ready: VecDeque::new(),
-            shared,
-            receiver,
-            _tasks: tasks,
         })
     }
 
     /// Makes arrivals of messages. Nothing waits here: what was taken off the channel is ready afterwards.
     fn decode(&mut self, messages: &[(Message, bool)]) -> Result<()> {
-        let mut custody = self.shared.custody.lock();
-        let id = |message: &Message| message.message_id().unwrap_or_default().to_owned();
+        let mut custody = self.reception.shared().custody.lock();
+        let id = |message: &Message| id_of(message).to_owned();
         for group in messages.chunk_by(|(_, before), (_, after)| before == after) {
             if group.iter().all(|(_, repeated)| *repeated) {
                 // Their rows are in the journal already. A step without rows lets them be deleted when it is durable.
@@ -112,22 +92,17 @@ impl Source for SqsSource {
             }
             let ended =
                 || Error::external(format!("the messages of the queue {} are not received any more", self.queue));
-            let messages = self.received.recv().await.ok_or_else(ended)??;
+            let messages = self.reception.next().await.ok_or_else(ended)??;
             self.decode(&messages)?;
         }
     }
 
     async fn acknowledge(&mut self, position: &Position) -> Result<()> {
-        self.shared.custody.lock().durable(position)?;
-        self.shared.work.notify_one();
-        Ok(())
+        self.reception.shared().durable(position)
     }
 
     async fn close(&mut self) -> Result<()> {
-        self.receiver.abort();
-        while self.shared.custody.lock().is_leaving() {
-            self.shared.room.notified().await;
-        }
+        self.reception.close().await;
         Ok(())
     }
 }

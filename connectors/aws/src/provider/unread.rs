@@ -49,9 +49,9 @@ impl Unread {
                 return Self::Unsupported(format!("{what} is not offered here (HTTP {status}, {shown})"));
             }
         }
-        match code {
-            Some(code) if is_denied(code) => Self::Denied(failure(what, error)),
-            _ => Self::Failed(failure(what, error)),
+        match is_denied(error) {
+            true => Self::Denied(failure(what, error)),
+            false => Self::Failed(failure(what, error)),
         }
     }
 

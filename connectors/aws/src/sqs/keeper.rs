@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 
 use futures::future::join_all;
 use parking_lot::Mutex;
+use tidegate_pipeline::error::Result;
+use tidegate_pipeline::step::Position;
 use tokio::sync::Notify;
 
 use super::custody::Custody;
@@ -19,17 +21,45 @@ const FIRST_PAUSE: Duration = Duration::from_millis(500);
 /// The longest pause.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
-/// What source, receiver and keeper share.
+/// What receiver, keeper and whoever takes the messages share.
 #[derive(Debug)]
-pub(super) struct Shared {
-    pub(super) custody: Mutex<Custody>,
+pub(crate) struct Shared {
+    pub(crate) custody: Mutex<Custody>,
     /// There are messages to be deleted.
     pub(super) work: Notify,
     /// Messages were deleted.
     pub(super) room: Notify,
 }
 
-/// Deletes and extends until the source is dropped.
+impl Shared {
+    pub(super) fn new(custody: Custody) -> Self {
+        Self { custody: Mutex::new(custody), work: Notify::new(), room: Notify::new() }
+    }
+
+    /// Everything that these messages have led to is durable: they are deleted.
+    pub(crate) fn settle<I: AsRef<str>>(&self, ids: impl IntoIterator<Item = I>) {
+        self.custody.lock().settle(ids);
+        self.work.notify_one();
+    }
+
+    /// These messages are left to come again, when their visibility timeout has passed.
+    pub(crate) fn release<I: AsRef<str>>(&self, ids: impl IntoIterator<Item = I>) {
+        self.custody.lock().release(ids);
+        self.room.notify_one();
+    }
+
+    /// Everything up to a position is durable.
+    ///
+    /// # Errors
+    /// When it is none of this source.
+    pub(crate) fn durable(&self, position: &Position) -> Result<()> {
+        self.custody.lock().durable(position)?;
+        self.work.notify_one();
+        Ok(())
+    }
+}
+
+/// Deletes and extends until it is dropped.
 pub(super) async fn keep(queue: Queue, shared: Arc<Shared>) {
     let mut ticks = tokio::time::interval(TICK);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);

@@ -17,9 +17,9 @@ const MOST_HELD: usize = 5_000;
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// Messages of one request, and whether an earlier life has given them to the journal.
-pub(super) type Received = Result<Vec<(Message, bool)>>;
+pub(crate) type Received = Result<Vec<(Message, bool)>>;
 
-/// Receives until the source is dropped or the queue cannot be read.
+/// Receives until it is dropped or the queue cannot be read.
 pub(super) async fn receive(queue: Queue, shared: Arc<Shared>, messages: mpsc::Sender<Received>) {
     loop {
         while shared.custody.lock().len() >= MOST_HELD {

@@ -12,7 +12,7 @@ const REMEMBERED: usize = 256;
 /// For how long a message that is durable and cannot be deleted is known by its id.
 const KNOWN_FOR: Duration = Duration::from_secs(3600);
 
-/// The position of the source.
+/// The position of a source.
 #[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Stand {
     /// How many arrivals were given.
@@ -43,7 +43,7 @@ struct Held {
 
 /// What a message that was received is.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Receipt {
+pub(crate) enum Receipt {
     /// It comes for the first time.
     New,
     /// It was given to the journal in an earlier life of the source, and not deleted.
@@ -54,7 +54,7 @@ pub(super) enum Receipt {
 
 /// The messages in custody.
 #[derive(Debug)]
-pub(super) struct Custody {
+pub(crate) struct Custody {
     held: HashMap<String, Held>,
     /// Ids to be deleted.
     leaving: VecDeque<String>,
@@ -69,7 +69,7 @@ impl Custody {
     ///
     /// # Errors
     /// When it is none of this source.
-    pub(super) fn at(position: Option<&Position>, now: Instant) -> Result<Self> {
+    pub(crate) fn at(position: Option<&Position>, now: Instant) -> Result<Self> {
         let stand: Stand = match position {
             Some(position) => serde_json::from_str(&position.0)
                 .map_err(|error| Error::internal(format!("`{position}` is no position of a queue: {error}")))?,
@@ -104,7 +104,7 @@ impl Custody {
     }
 
     /// These messages are the next arrival; its position.
-    pub(super) fn give<'a>(&mut self, ids: impl IntoIterator<Item = &'a str>) -> Position {
+    pub(crate) fn give<'a>(&mut self, ids: impl IntoIterator<Item = &'a str>) -> Position {
         self.given += 1;
         for id in ids {
             if let Some(held) = self.held.get_mut(id) {
@@ -129,7 +129,7 @@ impl Custody {
     ///
     /// # Errors
     /// When it is none of this source.
-    pub(super) fn durable(&mut self, position: &Position) -> Result<()> {
+    pub(crate) fn durable(&mut self, position: &Position) -> Result<()> {
         let through = Self::at(Some(position), Instant::now())?.given;
         let mut leaving: Vec<(u64, &String)> = Vec::new();
         for (id, held) in &mut self.held {
@@ -143,6 +143,29 @@ impl Custody {
         leaving.sort_unstable();
         self.leaving.extend(leaving.into_iter().map(|(_, id)| id.clone()));
         Ok(())
+    }
+
+    /// Everything that these messages have led to is durable: they are to be deleted.
+    pub(crate) fn settle<I: AsRef<str>>(&mut self, ids: impl IntoIterator<Item = I>) {
+        for id in ids {
+            let id = id.as_ref();
+            if let Some(held) = self.held.get_mut(id)
+                && !matches!(held.stage, Stage::Leaving | Stage::Lost)
+            {
+                held.stage = Stage::Leaving;
+                self.leaving.push_back(id.to_owned());
+            }
+        }
+    }
+
+    /// What these messages should have led to did not come about: they are left to come again.
+    pub(crate) fn release<I: AsRef<str>>(&mut self, ids: impl IntoIterator<Item = I>) {
+        for id in ids {
+            let id = id.as_ref();
+            if self.held.get(id).is_some_and(|held| matches!(held.stage, Stage::Taken | Stage::Given(_))) {
+                self.held.remove(id);
+            }
+        }
     }
 
     /// The next messages to be deleted, with their receipts.
@@ -285,6 +308,19 @@ mod tests {
         ids.iter().for_each(|id| custody.lost(id, now));
         custody.forget(now + KNOWN_FOR);
         assert_eq!(custody.len(), 0);
+    }
+
+    #[test]
+    fn what_is_settled_is_deleted_in_any_order_and_what_is_released_comes_as_new() {
+        let (mut custody, now) = (custody(), Instant::now());
+        for id in ["a", "b", "c"] {
+            custody.take(id, "r", now);
+        }
+        custody.settle(["c", "c", "absent"]);
+        custody.release(["a", "c", "absent"]);
+        assert_eq!(ids(&custody.next_leaving(10)), ["c"]);
+        assert_eq!(custody.take("a", "r2", now), Receipt::New);
+        assert_eq!(custody.take("b", "r2", now), Receipt::Held);
     }
 
     #[test]

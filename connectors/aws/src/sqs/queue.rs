@@ -1,4 +1,4 @@
-//! The requests of SQS that the source needs.
+//! The requests of SQS that are needed.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -14,7 +14,6 @@ use aws_sdk_sqs::types::{
 };
 use tidegate_pipeline::error::{Error, Result, Retry};
 
-use super::options::Settings;
 use crate::failure::{failure, is_denied};
 
 /// How many messages one request may delete or extend.
@@ -22,9 +21,24 @@ pub(super) const BATCH: usize = 10;
 /// How long an answer may take, besides the time for which the queue waits for messages.
 const PATIENCE: Duration = Duration::from_secs(15);
 
+/// Which queue, and how its messages are taken.
+#[derive(Debug, Clone)]
+pub(crate) struct QueueSettings {
+    /// Its name or URL.
+    pub(crate) name: String,
+    /// The account that it belongs to, where it is another one.
+    pub(crate) owner: Option<String>,
+    /// How long a request waits for messages, in seconds, at most 20.
+    pub(crate) wait: u32,
+    /// How many messages a request may bring, 1 to 10.
+    pub(crate) most: u32,
+    /// For how long a message that was taken is kept from others.
+    pub(crate) visibility: Duration,
+}
+
 /// A queue.
 #[derive(Debug, Clone)]
-pub(super) struct Queue {
+pub(crate) struct Queue {
     client: Client,
     name: String,
     url: String,
@@ -46,22 +60,15 @@ impl Queue {
     ///
     /// # Errors
     /// When there is none of that name, the credentials are refused, or the service cannot be reached.
-    pub(super) async fn connect(settings: &Settings) -> Result<Self> {
-        Self::through(&settings.connection.load(RetryConfig::standard()).await?, settings).await
-    }
-
-    /// Finds the queue through a connection.
-    ///
-    /// # Errors
-    /// As [`Queue::connect`].
-    pub(super) async fn through(config: &SdkConfig, settings: &Settings) -> Result<Self> {
+    pub(crate) async fn connect(settings: &QueueSettings, config: &SdkConfig) -> Result<Self> {
         let patience = PATIENCE + Duration::from_secs(u64::from(settings.wait));
         let timeouts = TimeoutConfig::builder().operation_attempt_timeout(patience).build();
         let timeouts = match config.timeout_config() {
             Some(given) => timeouts.into_builder().take_unset_from(given.clone().into_builder()).build(),
             None => timeouts,
         };
-        let client = Client::from_conf(aws_sdk_sqs::config::Builder::from(config).timeout_config(timeouts).build());
+        let builder = aws_sdk_sqs::config::Builder::from(config).retry_config(RetryConfig::standard());
+        let client = Client::from_conf(builder.timeout_config(timeouts).build());
         let url = url(&client, settings).await?;
         Ok(Self {
             client,
@@ -73,11 +80,11 @@ impl Queue {
         })
     }
 
-    pub(super) fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         &self.name
     }
 
-    pub(super) fn url(&self) -> &str {
+    pub(crate) fn url(&self) -> &str {
         &self.url
     }
 
@@ -85,7 +92,7 @@ impl Queue {
     ///
     /// # Errors
     /// When there is no such queue, the credentials are refused, or the service cannot be reached.
-    pub(super) async fn attributes(&self) -> Result<Option<HashMap<QueueAttributeName, String>>> {
+    pub(crate) async fn attributes(&self) -> Result<Option<HashMap<QueueAttributeName, String>>> {
         let asked = self.client.get_queue_attributes().queue_url(&self.url).attribute_names(QueueAttributeName::All);
         match asked.send().await {
             Ok(found) => Ok(Some(found.attributes.unwrap_or_default())),
@@ -96,7 +103,7 @@ impl Queue {
     }
 
     /// Whether the order of messages matters.
-    pub(super) fn is_ordered(&self) -> bool {
+    pub(crate) fn is_ordered(&self) -> bool {
         self.url.ends_with(".fifo")
     }
 
@@ -172,7 +179,7 @@ fn missing(name: &str) -> Error {
     Error::user(format!("Queue {name} does not exist")).with_remedy("check the name, the region and the account")
 }
 
-async fn url(client: &Client, settings: &Settings) -> Result<String> {
+async fn url(client: &Client, settings: &QueueSettings) -> Result<String> {
     if settings.name.contains("://") {
         return Ok(settings.name.clone());
     }
