@@ -22,6 +22,7 @@ use tidegate_pipeline::spec::diagnostic::Diagnostic;
 use self::options::{Checks, UrlCheckOptions};
 use self::rounds::Rounds;
 use super::http_client;
+use crate::cassette::client::RecordedClient;
 use crate::places::Places;
 
 /// The kind `url_check`.
@@ -58,9 +59,9 @@ impl SourceKind for UrlCheckKind {
         Some(self.name().to_owned())
     }
 
-    fn plan(&self, options: &Options, _context: &SourcePlanContext<'_>) -> Result<PlannedSource, Vec<Diagnostic>> {
+    fn plan(&self, options: &Options, context: &SourcePlanContext<'_>) -> Result<PlannedSource, Vec<Diagnostic>> {
         let settings: UrlCheckOptions = options.read()?;
-        let checks = Arc::new(settings.check(&Places(options))?);
+        let checks = Arc::new(settings.check(&Places(options), &context.working_directory)?);
         let schema = schema();
         let bounded = checks.urls.is_empty();
         let ports = vec![Port::out(Arc::clone(&schema))];
@@ -88,6 +89,7 @@ struct PlannedChecks {
 impl OpenSource for PlannedChecks {
     async fn open(&self, context: SourceContext) -> Result<Box<dyn Source>> {
         let client = http_client::build(http_client::builder(self.checks.timeout, self.checks.verifies))?;
+        let client = RecordedClient::new(client, self.checks.cassette.as_ref())?;
         Ok(Box::new(Rounds::new(&context, Arc::clone(&self.checks), &self.schema, client)?))
     }
 }
