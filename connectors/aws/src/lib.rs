@@ -8,6 +8,7 @@ pub mod aws_sqs_queue;
 mod connection;
 mod failure;
 mod fitting;
+mod recorded;
 pub mod s3;
 
 pub use s3::S3Remote;
