@@ -5,6 +5,7 @@
 //! parallel, before the sequencer sees them. What they owe to the engine is said by
 //! [`tidegate_pipeline::source`], [`tidegate_pipeline::provider`] and [`tidegate_pipeline::sink`].
 
+pub mod cassette;
 pub mod decode;
 pub mod diagnosis;
 pub mod event;

@@ -1,21 +1,30 @@
 //! How AWS is reached: region, endpoint and credentials.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use aws_config::environment::EnvironmentVariableRegionProvider;
+use aws_config::meta::region::RegionProviderChain;
+use aws_config::profile::ProfileFileRegionProvider;
 use aws_config::retry::RetryConfig;
 use aws_config::sts::AssumeRoleProvider;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, ConfigLoader, Region, SdkConfig};
-use aws_sdk_s3::config::Credentials;
-use secrecy::ExposeSecret;
+use aws_sdk_s3::config::{Credentials, ProvideCredentials};
+use secrecy::{ExposeSecret, SecretString};
+use tidegate_connectors::cassette::{Cassette, Tape};
 use tidegate_pipeline::error::{Error, Result};
 use tidegate_pipeline::spec::diagnostic::{Diagnostic, Place};
 use tidegate_pipeline::spec::{Options, Secret, Tree};
+
+use crate::recorded::RecordedHttp;
 
 /// The region where an endpoint was given and no region: servers that only speak as AWS does take any.
 const ANY_REGION: &str = "us-east-1";
 /// How long a connection may take to be made.
 const CONNECT: Duration = Duration::from_secs(5);
+/// Keys that AWS has given are longer; those that are made up for a server that takes any are not secrets.
+const MADE_UP: usize = 16;
 
 /// What the options of a node say of the connection. What they do not say comes from where all programs that talk to
 /// AWS look: environment, profile files, the role of the container or the machine.
@@ -28,6 +37,7 @@ pub(crate) struct Connection {
     pub(crate) region: Option<String>,
     pub(crate) profile: Option<String>,
     pub(crate) role: Option<String>,
+    pub(crate) cassette: Option<Cassette>,
 }
 
 impl Connection {
@@ -52,11 +62,41 @@ impl Connection {
         wrong
     }
 
-    /// Finds everything out. Secrets are read now.
+    /// Finds everything out. Secrets are read now, unless a cassette answers everything.
     ///
     /// # Errors
-    /// When a secret cannot be read, or no region is known.
+    /// When a secret cannot be read, no region is known, or the cassette cannot be used.
     pub(crate) async fn load(&self, retries: RetryConfig) -> Result<SdkConfig> {
+        match self.cassette.as_ref().map(Cassette::tape).transpose()? {
+            None => self.real(retries).await,
+            Some(tape) if tape.only_replays() => Ok(self.replayed(retries, tape).await),
+            Some(tape) => Ok(recorded(self.real(retries).await?, tape).await),
+        }
+    }
+
+    /// What nobody is asked for: no credentials, no network, no pauses.
+    async fn replayed(&self, retries: RetryConfig, tape: Arc<Tape>) -> SdkConfig {
+        // What was answered with a refusal and asked again is on the tape as often as it was asked.
+        let retries = retries.with_initial_backoff(Duration::ZERO).with_max_backoff(Duration::ZERO);
+        let region = match &self.region {
+            Some(region) => Some(Region::new(region.clone())),
+            None => {
+                let profile = ProfileFileRegionProvider::builder();
+                let profile = match &self.profile {
+                    Some(name) => profile.profile_name(name),
+                    None => profile,
+                };
+                // The machine itself, which is asked by default, is not on the tape.
+                let places = RegionProviderChain::first_try(EnvironmentVariableRegionProvider::new());
+                places.or_else(profile.build()).or_else(Region::from_static(ANY_REGION)).region().await
+            }
+        };
+        let nobody = Credentials::new("REPLAYED", "REPLAYED", None, None, "cassette");
+        let loader = self.unsigned(retries).region(region).credentials_provider(nobody);
+        loader.http_client(RecordedHttp::new(tape)).load().await
+    }
+
+    async fn real(&self, retries: RetryConfig) -> Result<SdkConfig> {
         let base = self.loader(retries.clone())?.load().await;
         let base = match base.region() {
             Some(_) => base,
@@ -76,7 +116,8 @@ impl Connection {
             .build())
     }
 
-    fn loader(&self, retries: RetryConfig) -> Result<ConfigLoader> {
+    /// Without credentials.
+    fn unsigned(&self, retries: RetryConfig) -> ConfigLoader {
         let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT).build();
         let mut loader = aws_config::defaults(BehaviorVersion::latest()).retry_config(retries).timeout_config(timeouts);
         if let Some(region) = &self.region {
@@ -88,6 +129,11 @@ impl Connection {
         if let Some(profile) = &self.profile {
             loader = loader.profile_name(profile);
         }
+        loader
+    }
+
+    fn loader(&self, retries: RetryConfig) -> Result<ConfigLoader> {
+        let mut loader = self.unsigned(retries);
         if let (Some(access), Some(secret)) = (&self.access_key, &self.secret_key) {
             let token = self.session_token.as_ref().map(Secret::resolve).transpose()?;
             let token = token.map(|token| token.expose_secret().to_owned());
@@ -97,6 +143,20 @@ impl Connection {
         }
         Ok(loader)
     }
+}
+
+/// The same with a tape behind it. What gives the credentials is not recorded: it asks AWS by itself.
+async fn recorded(config: SdkConfig, tape: Arc<Tape>) -> SdkConfig {
+    if let Some(provider) = config.credentials_provider()
+        && let Ok(credentials) = provider.provide_credentials().await
+    {
+        for secret in [Some(credentials.secret_access_key()), credentials.session_token()].into_iter().flatten() {
+            if secret.len() >= MADE_UP {
+                tape.confide("a key of the credentials", SecretString::from(secret));
+            }
+        }
+    }
+    config.into_builder().http_client(RecordedHttp::new(tape)).build()
 }
 
 /// The place of the value of `key`, or of the whole of the options.

@@ -1,7 +1,7 @@
 //! What AWS answers when it refuses, and what can be done about it.
 
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
-use tidegate_pipeline::error::Error;
+use tidegate_pipeline::error::{Error, Retry};
 
 /// Codes of credentials that AWS does not know.
 const UNKNOWN: [&str; 8] = [
@@ -35,6 +35,9 @@ pub(crate) fn failure<E>(what: &str, error: &SdkError<E>) -> Error
 where
     E: ProvideErrorMetadata + std::error::Error + 'static,
 {
+    if let Some(told) = of_cassette(error) {
+        return Error { message: format!("cannot {what}: {}", told.message), ..told };
+    }
     let Some(answer) = error.as_service_error() else { return unanswered(what, &causes(error)) };
     let code = answer.code().unwrap_or_default();
     let status = error.raw_response().map_or(0, |response| response.status().as_u16());
@@ -65,6 +68,22 @@ where
 /// Whether these credentials may not do that.
 pub(crate) fn is_denied<E: ProvideErrorMetadata>(error: &SdkError<E>) -> bool {
     error.as_service_error().and_then(|answer| answer.code()).is_some_and(|code| DENIED.contains(&code))
+}
+
+/// The same of a request that is tried again whatever AWS answers: credentials may have been renewed, and are read
+/// again when the source is opened again. What a cassette refuses it refuses for good.
+pub(crate) fn passing_failure<E>(what: &str, error: &SdkError<E>) -> Error
+where
+    E: ProvideErrorMetadata + std::error::Error + 'static,
+{
+    let retry = if of_cassette(error).is_some() { Retry::Never } else { Retry::WithBackoff };
+    Error { retry, ..failure(what, error) }
+}
+
+/// What the cassette said, where it was the one that gave no answer.
+fn of_cassette(error: &(dyn std::error::Error + 'static)) -> Option<Error> {
+    let mut chain = std::iter::successors(Some(error), |error| error.source());
+    chain.find_map(|error| error.downcast_ref::<Error>()).cloned()
 }
 
 /// What led to an error, outermost first.

@@ -15,6 +15,7 @@ pub mod feed;
 mod fitting;
 pub mod notification;
 mod provider;
+mod recorded;
 pub mod s3;
 mod sqs;
 #[cfg(test)]

@@ -15,7 +15,7 @@ use super::pipeline::{
     VERSION,
 };
 use super::variables::as_written;
-use super::{Options, Tree, Variables, parse};
+use super::{Options, Secrets, Tree, Variables, parse};
 use crate::step::ENGINE;
 
 /// The names of the kinds that a program offers, aliases included.
@@ -97,8 +97,14 @@ pub fn load(text: &str, file: &str, variables: &Variables, kinds: &KnownKinds) -
             return Err(vec![diagnostic]);
         }
     };
-    let mut loader =
-        Loader { source: text.into(), kinds, found: Vec::new(), declared: Vec::new(), filters: Filters::default() };
+    let mut loader = Loader {
+        source: text.into(),
+        kinds,
+        found: Vec::new(),
+        declared: Vec::new(),
+        filters: Filters::default(),
+        secrets: Secrets::default(),
+    };
     let spec = loader.pipeline(&entries, root.place, file);
     loader.check(&spec);
     loader.found.sort_by_key(|diagnostic| (diagnostic.place.offset, Reverse(diagnostic.severity)));
@@ -117,6 +123,7 @@ struct Loader<'a> {
     /// The names of all nodes, also of those that cannot be read.
     declared: Vec<(Located<Arc<str>>, Section)>,
     filters: Filters,
+    secrets: Secrets,
 }
 
 impl Loader<'_> {
@@ -203,6 +210,7 @@ impl Loader<'_> {
             found: &mut self.found,
             declared: &mut self.declared,
             filters: &mut self.filters,
+            secrets: &self.secrets,
         };
         match value.map(|value| (&value.value, value.place)) {
             None | Some((Tree::Null, _)) => Vec::new(),

@@ -11,7 +11,7 @@ use super::filters::Filters;
 use super::load::KnownKinds;
 use super::pipeline::{NodeSpec, OnEnd, OnError, Section};
 use super::variables::as_written;
-use super::{Duration, Options, PortReference, Tree};
+use super::{Duration, Options, PortReference, Secrets, Tree};
 
 type Entry = (Located<Arc<str>>, Located<Tree>);
 
@@ -61,6 +61,8 @@ pub(super) struct NodeReader<'a> {
     pub(super) declared: &'a mut Vec<(Located<Arc<str>>, Section)>,
     /// The filters of sources.
     pub(super) filters: &'a mut Filters,
+    /// The secrets of the pipeline.
+    pub(super) secrets: &'a Secrets,
 }
 
 impl NodeReader<'_> {
@@ -187,7 +189,7 @@ impl NodeReader<'_> {
             section: Section::Operator,
             from: Vec::new(),
             kind,
-            options: Options::in_source(options, Arc::clone(&self.source)),
+            options: Options::in_source(options, Arc::clone(&self.source)).with_secrets(self.secrets.clone()),
             was: None,
             on_error: OnError::default(),
             description: None,

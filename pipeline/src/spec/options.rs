@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 use serde::de::DeserializeOwned;
 
 use super::diagnostic::{Diagnostic, Located, Place};
-use super::{SqlText, Tree, Variables, parse, read};
+use super::{Secrets, SqlText, Tree, Variables, parse, read};
 
 /// The options of a node: the value of its kind's key.
 #[derive(Debug, Clone)]
@@ -18,6 +18,7 @@ pub struct Options {
     source: Option<Arc<str>>,
     /// What reading them has shown.
     noted: Arc<Mutex<Noted>>,
+    secrets: Secrets,
 }
 
 #[derive(Debug, Default)]
@@ -30,12 +31,23 @@ struct Noted {
 impl Options {
     /// Options that stand in no file.
     pub fn new(tree: Located<Tree>) -> Self {
-        Self { tree, source: None, noted: Arc::default() }
+        Self { tree, source: None, noted: Arc::default(), secrets: Secrets::default() }
     }
 
     /// Options that stand in a file with this text.
     pub fn in_source(tree: Located<Tree>, source: Arc<str>) -> Self {
         Self { source: Some(source), ..Self::new(tree) }
+    }
+
+    /// The same, as a part of a pipeline whose other nodes note their secrets in the same list.
+    #[must_use]
+    pub(super) fn with_secrets(self, secrets: Secrets) -> Self {
+        Self { secrets, ..self }
+    }
+
+    /// The secrets of the whole pipeline that these options belong to, as far as options have been read.
+    pub fn secrets(&self) -> &Secrets {
+        &self.secrets
     }
 
     /// Options that are a YAML text of their own, without variables.
@@ -56,6 +68,9 @@ impl Options {
     /// Everything that is wrong, each with its place.
     pub fn read<T: DeserializeOwned>(&self) -> Result<T, Vec<Diagnostic>> {
         let outcome = read::read(&self.tree, self.source.as_deref());
+        for (place, secret) in outcome.references {
+            self.secrets.note(place, secret);
+        }
         let mut noted = self.noted.lock();
         noted.secrets.extend(outcome.secrets.iter().map(|place| place.offset));
         for warning in outcome.warnings {

@@ -9,6 +9,7 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use serde::de::{self, Deserializer, MapAccess, Visitor, value::MapAccessDeserializer};
 
+use super::Tree;
 use crate::error::{Error, Result};
 
 /// The newtype name by which the tree's deserializer knows that a value is a secret.
@@ -39,6 +40,24 @@ struct Written {
 }
 
 impl Secret {
+    /// The secret that an option's value refers to; `None` where it refers to none.
+    pub(super) fn of(tree: &Tree) -> Option<Self> {
+        let reference = match tree {
+            Tree::Text(text) => Reference::Literal(SecretString::from(text.as_ref())),
+            Tree::Integer(number) => Reference::Literal(SecretString::from(number.to_string())),
+            Tree::Map(entries) => match entries.as_slice() {
+                [(key, value)] => match (key.value.as_ref(), &value.value) {
+                    ("env", Tree::Text(name)) => Reference::Env(name.to_string()),
+                    ("file", Tree::Text(path)) => Reference::File(PathBuf::from(path.as_ref())),
+                    _ => return None,
+                },
+                _ => return None,
+            },
+            _ => return None,
+        };
+        Some(Self(reference))
+    }
+
     /// The secret's value, read now.
     ///
     /// # Errors
@@ -54,6 +73,17 @@ impl Secret {
                 Err(error) => Err(Error::user(format!("the secret file {} cannot be read: {error}", path.display()))),
             },
             Reference::Literal(value) => Ok(value.clone()),
+        }
+    }
+}
+
+impl Secret {
+    /// Where it is, as the pipeline writes it, without its value: `{env: NAME}`, `{file: PATH}`, `a literal`.
+    pub fn origin(&self) -> String {
+        match &self.0 {
+            Reference::Env(name) => format!("`{{env: {name}}}`"),
+            Reference::File(path) => format!("`{{file: {}}}`", path.display()),
+            Reference::Literal(_) => "a literal".to_owned(),
         }
     }
 }

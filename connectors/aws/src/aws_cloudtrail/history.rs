@@ -9,10 +9,10 @@ use aws_sdk_cloudtrail::config::timeout::TimeoutConfig;
 use aws_sdk_cloudtrail::operation::lookup_events::builders::LookupEventsFluentBuilder;
 use aws_sdk_cloudtrail::primitives::DateTime;
 use aws_sdk_cloudtrail::types::{Event, EventCategory, LookupAttribute, LookupAttributeKey};
-use tidegate_pipeline::error::{Error, Result, Retry};
+use tidegate_pipeline::error::{Error, Result};
 
 use super::options::Settings;
-use crate::failure::failure;
+use crate::failure::{failure, passing_failure};
 
 /// How many events a page may have.
 const PAGE: i32 = 50;
@@ -116,9 +116,7 @@ impl History {
         let (mut events, mut token) = (Vec::new(), None);
         loop {
             let page = self.page(from, to, token).send().await;
-            // Credentials may have been renewed: they are read again when the source is opened again.
-            let renewed = |error| Error { retry: Retry::WithBackoff, ..failure(TRIED, &error) };
-            let page = page.map_err(renewed)?;
+            let page = page.map_err(|error| passing_failure(TRIED, &error))?;
             events.extend(page.events.unwrap_or_default());
             if events.len() > MOST && to > from {
                 return Ok(None);

@@ -8,6 +8,8 @@ pub mod options;
 mod progress;
 mod source;
 
+use std::path::Path;
+
 use arrow::datatypes::{DataType, Field, SchemaRef, TimeUnit};
 use async_trait::async_trait;
 use aws_config::SdkConfig;
@@ -62,7 +64,7 @@ impl SourceKind for CloudTrailKind {
     }
 
     fn plan(&self, options: &Options, context: &SourcePlanContext<'_>) -> Result<PlannedSource, Vec<Diagnostic>> {
-        let settings = options.read::<CloudTrailOptions>()?.check(options)?;
+        let settings = options.read::<CloudTrailOptions>()?.check(options, &context.working_directory)?;
         let planned = PlannedCloudTrail { node: context.node.to_owned(), settings, schema: schema() };
         Ok(PlannedSource {
             envelope: true,
@@ -123,7 +125,7 @@ async fn endpoint(config: &SdkConfig) -> Result<String> {
 /// # Errors
 /// Everything that is wrong with the options, or why the history cannot be read.
 pub async fn verify(options: &Options) -> Result<(), Vec<Diagnostic>> {
-    let settings = options.read::<CloudTrailOptions>()?.check(options)?;
+    let settings = options.read::<CloudTrailOptions>()?.check(options, Path::new(""))?;
     let verified = async { History::connect(&settings).await?.verify(jiff::Timestamp::now().as_second()).await };
     verified.await.map_err(|error: tidegate_pipeline::error::Error| vec![Diagnostic::error(options.tree.place, error)])
 }

@@ -1,7 +1,10 @@
 //! The options of `aws_cloudtrail`.
 
+use std::path::Path;
+
 use schemars::JsonSchema;
 use serde::Deserialize;
+use tidegate_connectors::cassette::CassetteOptions;
 use tidegate_pipeline::spec::diagnostic::Diagnostic;
 use tidegate_pipeline::spec::{Duration, Options, Secret};
 
@@ -38,6 +41,8 @@ pub struct CloudTrailOptions {
     pub profile: Option<String>,
     /// The ARN of a role to be assumed.
     pub role: Option<String>,
+    /// A cassette: the requests recorded once and replayed ever after, without an account.
+    pub cassette: Option<CassetteOptions>,
 }
 
 /// An attribute that events are to have.
@@ -117,8 +122,8 @@ pub(super) struct Settings {
 }
 
 impl CloudTrailOptions {
-    /// Everything that is wrong with them, or the settings.
-    pub(super) fn check(self, options: &Options) -> Result<Settings, Vec<Diagnostic>> {
+    /// Everything that is wrong with them, or the settings. Relative paths are relative to `folder`.
+    pub(super) fn check(self, options: &Options, folder: &Path) -> Result<Settings, Vec<Diagnostic>> {
         let at = |key: &str, message: &str| Diagnostic::error(place(options, key), message);
         let connection = Connection {
             access_key: self.access_key,
@@ -128,6 +133,7 @@ impl CloudTrailOptions {
             region: self.region,
             profile: self.profile,
             role: self.role,
+            cassette: self.cassette.map(|cassette| cassette.insert(folder, options)),
         };
         let mut wrong = connection.wrong(options);
         if self.delay_seconds == 0 {
@@ -160,7 +166,7 @@ mod tests {
 
     fn checked(yaml: &str) -> Result<Settings, Vec<String>> {
         let options = Options::parse(yaml).unwrap();
-        let read = options.read::<CloudTrailOptions>().and_then(|read| read.check(&options));
+        let read = options.read::<CloudTrailOptions>().and_then(|read| read.check(&options, Path::new("")));
         read.map_err(|wrong| wrong.into_iter().map(|found| found.message).collect())
     }
 

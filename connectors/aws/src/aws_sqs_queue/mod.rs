@@ -13,6 +13,8 @@ mod message;
 pub mod options;
 mod source;
 
+use std::path::Path;
+
 use arrow::datatypes::{DataType, Field, SchemaRef, TimeUnit};
 use async_trait::async_trait;
 use tidegate_connectors::event::event_port;
@@ -63,7 +65,7 @@ impl SourceKind for SqsKind {
     }
 
     fn plan(&self, options: &Options, context: &SourcePlanContext<'_>) -> Result<PlannedSource, Vec<Diagnostic>> {
-        let settings = options.read::<SqsOptions>()?.check(options)?;
+        let settings = options.read::<SqsOptions>()?.check(options, &context.working_directory)?;
         let schema = schema(settings.body);
         let planned = PlannedSqs { node: context.node.to_owned(), settings, schema: schema.clone() };
         Ok(PlannedSource {
@@ -119,7 +121,7 @@ impl OpenSource for PlannedSqs {
 /// # Errors
 /// Everything that is wrong with the options, or why the queue cannot be read.
 pub async fn verify(options: &Options) -> Result<String, Vec<Diagnostic>> {
-    let settings = options.read::<SqsOptions>()?.check(options)?;
+    let settings = options.read::<SqsOptions>()?.check(options, Path::new(""))?;
     let place = options.tree.place;
     match settings.queue().await {
         Ok(queue) => Ok(queue.url().to_owned()),

@@ -1,8 +1,11 @@
 //! The options of `aws_sqs_queue`.
 
+use std::path::Path;
+
 use aws_config::retry::RetryConfig;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use tidegate_connectors::cassette::CassetteOptions;
 use tidegate_pipeline::error::Error;
 use tidegate_pipeline::spec::Duration;
 use tidegate_pipeline::spec::diagnostic::Diagnostic;
@@ -50,6 +53,8 @@ pub struct SqsOptions {
     pub profile: Option<String>,
     /// The ARN of a role to be assumed.
     pub role: Option<String>,
+    /// A cassette: the requests recorded once and replayed ever after, without an account.
+    pub cassette: Option<CassetteOptions>,
 }
 
 /// What bodies are.
@@ -94,10 +99,10 @@ impl Settings {
 }
 
 impl SqsOptions {
-    /// Everything that is wrong with them, or the settings.
-    pub(super) fn check(self, options: &Options) -> Result<Settings, Vec<Diagnostic>> {
+    /// Everything that is wrong with them, or the settings. Relative paths are relative to `folder`.
+    pub(super) fn check(self, options: &Options, folder: &Path) -> Result<Settings, Vec<Diagnostic>> {
         let at = |key: &str, message: &str| Diagnostic::error(place(options, key), message);
-        let connection = self.connection();
+        let connection = self.connection(options, folder);
         let mut wrong = connection.wrong(options);
         let name = self.name.unwrap_or_default();
         if name.is_empty() {
@@ -126,7 +131,7 @@ impl SqsOptions {
         Ok(Settings { taken, body: self.body, connection })
     }
 
-    fn connection(&self) -> Connection {
+    fn connection(&self, options: &Options, folder: &Path) -> Connection {
         Connection {
             access_key: self.access_key.clone(),
             secret_key: self.secret_key.clone(),
@@ -135,6 +140,7 @@ impl SqsOptions {
             region: self.region.clone(),
             profile: self.profile.clone(),
             role: self.role.clone(),
+            cassette: self.cassette.as_ref().map(|cassette| cassette.insert(folder, options)),
         }
     }
 }
@@ -145,7 +151,7 @@ mod tests {
 
     fn wrong(yaml: &str) -> Vec<String> {
         let options = Options::parse(yaml).unwrap();
-        let read = options.read::<SqsOptions>().and_then(|read| read.check(&options));
+        let read = options.read::<SqsOptions>().and_then(|read| read.check(&options, Path::new("")));
         read.unwrap_err().into_iter().map(|found| found.message).collect()
     }
 
@@ -163,7 +169,7 @@ mod tests {
     fn a_rulebooks_arguments_are_taken_as_they_are() {
         let text = "name: q\nregion: us-east-1\ndelay_seconds: 10\nmax_number_of_messages: 1\naccess_key: {env: A}\nsecret_key: {env: B}";
         let options = Options::parse(text).unwrap();
-        let settings = options.read::<SqsOptions>().unwrap().check(&options).unwrap();
+        let settings = options.read::<SqsOptions>().unwrap().check(&options, Path::new("")).unwrap();
         let taken = settings.taken;
         assert_eq!((taken.wait, taken.most, taken.visibility.as_secs()), (10, 1, 60));
     }

@@ -12,9 +12,9 @@ use aws_sdk_sqs::types::{
     BatchResultErrorEntry, ChangeMessageVisibilityBatchRequestEntry, DeleteMessageBatchRequestEntry, Message,
     MessageSystemAttributeName, QueueAttributeName,
 };
-use tidegate_pipeline::error::{Error, Result, Retry};
+use tidegate_pipeline::error::{Error, Result};
 
-use crate::failure::{failure, is_denied};
+use crate::failure::{failure, is_denied, passing_failure};
 
 /// How many messages one request may delete or extend.
 pub(super) const BATCH: usize = 10;
@@ -130,11 +130,7 @@ impl Queue {
             Err(error) if error.as_service_error().is_some_and(|answer| answer.is_queue_does_not_exist()) => {
                 Err(missing(&self.name))
             }
-            // Credentials may have been renewed: they are read again when the source is opened again.
-            Err(error) => Err(Error {
-                retry: Retry::WithBackoff,
-                ..failure(&format!("receive messages of the queue {}", self.name), &error)
-            }),
+            Err(error) => Err(passing_failure(&format!("receive messages of the queue {}", self.name), &error)),
         }
     }
 

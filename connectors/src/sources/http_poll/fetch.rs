@@ -8,13 +8,14 @@ use reqwest::header::{
     AUTHORIZATION, ETAG, HeaderMap, HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED, RETRY_AFTER,
 };
 use reqwest::redirect::Policy;
-use reqwest::{Client, Response, StatusCode};
+use reqwest::{Response, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use tidegate_pipeline::error::{Error, Result};
 use url::Url;
 
 use super::options::Endpoint;
+use crate::cassette::client::{RecordedClient, SendError};
 use crate::sources::http_client::{build, builder, explain, shown_without_query};
 
 /// However long an endpoint asks to be left alone, it is asked again after this.
@@ -53,7 +54,7 @@ pub(super) enum Fetched {
 /// Asks.
 #[derive(Clone)]
 pub(super) struct Fetcher {
-    client: Client,
+    client: RecordedClient,
     headers: HeaderMap,
     login: Option<(String, Option<SecretString>)>,
     longest: usize,
@@ -86,6 +87,7 @@ impl Fetcher {
             }
         });
         let client = build(builder(endpoint.timeout, endpoint.verifies).redirect(policy))?;
+        let client = RecordedClient::new(client, endpoint.cassette.as_ref())?;
         Ok(Self { client, headers, login, longest: endpoint.longest })
     }
 
@@ -106,7 +108,10 @@ impl Fetcher {
         if let Some(modified) = &known.modified {
             request = request.header(IF_MODIFIED_SINCE, modified);
         }
-        let response = request.send().await.map_err(|error| failed(explain(error)))?;
+        let response = self.client.send(request).await.map_err(|error| match error {
+            SendError::Http(error) => failed(explain(error)),
+            SendError::Cassette(error) => error,
+        })?;
         let status = response.status();
         match status {
             StatusCode::NOT_MODIFIED => Ok(Fetched::NotModified),

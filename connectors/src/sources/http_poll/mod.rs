@@ -54,9 +54,9 @@ impl SourceKind for HttpPollKind {
         schemars::schema_for!(HttpPollOptions)
     }
 
-    fn plan(&self, options: &Options, _context: &SourcePlanContext<'_>) -> Result<PlannedSource, Vec<Diagnostic>> {
+    fn plan(&self, options: &Options, context: &SourcePlanContext<'_>) -> Result<PlannedSource, Vec<Diagnostic>> {
         let settings: HttpPollOptions = options.read()?;
-        let endpoint = Arc::new(settings.check(&Places(options))?);
+        let endpoint = Arc::new(settings.check(&Places(options), &context.working_directory)?);
         let schema = envelope_schema([], [Column::new("url", DataType::Utf8, true)]);
         let ports = vec![event_port(Arc::clone(&schema))];
         let planned = PlannedSource::new(Delivery::Inline, ports, PlannedPolls { endpoint, schema });

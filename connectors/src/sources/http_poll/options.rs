@@ -1,6 +1,7 @@
 //! The options of `http_poll`.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::Duration as Time;
 
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
@@ -11,6 +12,7 @@ use tidegate_pipeline::spec::{ByteSize, Duration, Secret};
 use url::Url;
 
 use super::paging::{Paging, as_text, with_parameter};
+use crate::cassette::{Cassette, CassetteOptions};
 use crate::places::Places;
 use crate::sources::http_client;
 
@@ -63,6 +65,8 @@ pub struct HttpPollOptions {
     /// The longest answer, decompressed.
     #[serde(default = "body")]
     pub max_body: ByteSize,
+    /// A cassette: the answers recorded once and replayed ever after.
+    pub cassette: Option<CassetteOptions>,
 }
 
 /// A cursor that is kept from poll to poll: the greatest value that items have had.
@@ -164,6 +168,7 @@ pub(super) struct Endpoint {
     pub(super) verifies: bool,
     pub(super) timeout: Time,
     pub(super) longest: usize,
+    pub(super) cassette: Option<Cassette>,
 }
 
 /// See [`SinceOptions`].
@@ -199,8 +204,8 @@ impl Endpoint {
 }
 
 impl HttpPollOptions {
-    /// Finds what the types cannot say.
-    pub(super) fn check(&self, places: &Places<'_>) -> Result<Endpoint, Vec<Diagnostic>> {
+    /// Finds what the types cannot say. Relative paths are relative to `folder`.
+    pub(super) fn check(&self, places: &Places<'_>, folder: &Path) -> Result<Endpoint, Vec<Diagnostic>> {
         let mut found = Vec::new();
         let url = http_client::parse(&self.url).map_err(|why| found.push(places.at("url", why))).ok();
         self.check_bounds(places, &mut found);
@@ -247,6 +252,7 @@ impl HttpPollOptions {
                 verifies: self.verify_ssl,
                 timeout: self.timeout.0,
                 longest: self.max_body.bytes(),
+                cassette: self.cassette.as_ref().map(|cassette| cassette.insert(folder, places.0)),
             }),
             _ => Err(found),
         }

@@ -188,3 +188,46 @@ fn options_that_make_no_sense_are_named() {
     assert_eq!(both[0], "`a b` is no header");
     assert!(both[1].starts_with("exactly one of `next_link`"));
 }
+
+#[tokio::test]
+async fn what_a_cassette_recorded_is_replayed_when_the_endpoint_is_gone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("items.yml");
+    let stub = Stub::start(|_, request| {
+        let (items, next) = match request.uri().query().unwrap_or_default() {
+            "api_key=hunter2" => (vec![item(1), item(2)], json!("two")),
+            _ => (vec![item(3)], json!(null)),
+        };
+        response(200, &[("content-type", "application/json")], json!({"items": items, "next": next}).to_string())
+    })
+    .await;
+    let with = json!({"url": stub.url("/?api_key=hunter2"), "token": "hunter2-token", "secret_headers": {"X-Key": "hunter2-key"},
+        "interval": "1ms", "items": "items", "id": "n", "paging": {"cursor": "c", "cursor_path": "next"}, "cassette": path});
+    let mut source = open(with.clone(), context()).await;
+    let (live, _) = events(source.as_mut(), 3).await;
+    drop((source, stub));
+    let text = std::fs::read_to_string(&path).unwrap();
+    assert!(text.contains("c=two") && !text.contains("hunter2"), "{text}");
+    let mut source = open(with, context()).await;
+    let (replayed, _) = events(source.as_mut(), 3).await;
+    assert_eq!(replayed, live);
+    let error = loop {
+        match next(source.as_mut()).await {
+            Ok(_) => {}
+            Err(error) => break error,
+        }
+    };
+    assert!(error.message.contains("no further answer for GET http://127.0.0.1"), "{error}");
+    assert_eq!(error.retry, tidegate_pipeline::error::Retry::Never);
+}
+
+#[tokio::test]
+async fn an_answer_that_tells_the_token_is_not_recorded_and_stops_the_source() {
+    let folder = tempfile::tempdir().unwrap();
+    let stub = Stub::start(|_, _| response(200, &[], json!([{"you": "hunter2-token"}]).to_string())).await;
+    let with = json!({"url": stub.url("/"), "token": "hunter2-token", "cassette": folder.path().join("c.yml")});
+    let error = next(open(with, context()).await.as_mut()).await.unwrap_err();
+    assert!(error.message.contains("a secret of this pipeline") && !error.message.contains("hunter2"), "{error}");
+    assert_eq!(error.retry, tidegate_pipeline::error::Retry::Never);
+    assert!(!folder.path().join("c.yml").exists());
+}

@@ -25,6 +25,7 @@ use url::Url;
 use self::options::{Checks, UrlCheckOptions};
 use self::rounds::Rounds;
 use super::http_client;
+use crate::cassette::client::RecordedClient;
 use crate::places::Places;
 
 /// The kind `url_check`.
@@ -61,9 +62,9 @@ impl SourceKind for UrlCheckKind {
         Some(self.name().to_owned())
     }
 
-    fn plan(&self, options: &Options, _context: &SourcePlanContext<'_>) -> Result<PlannedSource, Vec<Diagnostic>> {
+    fn plan(&self, options: &Options, context: &SourcePlanContext<'_>) -> Result<PlannedSource, Vec<Diagnostic>> {
         let settings: UrlCheckOptions = options.read()?;
-        let checks = Arc::new(settings.check(&Places(options))?);
+        let checks = Arc::new(settings.check(&Places(options), &context.working_directory)?);
         let schema = schema();
         let bounded = checks.urls.is_empty();
         let ports = vec![Port::out(Arc::clone(&schema))];
@@ -103,6 +104,7 @@ struct PlannedChecks {
 impl OpenSource for PlannedChecks {
     async fn open(&self, context: SourceContext) -> Result<Box<dyn Source>> {
         let client = http_client::build(http_client::builder(self.checks.timeout, self.checks.verifies))?;
+        let client = RecordedClient::new(client, self.checks.cassette.as_ref())?;
         Ok(Box::new(Rounds::new(&context, Arc::clone(&self.checks), &self.schema, client)?))
     }
 

@@ -1,5 +1,6 @@
 //! The options of `url_check`.
 
+use std::path::Path;
 use std::time::Duration as Time;
 
 use schemars::JsonSchema;
@@ -8,6 +9,7 @@ use tidegate_pipeline::spec::Duration;
 use tidegate_pipeline::spec::diagnostic::Diagnostic;
 use url::Url;
 
+use crate::cassette::{Cassette, CassetteOptions};
 use crate::places::Places;
 use crate::sources::{http_client, seconds};
 
@@ -49,6 +51,8 @@ pub struct UrlCheckOptions {
     /// How many URLs are asked at a time.
     #[serde(default = "sixteen")]
     pub concurrency: usize,
+    /// A cassette: the answers recorded once and replayed ever after. An answer that does not come is not recorded.
+    pub cassette: Option<CassetteOptions>,
 }
 
 fn one() -> f64 {
@@ -80,11 +84,12 @@ pub(super) struct Checks {
     pub(super) expect: Vec<u16>,
     pub(super) emit: Emit,
     pub(super) concurrency: usize,
+    pub(super) cassette: Option<Cassette>,
 }
 
 impl UrlCheckOptions {
-    /// Finds what the types cannot say.
-    pub(super) fn check(&self, places: &Places<'_>) -> Result<Checks, Vec<Diagnostic>> {
+    /// Finds what the types cannot say. Relative paths are relative to `folder`.
+    pub(super) fn check(&self, places: &Places<'_>, folder: &Path) -> Result<Checks, Vec<Diagnostic>> {
         let (mut found, mut urls) = (Vec::new(), Vec::new());
         for (number, url) in self.urls.iter().enumerate() {
             match http_client::parse(url) {
@@ -114,6 +119,7 @@ impl UrlCheckOptions {
                 expect: self.expect.clone(),
                 emit: self.emit,
                 concurrency: self.concurrency,
+                cassette: self.cassette.as_ref().map(|cassette| cassette.insert(folder, places.0)),
             }),
             _ => Err(found),
         }

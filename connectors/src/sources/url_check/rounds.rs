@@ -8,7 +8,6 @@ use async_trait::async_trait;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt};
-use reqwest::Client;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tidegate_pipeline::error::{Error, Result};
@@ -19,6 +18,7 @@ use url::Url;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::options::{Checks, Emit};
+use crate::cassette::client::{RecordedClient, SendError};
 use crate::event::{Envelope, Event, EventDecoder, EventMeta, Field};
 use crate::sources::http_client::{explain, shown};
 
@@ -32,13 +32,13 @@ struct Written {
     last: BTreeMap<String, String>,
 }
 
-/// How a check of the URL with this number ended: a code, or why there is none.
-type Ended = (usize, Result<u16, String>);
+/// How a check of the URL with this number ended: a code, or why there is none. What a cassette refuses is no outcome.
+type Ended = (usize, Result<Result<u16, String>>);
 
 /// See the module.
 pub(super) struct Rounds {
     checks: Arc<Checks>,
-    client: Client,
+    client: RecordedClient,
     envelope: Envelope,
     decoder: EventDecoder,
     stand: Written,
@@ -55,7 +55,7 @@ impl Rounds {
         context: &SourceContext,
         checks: Arc<Checks>,
         schema: &SchemaRef,
-        client: Client,
+        client: RecordedClient,
     ) -> Result<Self> {
         let mut stand: Written = match &context.position {
             Some(position) => serde_json::from_str(&position.0)
@@ -89,7 +89,7 @@ impl Rounds {
 
     /// Makes an event of a check, unless it only repeats the one before.
     fn take(&mut self, (number, outcome): Ended) -> Result<()> {
-        let url = &self.checks.urls[number];
+        let (url, outcome) = (&self.checks.urls[number], outcome?);
         let report = match &outcome {
             Ok(code) => {
                 let status = if self.checks.expect.contains(code) { "up" } else { "down" };
@@ -122,8 +122,12 @@ fn name(url: &Url) -> String {
 }
 
 /// The status code that a URL answers with.
-async fn ask(client: Client, url: Url) -> Result<u16, String> {
-    client.get(url).send().await.map(|response| response.status().as_u16()).map_err(explain)
+async fn ask(client: RecordedClient, url: Url) -> Result<Result<u16, String>> {
+    match client.send(client.get(url)).await {
+        Ok(response) => Ok(Ok(response.status().as_u16())),
+        Err(SendError::Http(error)) => Ok(Err(explain(error))),
+        Err(SendError::Cassette(error)) => Err(error),
+    }
 }
 
 #[async_trait]

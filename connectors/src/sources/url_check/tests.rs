@@ -98,3 +98,21 @@ fn options_that_make_no_sense_are_named() {
         ]
     );
 }
+
+#[tokio::test]
+async fn recorded_checks_are_replayed_and_a_url_that_was_not_recorded_is_an_error_and_not_down() {
+    let folder = tempfile::tempdir().unwrap();
+    let stub = Stub::start(|number, _| response(if number == 1 { 200 } else { 503 }, &[], "")).await;
+    let url = stub.url("/");
+    let with = |urls: &[&str]| json!({"urls": urls, "delay": 0.001, "cassette": folder.path().join("c.yml")});
+    let codes = |found: &[Value]| found.iter().map(|one| one["status_code"].as_i64().unwrap()).collect::<Vec<_>>();
+    let mut source = open(with(&[&url]), context()).await;
+    let (live, _) = reports(source.as_mut(), 2).await;
+    drop((source, stub));
+    let mut source = open(with(&[&url]), context()).await;
+    let (replayed, _) = reports(source.as_mut(), 2).await;
+    assert_eq!((replayed, codes(&live)), (live.clone(), vec![200, 503]));
+    let mut source = open(with(&["http://127.0.0.1:1/other"]), context()).await;
+    let error = timeout(Duration::from_secs(20), source.next()).await.unwrap().unwrap_err();
+    assert!(error.message.contains("has no answer for GET http://127.0.0.1:1/other"), "{error}");
+}

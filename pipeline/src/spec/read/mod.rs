@@ -10,9 +10,9 @@ use std::collections::BTreeSet;
 
 use serde::de::DeserializeOwned;
 
-use super::Tree;
 use super::diagnostic::{Diagnostic, FINDINGS, Located, Place};
 use super::variables::as_written;
+use super::{Secret, Tree};
 use deserializer::TreeDeserializer;
 
 /// How often a type is read again to find more errors.
@@ -26,6 +26,8 @@ pub(super) struct Outcome<T> {
     pub(super) warnings: Vec<Diagnostic>,
     /// Where secrets stand in the text.
     pub(super) secrets: Vec<Place>,
+    /// What was read as a secret, and where.
+    pub(super) references: Vec<(Place, Secret)>,
 }
 
 /// Reads a tree into a type.
@@ -60,7 +62,7 @@ pub(super) fn read<T: DeserializeOwned>(tree: &Located<Tree>, source: Option<&st
         Some(value) if notes.errors.is_empty() => Ok(value),
         _ => Err(notes.errors),
     };
-    Outcome { value, warnings: notes.warnings, secrets: notes.secrets }
+    Outcome { value, warnings: notes.warnings, secrets: notes.secrets, references: notes.references }
 }
 
 /// What all deserializers of one read share.
@@ -74,6 +76,7 @@ struct Notes {
     errors: Vec<Diagnostic>,
     warnings: Vec<Diagnostic>,
     secrets: Vec<Place>,
+    references: Vec<(Place, Secret)>,
     /// Offsets of keys whose values have failed.
     hidden: BTreeSet<usize>,
 }
@@ -101,6 +104,9 @@ impl Reader<'_> {
 
     /// Notes that the value is a secret; a literal one gives a warning.
     fn note_secret(&self, tree: &Located<Tree>) {
+        if let Some(secret) = Secret::of(&tree.value) {
+            self.notes.borrow_mut().references.push((tree.place, secret));
+        }
         if matches!(tree.value, Tree::Map(_) | Tree::List(_) | Tree::Null) {
             return;
         }

@@ -198,3 +198,22 @@ fn located_values_can_be_read_from_other_formats() {
     let one: OneOrMany<Located<u8>> = serde_json::from_str("1").unwrap();
     assert_eq!(one[0].place, NOWHERE);
 }
+
+#[test]
+fn each_node_knows_the_secrets_of_all() {
+    #[derive(Deserialize)]
+    #[allow(dead_code, reason = "they are read to be noted")]
+    struct Hook {
+        port: Option<u16>,
+        url: Option<String>,
+        token: Option<Secret>,
+        secret: Option<Secret>,
+    }
+    let spec = super::loaded(super::HYGIENE);
+    let hooks: Vec<&NodeSpec> = spec.nodes().filter(|node| *node.kind.value == *"webhook").collect();
+    for _ in 0..2 {
+        hooks.iter().for_each(|node| drop(node.options.read::<Hook>().unwrap()));
+    }
+    let origins: Vec<String> = hooks[0].options.secrets().all().iter().map(Secret::origin).collect();
+    assert_eq!(origins, ["`{env: ALERT_TOKEN}`", "`{env: PAGER_KEY}`"]);
+}
