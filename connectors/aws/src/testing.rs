@@ -15,6 +15,7 @@ use axum::response::IntoResponse;
 use parking_lot::Mutex;
 use serde_json::Value;
 use tidegate_pipeline::provider::{Extent, PageRoom, Pages, ScopeGroup};
+use tidegate_pipeline::spec::Options;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::estate::{AwsOptions, Estate};
@@ -134,7 +135,8 @@ impl StandIn {
             "regions": ["eu-west-1"],
         });
         let options: AwsOptions = serde_json::from_value(options).unwrap();
-        Estate::new(options)
+        let connection = options.connection(&Options::parse("{}").unwrap());
+        Estate::new(options, connection)
     }
 }
 

@@ -12,6 +12,7 @@ use tidegate_pipeline::spec::diagnostic::closest;
 
 use super::options::{AccountOptions, AwsOptions, account_of};
 use super::{Place, Session};
+use crate::connection::Connection;
 use crate::failure::failure;
 
 /// How often a call is tried. With adaptive retries calls wait for their turn before they are refused.
@@ -21,6 +22,7 @@ const ATTEMPTS: u32 = 8;
 #[derive(Debug)]
 pub(crate) struct Estate {
     options: AwsOptions,
+    connection: Connection,
     /// The region where an organisation and an identity are asked for.
     base: tokio::sync::OnceCell<SdkConfig>,
 }
@@ -42,8 +44,8 @@ impl Account {
 }
 
 impl Estate {
-    pub(crate) fn new(options: AwsOptions) -> Self {
-        Self { options, base: tokio::sync::OnceCell::new() }
+    pub(crate) fn new(options: AwsOptions, connection: Connection) -> Self {
+        Self { options, connection, base: tokio::sync::OnceCell::new() }
     }
 
     /// The credentials as they were given. They are read when first needed.

@@ -1,7 +1,10 @@
 //! Which accounts and regions are looked at, and how AWS is reached.
 
+use std::path::Path;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use tidegate_connectors::cassette::CassetteOptions;
 use tidegate_pipeline::spec::diagnostic::{Diagnostic, Place as SpecPlace};
 use tidegate_pipeline::spec::{Options, Secret};
 
@@ -24,6 +27,8 @@ pub struct AwsOptions {
     pub role: Option<String>,
     /// The address of all services, where it is not that of the region.
     pub endpoint_url: Option<String>,
+    /// Records all requests in a file, or answers them from it without network and credentials.
+    pub cassette: Option<CassetteOptions>,
     /// The regions; without them, all that each account has enabled.
     pub regions: Option<Vec<String>>,
     /// Further accounts, each by a role to be assumed there. The account of the credentials themselves is looked at too,
@@ -70,8 +75,9 @@ impl Default for OwnAccount {
 }
 
 impl AwsOptions {
-    /// How AWS is reached.
-    pub(crate) fn connection(&self) -> Connection {
+    /// How AWS is reached. `options` are those of the node; a relative path of a cassette is relative to the working
+    /// directory.
+    pub(crate) fn connection(&self, options: &Options) -> Connection {
         Connection {
             access_key: self.access_key.clone(),
             secret_key: self.secret_key.clone(),
@@ -80,12 +86,13 @@ impl AwsOptions {
             region: self.regions.as_ref().and_then(|regions| regions.first().cloned()),
             profile: self.profile.clone(),
             role: self.role.clone(),
+            cassette: self.cassette.as_ref().map(|cassette| cassette.insert(Path::new(""), options)),
         }
     }
 
     /// What is wrong with the options, whose place is `place`.
     pub(crate) fn wrong(&self, options: &Options, place: SpecPlace) -> Vec<Diagnostic> {
-        let mut wrong = self.connection().wrong(options);
+        let mut wrong = self.connection(options).wrong(options);
         if self.regions.as_ref().is_some_and(Vec::is_empty) {
             let found = Diagnostic::error(place, "`regions` is empty");
             wrong.push(found.with_help("leave it out for all regions of each account, or name some"));

@@ -115,13 +115,13 @@ impl SourceKind for AwsKind {
     fn plan(&self, options: &Options, _context: &SourcePlanContext<'_>) -> Result<PlannedSource, Vec<Diagnostic>> {
         let read = self.0.read(options)?;
         let refresh = read.refresh.clone();
-        Ok(planned_provider_source(Arc::new(AwsProvider::new(&self.0, read)), refresh))
+        Ok(planned_provider_source(Arc::new(AwsProvider::new(&self.0, read, options)), refresh))
     }
 }
 
 impl ProviderKind for AwsKind {
     fn provider(&self, options: &Options) -> Result<Arc<dyn Provider>, Vec<Diagnostic>> {
-        Ok(Arc::new(AwsProvider::new(&self.0, self.0.read(options)?)))
+        Ok(Arc::new(AwsProvider::new(&self.0, self.0.read(options)?, options)))
     }
 
     fn policy(&self, tables: Option<&[String]>) -> Option<serde_json::Value> {

@@ -18,6 +18,7 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 use tidegate_pipeline::error::{Error, Result};
 use tidegate_pipeline::provider::{Collected, Extent, Pages, Provider, ScopeGroup};
+use tidegate_pipeline::spec::Options;
 use tidegate_pipeline::step::ScopeOutcome;
 use tidegate_pipeline::table::TableDefinition;
 
@@ -49,25 +50,27 @@ pub(crate) struct AwsProvider {
 
 impl AwsProvider {
     /// The provider of a service that these options, found to be good, describe.
-    pub(crate) fn new(service: &Service, options: ProviderOptions) -> Self {
+    pub(crate) fn new(service: &Service, read: ProviderOptions, options: &Options) -> Self {
         let mut collectors = (service.collectors)();
         let wanted: Vec<Arc<str>> = service
             .tables()
             .into_iter()
             .map(|table| table.name)
-            .filter(|name| options.tables.as_ref().is_none_or(|tables| tables.iter().any(|table| **table == **name)))
+            .filter(|name| read.tables.as_ref().is_none_or(|tables| tables.iter().any(|table| **table == **name)))
             .collect();
         collectors.retain(|collector| {
             collector.tables().iter().any(|table| wanted.iter().any(|name| **name == *table.name()))
         });
+        let estate = read.estate();
+        let connection = estate.connection(options);
         Self {
             kind: service.kind,
-            estate: Estate::new(options.estate()),
+            estate: Estate::new(estate, connection),
             collectors,
             wanted,
-            filters: options.filters,
-            hydrate: options.hydrate,
-            concurrency: options.concurrency.get(),
+            filters: read.filters,
+            hydrate: read.hydrate,
+            concurrency: read.concurrency.get(),
             accounts: Mutex::default(),
         }
     }
