@@ -49,10 +49,12 @@ impl Estate {
     }
 
     /// The credentials as they were given. They are read when first needed.
-    async fn base(&self) -> Result<&SdkConfig> {
+    ///
+    /// # Errors
+    /// When a secret cannot be read, or no region is known.
+    pub(crate) async fn base(&self) -> Result<&SdkConfig> {
         let retries = RetryConfig::adaptive().with_max_attempts(ATTEMPTS);
-        let connection = self.options.connection();
-        self.base.get_or_try_init(|| connection.load(retries)).await
+        self.base.get_or_try_init(|| self.connection.load(retries)).await
     }
 
     /// The account of the credentials themselves.

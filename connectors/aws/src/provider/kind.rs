@@ -41,6 +41,7 @@ impl Service {
 
     fn wrong(&self, read: &ProviderOptions, options: &Options) -> Vec<Diagnostic> {
         let mut wrong = read.aws.wrong(options, place(options, "aws"));
+        wrong.extend(read.events.iter().flat_map(|events| events.wrong(place(options, "events"))));
         let known: Vec<String> = self.tables().iter().map(|table| table.name.to_string()).collect();
         let tables = read.tables.iter().flatten().map(|name| ("tables", name));
         let filtered = read.filters.keys().map(|name| ("filters", name));

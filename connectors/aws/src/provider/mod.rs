@@ -2,6 +2,7 @@
 
 mod collector;
 mod kind;
+mod notices;
 mod optional;
 mod options;
 mod page;
@@ -17,7 +18,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use tidegate_pipeline::error::{Error, Result};
-use tidegate_pipeline::provider::{Collected, Extent, Pages, Provider, ScopeGroup};
+use tidegate_pipeline::provider::{Collected, Extent, Notices, Pages, Provider, ScopeGroup};
 use tidegate_pipeline::spec::Options;
 use tidegate_pipeline::step::ScopeOutcome;
 use tidegate_pipeline::table::TableDefinition;
@@ -32,18 +33,24 @@ pub(crate) use table::{Declared, Table, moment};
 pub(crate) use unread::Unread;
 
 use crate::estate::{Account, Estate, GLOBAL};
+use crate::feed::{Coverage, EventsOptions};
+use notices::EstateNotices;
 
 /// See the module.
 pub(crate) struct AwsProvider {
     /// The kind in YAML.
     kind: &'static str,
-    estate: Estate,
+    estate: Arc<Estate>,
     collectors: Vec<Arc<dyn Collector>>,
     /// The tables that are wanted.
     wanted: Vec<Arc<str>>,
     filters: BTreeMap<String, Filters>,
     hydrate: Vec<String>,
     concurrency: usize,
+    /// Where notifications come from.
+    events: Option<EventsOptions>,
+    /// What is collected, as the last listing of groups has found it.
+    coverage: Arc<Mutex<Coverage>>,
     /// The accounts as the last listing of groups has found them.
     accounts: Mutex<BTreeMap<Arc<str>, Account>>,
 }
@@ -65,12 +72,14 @@ impl AwsProvider {
         let connection = estate.connection(options);
         Self {
             kind: service.kind,
-            estate: Estate::new(estate, connection),
+            estate: Arc::new(Estate::new(estate, connection)),
+            events: read.events,
             collectors,
             wanted,
             filters: read.filters,
             hydrate: read.hydrate,
             concurrency: read.concurrency.get(),
+            coverage: Arc::default(),
             accounts: Mutex::default(),
         }
     }
@@ -134,8 +143,18 @@ impl Provider for AwsProvider {
                 first = regions;
             }
         }
+        *self.coverage.lock() = groups
+            .iter()
+            .flat_map(ScopeGroup::scopes)
+            .map(|scope| (scope.account_id, scope.region, scope.table))
+            .collect();
         *self.accounts.lock() = accounts.into_iter().map(|account| (Arc::clone(&account.id), account)).collect();
         Ok(groups)
+    }
+
+    fn notices(&self) -> Option<Arc<dyn Notices>> {
+        let events = self.events.clone()?;
+        Some(Arc::new(EstateNotices::new(Arc::clone(&self.estate), events, Arc::clone(&self.coverage))))
     }
 
     fn concurrency(&self) -> usize {

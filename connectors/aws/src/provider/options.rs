@@ -9,6 +9,7 @@ use tidegate_pipeline::spec::{Duration, Refresh};
 
 use super::Filters;
 use crate::estate::AwsOptions;
+use crate::feed::EventsOptions;
 
 /// The options of a provider of AWS.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -26,6 +27,8 @@ pub struct ProviderOptions {
     /// What costs a call for each row, or money, and is read only where it is named here: columns as `table.column`, such
     /// as `aws_ec2_instance.user_data`, which are NULL otherwise, and tables, which are empty otherwise.
     pub hydrate: Vec<String>,
+    /// Where notifications of changes come from: what they name is read again at once, and nothing else.
+    pub events: Option<EventsOptions>,
     /// When everything is read again: so often, at times (`{cron: …}`), or `off`.
     pub refresh: Refresh,
     /// How many listings are read at the same time, over all accounts and regions.
@@ -40,6 +43,7 @@ impl Default for ProviderOptions {
             tables: None,
             filters: BTreeMap::new(),
             hydrate: Vec::new(),
+            events: None,
             refresh: Refresh::Every(Duration::seconds(15 * 60)),
             concurrency: NonZeroUsize::new(16).unwrap_or(NonZeroUsize::MIN),
         }
