@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use crate::program::{Done, Folder};
 
-const SLOW: &str = "version: 1\nname: p\ncheckpoint: {every: 20ms, keep: 3}\nsources: {a: {range: {limit: 120, delay: 0.004}}}\n\
+const SLOW: &str = "version: 1\nname: p\ncheckpoint: {every: 20ms, keep: 3}\nsources: {a: {range: {limit: 240, delay: 0.004}}}\n\
                     operators: {even: {from: a, filter: \"i % 2 = 0\"}}\nsinks: {s: {from: even, file: {path: out.jsonl}}}\n";
 
 /// What the pipeline writes when nobody disturbs it.
@@ -88,7 +88,7 @@ fn a_lost_or_damaged_store_is_refused_rebuilt_on_request_and_nothing_is_lost() {
 
 #[test]
 fn a_running_pipeline_is_verified_but_not_rebuilt_or_pruned() {
-    let text = SLOW.replace("limit: 120", "limit: 100000");
+    let text = SLOW.replace("limit: 240", "limit: 100000");
     let folder = Folder::with(&[("p.yaml", &text)]);
     let mut running = folder.start(&["run", "p.yaml"]);
     running.until("a checkpoint", || !folder.read(".tidegate/p/head").is_empty());

@@ -10,7 +10,7 @@ use arrow::json::LineDelimitedWriter;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::Request;
-use axum::http::{HeaderMap, Method, StatusCode, Uri};
+use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::IntoResponse;
 use parking_lot::Mutex;
 use serde_json::Value;
@@ -24,8 +24,6 @@ use crate::provider::{Call, Collector, Filters, Unread};
 /// A request as AWS would see it.
 #[derive(Debug, Clone)]
 pub(crate) struct Asked {
-    pub(crate) method: Method,
-    pub(crate) path: String,
     /// What the request says in its query and, for a form, in its body; `Action` among them.
     pub(crate) values: BTreeMap<String, String>,
     /// `x-amz-target`, for services that speak JSON.
@@ -66,7 +64,7 @@ impl StandIn {
             async move {
                 let (parts, body) = request.into_parts();
                 let body = axum::body::to_bytes(body, 1 << 20).await.unwrap();
-                let asked = read(parts.method, &parts.uri, &parts.headers, body);
+                let asked = read(&parts.uri, &parts.headers, body);
                 let (status, text) = match asked.value("Action") {
                     "GetCallerIdentity" => (200, IDENTITY.to_owned()),
                     _ => answer(&asked),
@@ -140,7 +138,7 @@ impl StandIn {
     }
 }
 
-fn read(method: Method, uri: &Uri, headers: &HeaderMap, body: Bytes) -> Asked {
+fn read(uri: &Uri, headers: &HeaderMap, body: Bytes) -> Asked {
     let form = headers.get("content-type").is_some_and(|kind| kind.as_bytes().starts_with(b"application/x-www-form"));
     let mut values: BTreeMap<String, String> = BTreeMap::new();
     let pairs = [uri.query().unwrap_or_default().as_bytes(), if form { &body } else { b"" }];
@@ -148,7 +146,7 @@ fn read(method: Method, uri: &Uri, headers: &HeaderMap, body: Bytes) -> Asked {
         values.extend(url::form_urlencoded::parse(text).into_owned());
     }
     let operation = headers.get("x-amz-target").and_then(|target| target.to_str().ok()).map(str::to_owned);
-    Asked { method, path: uri.path().to_owned(), values, operation, body: body.to_vec() }
+    Asked { values, operation, body: body.to_vec() }
 }
 
 /// The rows of a batch as JSON, without the time of collecting.

@@ -48,6 +48,7 @@ impl<'a> Optional<'a> {
 ///
 /// # Errors
 /// Any other failure.
+#[allow(clippy::result_large_err, reason = "it is what the SDK gives")]
 pub(crate) fn unless_unknown<O, E: ProvideErrorMetadata>(
     answer: Result<O, SdkError<E>>,
 ) -> Result<Option<O>, SdkError<E>> {

@@ -180,6 +180,8 @@ pub(super) async fn open(target: &Target, string: Option<&ConnectionString>) -> 
         .idle_time_out(u32::try_from(SILENCE.as_millis()).unwrap_or(u32::MAX))
         .sasl_profile(profile);
     let opened = if url.starts_with("amqps:") {
+        // TLS from the first byte on, as brokers speak it on port 5671; otherwise AMQP would first ask for it.
+        let builder = builder.alt_tls_establishment(true);
         builder.rustls_connector(TlsConnector::from(target.tls.client()?)).open(url).await
     } else {
         builder.open(url).await

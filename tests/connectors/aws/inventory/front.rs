@@ -76,7 +76,8 @@ pub(super) fn ask(moto: &str, account: &str, region: &str, form: &str) -> String
     let head = format!("authorization: {credential}\r\nx-moto-account-id: {account}\r\n");
     let form = format!("{form}&Version=2016-11-15");
     let kind = "content-type: application/x-www-form-urlencoded; charset=utf-8\r\n";
-    let exchanged = exchange(moto.parse().expect("an address"), "POST /", &format!("{kind}{head}"), &form);
+    let head = format!("{kind}{head}");
+    let exchanged = exchange(moto.parse().expect("an address"), "POST /", &head, &form);
     let (status, _, text) = crate::aws::wait(exchanged);
     assert_eq!(status, 200, "{form}: {text}");
     text
