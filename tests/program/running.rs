@@ -92,9 +92,11 @@ impl Running {
         assert!(told.success(), "{told}");
     }
 
-    /// SIGTERM; it must end well.
+    /// SIGTERM, once it listens to that; it must end well.
     #[track_caller]
-    pub(crate) fn stop(self) -> Done {
+    pub(crate) fn stop(mut self) -> Done {
+        let id = self.id();
+        self.until("it listens to signals", || catches_termination(id));
         self.terminate();
         self.wait().code(0)
     }
@@ -119,6 +121,14 @@ impl Running {
         };
         Done { code: status.code(), stdout: self.stdout.whole(), stderr: self.stderr.whole() }
     }
+}
+
+/// Whether a process has a handler for SIGTERM: one that has just begun is ended by the signal itself.
+fn catches_termination(id: u32) -> bool {
+    const TERMINATION: u64 = 1 << 14;
+    let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap_or_default();
+    let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+    caught.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & TERMINATION != 0)
 }
 
 impl Drop for Running {

@@ -1,5 +1,6 @@
 //! Copies of checkpoints in S3.
 
+use std::process::Command;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -192,12 +193,18 @@ fn of_two_writers_the_one_that_took_the_place_over_goes_on_and_the_stale_one_say
     let mut stale = copied.start(&copied.folder, &["run", "p.yaml"]);
     let first = stale.until("the first copy", || copied.newest());
     let other = Folder::with(&[("p.yaml", &copied.folder.read("p.yaml"))]);
+    // The output is to be that of the newest copy, or a later one: meanwhile nothing goes on.
+    let signal = |signal: &str, id: u32| {
+        assert!(Command::new("kill").args([signal, &id.to_string()]).status().expect("it is told").success());
+    };
+    signal("-STOP", stale.id());
     std::fs::copy(copied.folder.path().join("out.jsonl"), other.path().join("out.jsonl")).expect("the output");
     let mut taker = copied.start(&other, &["run", "p.yaml", "--restore-from", &copied.url]);
     let incarnation = |newest: &serde_json::Value| newest["incarnation"].as_u64().expect("a number");
     let taken = taker.until("a copy of the new owner", || {
         copied.newest().filter(|newest| incarnation(newest) > incarnation(&first))
     });
+    signal("-CONT", stale.id());
     stale.until_said("has taken them over");
     stale.stop();
     let last = copied.newest().expect("a copy");
