@@ -59,7 +59,6 @@ fn world() -> Arc<World> {
 
 /// A world whose source is open, and what takes its arrivals in.
 struct Open {
-    world: Arc<World>,
     tables: Tables,
     planned: PlannedSource,
     source: Box<dyn Source>,
@@ -80,7 +79,7 @@ impl Open {
             cancel: CancellationToken::new(),
         };
         let source = planned.open.open(context).await.unwrap();
-        Self { world: Arc::clone(world), tables, planned, source, arrivals: Vec::new() }
+        Self { tables, planned, source, arrivals: Vec::new() }
     }
 
     /// Takes arrivals in until `done`; with `durable` each is acknowledged.

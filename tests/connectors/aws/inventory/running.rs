@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::front::{Front, ask};
 use super::{CHANGED, REGIONS, moto};
 use crate::aws::program;
-use crate::program::{Done, Folder, done, repository};
+use crate::program::{Done, Folder, repository};
 
 const DENIED: &str = "<Response><Errors><Error><Code>UnauthorizedOperation</Code><Message>You are not authorized.\
                       </Message></Error></Errors></Response>";
@@ -33,11 +33,7 @@ impl Estate {
 
     /// Refreshes once.
     fn refresh(&self) -> Done {
-        done(
-            program(&self.folder, &self.front.endpoint, &["run", "p.yaml", "--once"])
-                .spawn()
-                .expect("the program starts"),
-        )
+        Done::of(&mut program(&self.folder, &self.front.endpoint, &["run", "p.yaml", "--once"]))
     }
 
     /// What a refresh changes in a table, and what it says.
@@ -122,7 +118,7 @@ fn the_example_finds_what_is_wrong_once_and_then_what_has_changed() {
     let folder = Folder::with(&[("aws-inventory.yaml", &example)]);
     let run = || {
         let mut command = program(&folder, &format!("http://{moto}"), &["run", "aws-inventory.yaml", "--once"]);
-        done(command.spawn().expect("the program starts")).code(0)
+        Done::of(&mut command).code(0)
     };
     run().printed(&["lets the world in to SSH", "is available", "has 0 active flow logs"]);
     let findings = folder.read("findings.jsonl");
