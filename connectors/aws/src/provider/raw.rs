@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use aws_sdk_ec2::config::interceptors::BeforeDeserializationInterceptorContextRef;
+use aws_sdk_ec2::config::interceptors::AfterDeserializationInterceptorContextRef;
 use aws_sdk_ec2::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_ec2::error::BoxError;
 use parking_lot::Mutex;
@@ -27,13 +27,13 @@ impl Intercept for Capture {
         "Capture"
     }
 
-    fn read_before_deserialization(
+    fn read_after_deserialization(
         &self,
-        context: &BeforeDeserializationInterceptorContextRef<'_>,
+        context: &AfterDeserializationInterceptorContextRef<'_>,
         _components: &RuntimeComponents,
         _config: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        // The body of a failed attempt is replaced by that of the next.
+        // Only now is the body there as bytes. That of a failed attempt is replaced by that of the next.
         *self.0.lock() = context.response().body().bytes().map(<[u8]>::to_vec);
         Ok(())
     }
