@@ -178,6 +178,7 @@ fn a_storm_is_taken_in_parts_merged_and_deleted_to_the_last_message() {
         let begun = Instant::now();
         let (mut notices, mut named) = (0_usize, 0_usize);
         while fed.counts.read(Counted::Settled) + fed.counts.read(Counted::Released) < count as u64 {
+            assert!(begun.elapsed() < Duration::from_secs(300), "{:?}", fed.counts);
             if let Ok(Some(notice)) = timeout(Duration::from_millis(200), fed.notices.recv()).await {
                 assert!(notice.targets.len() <= 50, "each is named once");
                 (notices, named) = (notices + 1, named + notice.targets.len());
