@@ -469,6 +469,42 @@ pub(crate) enum ComponentCommand {
 pub(crate) enum ProviderCommand {
     /// Have a running pipeline read inventory again: everything, a table, or some objects of it
     Refresh(RefreshArguments),
+    /// Ask what a refresh would ask, and say whether the credentials are good and may do it
+    Verify {
+        /// The kind of provider
+        kind: String,
+        /// An option: `--arg aws.profile=audit`; values are read as YAML
+        #[arg(long = "arg", value_name = "KEY=VALUE")]
+        arguments: Vec<String>,
+        /// How it is printed
+        #[arg(long, default_value = "text")]
+        format: Format,
+    },
+    /// Print the least that a provider must be allowed to do, as a policy
+    Policy {
+        /// The kind of provider
+        kind: String,
+        /// Only for this table
+        #[arg(long = "table", value_name = "TABLE")]
+        tables: Vec<String>,
+    },
+    /// Print the options of a provider for a console that asks for them
+    Params {
+        /// The kind of provider
+        kind: String,
+        /// In which shape
+        #[arg(long, default_value = "form")]
+        shape: ParamsShape,
+    },
+}
+
+/// The shapes of `provider params`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ParamsShape {
+    /// Fields of data-driven-forms
+    Form,
+    /// JSON Schema
+    Schema,
 }
 
 /// `provider refresh`.

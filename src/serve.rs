@@ -190,6 +190,9 @@ fn metrics(pipeline: &str, status: &PipelineStatus) -> String {
     text
 }
 
+/// A counter of refreshes: its name, what it counts, and where it stands.
+type RefreshCounter = (&'static str, &'static str, fn(&RefreshReport) -> u64);
+
 /// The metrics of refreshes, for each provider.
 fn refresh_metrics(text: &mut String, pipeline: &str, status: &PipelineStatus) {
     let reports: Vec<(&str, RefreshReport)> =
@@ -200,7 +203,7 @@ fn refresh_metrics(text: &mut String, pipeline: &str, status: &PipelineStatus) {
             let _ = writeln!(text, "{name}{{pipeline=\"{pipeline}\",node=\"{node}\"}} {}", value(report));
         }
     };
-    let counters: [(&str, &str, fn(&RefreshReport) -> u64); 9] = [
+    let counters: [RefreshCounter; 9] = [
         ("refreshes", "Refreshes of everything.", |of| of.refreshes),
         ("targeted_refreshes", "Refreshes of some objects of a group.", |of| of.targeted),
         ("refresh_targets", "Objects that were said to have changed.", |of| of.targets),

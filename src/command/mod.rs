@@ -38,7 +38,7 @@ pub(crate) async fn execute(arguments: Arguments) -> ExitCode {
         Command::Effects(command) => effects::effects(command, queries),
         Command::Journal(command) => journal::journal(command, queries),
         Command::Component(command) => component::component(command, queries),
-        Command::Provider(command) => provider::provider(command, queries),
+        Command::Provider(command) => provider::provider(command, queries).await,
         Command::Source(command) => source::source(command, queries).await,
         Command::Init(arguments) => init::init(&arguments),
         Command::Schema => schema::schema(queries),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::Provider;
 use crate::spec::Options;
 use crate::spec::diagnostic::Diagnostic;
+use crate::table::TableDefinition;
 
 /// A kind of source that collects inventory.
 pub trait ProviderKind: Send + Sync {
@@ -13,6 +14,9 @@ pub trait ProviderKind: Send + Sync {
     /// # Errors
     /// Everything that is wrong with the options, each with its place.
     fn provider(&self, options: &Options) -> Result<Arc<dyn Provider>, Vec<Diagnostic>>;
+
+    /// Every table that it can collect.
+    fn tables(&self) -> Vec<TableDefinition>;
 
     /// The least that it must be allowed to do to collect `tables` (all of them where that is absent), as a policy
     /// document of what it collects from; `None` where nothing has to be allowed.

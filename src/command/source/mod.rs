@@ -1,6 +1,6 @@
 //! `tidegate source`: what a source gives, without a pipeline, and what is wrong with its connection.
 
-mod options;
+pub(super) mod options;
 
 use std::path::Path;
 use std::time::Duration;

@@ -17,7 +17,7 @@ struct Members<'a>(Vec<(&'a str, Given<'a>)>);
 ///
 /// # Errors
 /// When a pair is none, or contradicts another.
-pub(super) fn yaml(arguments: &[String]) -> Result<String, Failure> {
+pub(in crate::command) fn yaml(arguments: &[String]) -> Result<String, Failure> {
     let mut members = Members::default();
     for argument in arguments {
         let (key, value) = argument.split_once('=').ok_or_else(|| {

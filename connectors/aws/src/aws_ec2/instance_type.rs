@@ -135,7 +135,7 @@ fn network(table: Table<InstanceTypeInfo>) -> Table<InstanceTypeInfo> {
             kind.network_info()?.ipv6_addresses_per_interface()
         })
         .boolean("ipv6_supported", "Whether it may have IPv6 addresses.", |kind| kind.network_info()?.ipv6_supported())
-        .text("ena_support", "`required`, `supported` or `unsupported`: enhanced networking.", |kind| {
+        .text("network_ena_support", "`required`, `supported` or `unsupported`: enhanced networking.", |kind| {
             Some(kind.network_info()?.ena_support()?.as_str())
         })
         .boolean("efa_supported", "Whether it may have an Elastic Fabric Adapter.", |kind| {

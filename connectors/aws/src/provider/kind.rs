@@ -125,6 +125,10 @@ impl ProviderKind for AwsKind {
         Ok(Arc::new(AwsProvider::new(&self.0, self.0.read(options)?, options)))
     }
 
+    fn tables(&self) -> Vec<TableDefinition> {
+        self.0.tables()
+    }
+
     fn policy(&self, tables: Option<&[String]>) -> Option<serde_json::Value> {
         Some(self.0.policy(tables))
     }

@@ -6,6 +6,7 @@ use tidegate_pipeline::provider::{Provider, ProviderKind, planned_provider_sourc
 use tidegate_pipeline::source::{Guarantee, GuaranteeClass, PlannedSource, SourceKind, SourcePlanContext};
 use tidegate_pipeline::spec::Options;
 use tidegate_pipeline::spec::diagnostic::Diagnostic;
+use tidegate_pipeline::table::TableDefinition;
 
 use super::{HostOptions, HostProvider};
 
@@ -53,5 +54,9 @@ impl ProviderKind for HostKind {
             vec![error.remedy.iter().fold(diagnostic, |diagnostic, remedy| diagnostic.with_help(remedy))]
         })?;
         Ok(Arc::new(provider))
+    }
+
+    fn tables(&self) -> Vec<TableDefinition> {
+        super::definitions()
     }
 }

@@ -1,4 +1,4 @@
-//! `tidegate provider`: what collects inventory.
+//! `tidegate provider refresh`: a running pipeline reads inventory again.
 
 use std::path::Path;
 
@@ -6,19 +6,13 @@ use serde_json::json;
 use tidegate_pipeline::provider::RefreshRequest;
 use tidegate_pipeline::runtime::request_refresh;
 
-use super::checkpoint;
-use crate::arguments::{Format, ProviderCommand, RefreshArguments};
+use crate::arguments::{Format, RefreshArguments};
+use crate::command::checkpoint;
 use crate::exit::{DONE, Failure};
 use crate::output;
 
 /// Has a running pipeline read inventory again.
-pub(crate) fn provider(command: ProviderCommand, queries: Option<&Path>) -> Result<u8, Failure> {
-    match command {
-        ProviderCommand::Refresh(arguments) => refresh(&arguments, queries),
-    }
-}
-
-fn refresh(arguments: &RefreshArguments, queries: Option<&Path>) -> Result<u8, Failure> {
+pub(super) fn refresh(arguments: &RefreshArguments, queries: Option<&Path>) -> Result<u8, Failure> {
     let directory = checkpoint::directory(&arguments.pipeline, queries)?;
     let text = |text: &Option<String>| text.as_deref().map(Into::into);
     let request = RefreshRequest {
