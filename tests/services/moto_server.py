@@ -1,10 +1,28 @@
-"""moto, with filters that AWS has and moto lacks: it answers them with a crash, or with everything."""
+"""moto, with what AWS has and moto lacks: filters that it answers with a crash or with everything, and booleans as XML
+writes them (`true`, where Python writes `True`)."""
 
+import moto.core.responses as responses
+import moto.ec2.responses.launch_templates as launch_templates
 from moto.ec2.models.network_acls import NetworkAcl
 from moto.ec2.models.vpcs import VPCEndPoint
 from moto.ec2.models.vpn_connections import VPNConnection
 from moto.ec2.responses.vpc_peering_connections import DESCRIBE_VPC_PEERING_CONNECTIONS_RESPONSE, VPCPeeringConnections
 from moto.server import main
+
+
+
+def as_xml_writes(value):
+    return str(value).lower() if isinstance(value, bool) else value
+
+
+class Environment(responses.Environment):
+    def __init__(self, *arguments, **options):
+        super().__init__(*arguments, finalize=as_xml_writes, **options)
+
+
+responses.Environment = Environment
+serialize = launch_templates.xml_serialize
+launch_templates.xml_serialize = lambda tree, key, value: serialize(tree, key, as_xml_writes(value))
 
 own_id = property(lambda resource: resource.id)
 NetworkAcl.network_acl_id = own_id

@@ -190,7 +190,7 @@ fn a_storm_is_taken_in_parts_merged_and_deleted_to_the_last_message() {
         eprintln!("{count} messages in {:?}: {notices} notices, {named} targets", begun.elapsed());
         let left = Arc::clone(&queue);
         apart(move || left.wait_until_empty()).await;
-        assert!(notices < count / 10, "{notices} notices");
+        assert!(notices <= count / 10, "{notices} notices: at most one for each answer of the queue");
         assert_eq!(fed.counts.read(Counted::Settled), count as u64);
         fed.stop().await;
     });

@@ -22,6 +22,9 @@ fn text<'a>(row: &'a Value, column: &str) -> &'a str {
     row[column].as_str().unwrap_or_default()
 }
 
+// matrix: aws_ec2: happy
+// matrix: aws_ec2: kill-before-ack: the refresh of every provider is the engine's, whose tests kill `host`
+// matrix: aws_ec2: kill-after-ack: the refresh of every provider is the engine's, whose tests kill `host`
 #[test]
 fn every_table_of_both_accounts_and_regions_is_read_to_the_end_page_by_page() {
     let Some(moto) = moto() else { return };
@@ -92,6 +95,8 @@ fn of_targets_exactly_those_rows_are_read_that_are_theirs() {
     }
 }
 
+// matrix: aws_ec2: malformed
+// matrix: aws_ec2: disconnect: a call without an answer is tried again, then its scope has failed until the next refresh
 #[test]
 fn a_call_that_is_refused_or_not_offered_is_the_matter_of_its_own_tables() {
     let Some(moto) = moto() else { return };
