@@ -170,7 +170,7 @@ fn what_leads_to_nothing_is_deleted_counted_and_holds_up_nothing() {
 fn a_storm_is_taken_in_parts_merged_and_deleted_to_the_last_message() {
     let Some(endpoint) = endpoint() else { return };
     let queue = Arc::new(Queue::new(endpoint.clone(), "feed-storm", ""));
-    let count = std::env::var("TIDEGATE_STORM").ok().and_then(|count| count.parse().ok()).unwrap_or(1_000_usize);
+    let count = std::env::var("TIDEGATE_STORM").ok().and_then(|count| count.parse().ok()).unwrap_or(300_usize);
     let body = |number: usize| enveloped(&stopped(HERE, &format!("i-{:x}", number % 50)));
     queue.send(&(0..count).map(body).collect::<Vec<_>>());
     several(async {
