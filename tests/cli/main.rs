@@ -11,6 +11,7 @@ mod past;
 #[allow(dead_code, unused_imports, reason = "each suite takes what it needs of it")]
 #[path = "../program/mod.rs"]
 mod program;
+mod providers;
 mod refreshing;
 mod replay;
 mod running;
