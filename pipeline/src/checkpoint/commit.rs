@@ -8,6 +8,7 @@ use crate::step::{ContentHash, StepNumber};
 use crate::testing::crash;
 
 use super::head;
+use super::held::Held;
 use super::keys::{self, CHECKPOINT, HIGHEST, INCARNATION, to_json};
 use super::manifest::{CheckpointSummary, FORMAT, Manifest};
 use super::owned::CheckpointStore;
@@ -15,14 +16,35 @@ use super::segment::{Section, encode};
 use super::store::StoreBatch;
 
 impl CheckpointStore {
-    /// Writes state into a segment; durable when this returns. It is safe from [`CheckpointStore::retain`] as
-    /// long as a manifest may name it, or the journal does ([`CheckpointStore::journaled`]): the contents that a
-    /// journal record names are written here too, before that record.
+    /// Writes state into a segment; durable when this returns. It is safe from [`CheckpointStore::retain`] until the
+    /// second checkpoint after it, and for as long as a manifest names it, or the journal does
+    /// ([`CheckpointStore::journaled`]). What is named by something that waits for its turn beside checkpoints is
+    /// written by [`CheckpointStore::write_held`].
     ///
     /// # Errors
     /// When a batch cannot be encoded, or the disk fails.
     pub fn write_state(&self, sections: &[Section]) -> Result<ContentHash> {
         self.write_segment(sections, "segment")
+    }
+
+    /// Writes what something will name that waits for its turn beside checkpoints; durable when this returns.
+    ///
+    /// # Errors
+    /// As [`CheckpointStore::write_state`].
+    pub fn write_held(&self, sections: &[Section]) -> Result<Held> {
+        let bytes = encode(sections)?;
+        let held = Held::new(&self.known, &ContentHash::of(&bytes));
+        self.write_contents(held.hash(), &bytes, "segment")?;
+        Ok(held)
+    }
+
+    /// Holds a segment that was written just now; `None` where it was there before, and has been collected since.
+    ///
+    /// # Errors
+    /// When the store fails, or this is no longer its owner.
+    pub(crate) fn hold(&self, hash: &ContentHash) -> Result<Option<Held>> {
+        let held = Held::new(&self.known, hash);
+        Ok(self.wrote(hash)?.then_some(held))
     }
 
     fn write_segment(&self, sections: &[Section], point: &str) -> Result<ContentHash> {
@@ -64,7 +86,7 @@ impl CheckpointStore {
     ///
     /// # Errors
     /// When the store fails, or this is no longer its owner.
-    pub(crate) fn wrote(&self, hash: &ContentHash) -> Result<bool> {
+    fn wrote(&self, hash: &ContentHash) -> Result<bool> {
         let mut known = self.known.lock();
         if !self.segments.contains(hash) {
             return Ok(false);

@@ -34,6 +34,8 @@ pub(super) struct Known {
     highest: CheckpointNumber,
     /// Those that were taken from the list because they were damaged.
     damaged: BTreeSet<CheckpointNumber>,
+    /// Segments that are on their way to what will name them, with how many hold each.
+    held: BTreeMap<ContentHash, usize>,
     /// What commits name whose end is not known: the store may list them after the next start.
     uncertain: BTreeMap<CheckpointNumber, BTreeSet<ContentHash>>,
 }
@@ -67,6 +69,7 @@ impl Known {
             damaged: index.damaged,
             named: index.named,
             untold: BTreeSet::new(),
+            held: BTreeMap::new(),
             uncertain: BTreeMap::new(),
         }
     }
@@ -150,6 +153,21 @@ impl Known {
         self.segments.insert(hash.clone(), None).flatten().is_some()
     }
 
+    /// A segment stays until it is let go as often as it was held.
+    pub(super) fn hold(&mut self, hash: &ContentHash) {
+        *self.held.entry(hash.clone()).or_default() += 1;
+    }
+
+    /// A segment is held once less.
+    pub(super) fn let_go(&mut self, hash: &ContentHash) {
+        if let Some(times) = self.held.get_mut(hash) {
+            *times -= 1;
+            if *times == 0 {
+                self.held.remove(hash);
+            }
+        }
+    }
+
     /// Whether a segment is there.
     pub(super) fn has(&self, hash: &ContentHash) -> bool {
         self.segments.contains_key(hash)
@@ -213,6 +231,7 @@ impl Known {
             .filter(|committed| kept.contains(&committed.summary.number))
             .flat_map(|committed| committed.names.iter().flatten().chain([&committed.summary.manifest]))
             .chain(self.uncertain.values().flatten())
+            .chain(self.held.keys())
             .chain(self.named.iter().filter(|(_, step)| reached(step)).map(|(hash, _)| hash))
             .collect();
         let settled = |date: &Option<CheckpointNumber>| date.is_some_and(|date| date.0 + SLACK <= reach.number.0);

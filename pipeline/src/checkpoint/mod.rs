@@ -28,6 +28,7 @@ mod folder;
 #[cfg(test)]
 mod golden_tests;
 mod head;
+mod held;
 mod import;
 mod index;
 mod keys;
@@ -57,6 +58,7 @@ pub use archive::{ArchiveHead, export};
 pub use collect::Removed;
 pub use fence::{Fence, OwnerEpoch};
 pub use head::{at_head, list_checkpoints, read_head, read_manifest, read_node_state, read_segment};
+pub use held::Held;
 pub use import::{ImportReport, import};
 pub use manifest::{CheckpointNumber, CheckpointSummary, FORMAT, LookupState, Manifest, NodeState, SourceState};
 pub use owned::CheckpointStore;

@@ -35,7 +35,7 @@ pub struct CheckpointStore {
     pub(super) segments: SegmentStore,
     pub(super) store: Box<dyn Store>,
     pub(super) fence: Fence,
-    pub(super) known: Mutex<Known>,
+    pub(super) known: Arc<Mutex<Known>>,
     pub(super) incarnation: Mutex<Incarnation>,
     copier: Mutex<Option<Copier>>,
     notes: Mutex<Vec<String>>,
@@ -90,7 +90,7 @@ impl CheckpointStore {
             store,
             fence,
             incarnation: Mutex::new(index.incarnation.unwrap_or(Incarnation(1))),
-            known: Mutex::new(Known::new(index, present)),
+            known: Arc::new(Mutex::new(Known::new(index, present))),
             copier: Mutex::default(),
             notes: Mutex::default(),
         };

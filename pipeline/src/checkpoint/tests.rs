@@ -240,6 +240,32 @@ fn contents_that_only_the_journal_names_stay_as_long_as_it_reaches_back() {
 }
 
 #[test]
+fn a_segment_that_is_held_outlives_any_number_of_checkpoints_until_it_is_named_or_let_go() {
+    let pipeline = Pipeline::new();
+    let held = pipeline.checkpoints.write_held(&[section("merged while checkpoints go on")]).unwrap();
+    let second = pipeline.checkpoints.hold(held.hash()).unwrap().unwrap();
+    let hash = held.hash().clone();
+    let more = |count: usize| {
+        for _ in 0..count {
+            pipeline.commit(&format!("state {}", pipeline.checkpoints.next_number()));
+            pipeline.checkpoints.retain(Retention::last(1), None).unwrap();
+        }
+    };
+    let there = || pipeline.checkpoints.segments().verify(&hash).is_ok();
+    more(6);
+    drop(held);
+    more(6);
+    assert!(there(), "somebody else still holds it");
+    pipeline.checkpoints.commit(pipeline.manifest(std::slice::from_ref(&hash))).unwrap();
+    drop(second);
+    pipeline.checkpoints.retain(Retention::last(1), None).unwrap();
+    assert!(there(), "a checkpoint names it");
+    more(3);
+    assert!(!there(), "nobody needs it");
+    assert!(pipeline.checkpoints.hold(&hash).unwrap().is_none());
+}
+
+#[test]
 fn what_the_journal_names_stays_as_long_as_the_journal_reaches_back_to_the_step_that_names_it() {
     let mut pipeline = Pipeline::new();
     let first = pipeline.commit("state 0");

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 
 use super::checkpointing::PIPELINE_SECTIONS;
-use crate::checkpoint::{Content, Manifest, Section};
+use crate::checkpoint::{Content, Held, Manifest, Section};
 use crate::step::ContentHash;
 
 /// A chain this long is merged, or written anew where the state is small.
@@ -50,6 +50,8 @@ pub(crate) struct Merged {
     pub(crate) from: Vec<Link>,
     /// `None`: nothing was left.
     pub(crate) into: Option<Link>,
+    /// It stays until a manifest names it.
+    pub(crate) held: Option<Held>,
 }
 
 /// A part of a chain that is worth merging.
@@ -255,10 +257,10 @@ mod tests {
     fn what_was_merged_takes_the_place_of_its_parts_and_later_changes_follow() {
         let mut chains = chain(&[9, 1, 1, 1]);
         let from = chains.links["n"][1..3].to_vec();
-        chains.merged(Merged { node: "n".into(), from, into: Some(link("m", 2)) });
+        chains.merged(Merged { node: "n".into(), from, into: Some(link("m", 2)), held: None });
         assert_eq!(names(&chains.with(None)["n"]), ["s0", "m", "s3"]);
         let gone = vec![link("elsewhere", 1)];
-        chains.merged(Merged { node: "n".into(), from: gone, into: Some(link("x", 2)) });
+        chains.merged(Merged { node: "n".into(), from: gone, into: Some(link("x", 2)), held: None });
         assert_eq!(names(&chains.with(None)["n"]), ["s0", "m", "s3"], "a part that is not there replaces nothing");
         let saved = chains.with(None);
         chains.saved(saved);

@@ -12,7 +12,7 @@ use arrow::array::RecordBatch;
 use tokio::task::JoinHandle;
 
 use super::chains::{Chains, Link, Merged, Worthwhile};
-use crate::checkpoint::{CheckpointStore, Content, NodeSections, Section, SegmentWriter};
+use crate::checkpoint::{CheckpointStore, Content, Held, NodeSections, Section, SegmentWriter};
 use crate::compaction::{Extent, Sections, Sink, StateLayout, merge};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Planned};
@@ -108,20 +108,21 @@ impl Work {
         let extent = if *whole { Extent::Whole } else { Extent::Changes };
         merge(&self.layout, &chain, extent, KEYS_AT_ONCE, &mut output)?;
         let into = output.writer.map(|writer| self.finish(writer)).transpose()?;
-        let bytes = into.as_ref().map_or(0, |link| link.bytes);
+        let bytes = into.as_ref().map_or(0, |(link, _)| link.bytes);
         let took = started.elapsed();
         tracing::debug!(%node, segments = links.len(), bytes, ?took, "Changes of state were merged.");
-        Ok(Merged { node: Arc::clone(node), from: links.clone(), into })
+        let (into, held) = into.unzip();
+        Ok(Merged { node: Arc::clone(node), from: links.clone(), into, held })
     }
 
-    fn finish(&self, writer: SegmentWriter) -> Result<Link> {
+    /// The manifest that names what was merged may be made long after checkpoints that do not.
+    fn finish(&self, writer: SegmentWriter) -> Result<(Link, Held)> {
         let (segment, _) = writer.finish()?;
-        if !self.store.wrote(&segment)? {
-            return Err(Error::external("a merged segment was collected before it was named"));
-        }
+        let held = self.store.hold(&segment)?;
+        let held = held.ok_or_else(|| Error::external("a merged segment was collected before it was held"))?;
         let bytes = self.store.segments().bytes_by_node(&segment)?;
         let bytes = bytes.get(&*self.worthwhile.node).copied().unwrap_or_default();
-        Ok(Link { segment, bytes })
+        Ok((Link { segment, bytes }, held))
     }
 }
 

@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::checkpointing::{PIPELINE_SECTIONS, blocking};
-use crate::checkpoint::{CheckpointStore, Content, NodeState, Section};
+use crate::checkpoint::{CheckpointStore, Content, Held, NodeState, Section};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Planned};
 use crate::step::ContentHash;
@@ -35,8 +35,8 @@ pub(crate) struct WatchedFile {
 pub(crate) struct LookupChange {
     pub(crate) node: Arc<str>,
     pub(crate) name: String,
-    /// The segment that holds the contents.
-    pub(crate) hash: ContentHash,
+    /// The segment with the contents; it stays until a step names it.
+    pub(crate) segment: Held,
     pub(crate) contents: Vec<u8>,
 }
 
@@ -66,8 +66,8 @@ impl WatchedFile {
         let (file, store) = (self.clone(), Arc::clone(store));
         blocking(move || {
             let contents = file.contents()?;
-            let hash = store_contents(&store, &contents)?;
-            Ok(LookupChange { node: Arc::clone(&file.node), name: file.name.clone(), hash, contents })
+            let segment = store_contents(&store, &contents)?;
+            Ok(LookupChange { node: Arc::clone(&file.node), name: file.name.clone(), segment, contents })
         })
         .await
     }
@@ -92,9 +92,9 @@ impl WatchedFile {
     }
 }
 
-fn store_contents(store: &CheckpointStore, contents: &[u8]) -> Result<ContentHash> {
+fn store_contents(store: &CheckpointStore, contents: &[u8]) -> Result<Held> {
     let (node, name) = (PIPELINE_SECTIONS.to_owned(), CONTENTS.to_owned());
-    store.write_state(&[Section { node, name, content: Content::Bytes(contents.to_vec()) }])
+    store.write_held(&[Section { node, name, content: Content::Bytes(contents.to_vec()) }])
 }
 
 /// The contents that a segment of [`store_contents`] holds.
@@ -149,10 +149,10 @@ impl LookupWatch {
     async fn look(&mut self, index: usize) -> Result<()> {
         let change = self.files[index].read(&self.store).await?;
         let key = (Arc::clone(&change.node), change.name.clone());
-        if self.known.get(&key) == Some(&change.hash) {
+        if self.known.get(&key) == Some(change.segment.hash()) {
             return Ok(());
         }
-        self.known.insert(key, change.hash.clone());
+        self.known.insert(key, change.segment.hash().clone());
         let gone = || Error::internal("the sequencer has stopped");
         self.changes.send(change).await.map_err(|_| gone())
     }

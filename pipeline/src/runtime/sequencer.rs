@@ -295,7 +295,8 @@ impl Sequencer {
 
     /// Journals the contents of a file that a node reads.
     pub(super) async fn lookup_changed(&mut self, change: LookupChange) -> Result<()> {
-        let LookupChange { node, name, hash, contents } = change;
+        let LookupChange { node, name, segment, contents } = change;
+        let hash = segment.hash().clone();
         self.lookups.retain(|known| *known.node != *node || known.name != name);
         self.lookups.push(LookupState { node: node.to_string(), name: name.clone(), hash: hash.clone() });
         self.store.journaled(&hash, self.progress.step.next());

@@ -97,10 +97,9 @@ impl Intake {
         }
         for file in watched_files(&pipeline.graph) {
             let change = file.read(&pipeline.store).await?;
-            let known = sequencer
-                .lookups
-                .iter()
-                .any(|known| known.node == *change.node && known.name == change.name && known.hash == change.hash);
+            let known = sequencer.lookups.iter().any(|known| {
+                known.node == *change.node && known.name == change.name && known.hash == *change.segment.hash()
+            });
             if !known {
                 sequencer.lookup_changed(change).await?;
             }
