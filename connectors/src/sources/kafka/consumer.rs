@@ -31,7 +31,7 @@ const BATCH_BYTES: usize = 1024 * 1024;
 /// How many batches wait to be decoded.
 const WAITING: usize = 4;
 /// How long it waits for a message before it looks around.
-const POLL: Duration = Duration::from_millis(100);
+pub(super) const POLL: Duration = Duration::from_millis(100);
 /// How long it waits for room before it pauses its partitions.
 const PATIENCE: Duration = Duration::from_secs(1);
 

@@ -10,12 +10,14 @@ use tidegate_pipeline::error::Result;
 
 use super::cluster::{Cluster, Found};
 use super::connection::failed;
-use super::consumer::{FromConsumer, Worker};
+use super::consumer::{FromConsumer, POLL, Worker};
 use super::context::Rebalanced;
 use super::position::Offsets;
 
 /// How often offsets are committed at most.
 const COMMIT_EVERY: Duration = Duration::from_millis(200);
+/// How long the last commit is tried: a coordinator that moves, or a group in a rebalance, refuses for a moment.
+const LAST_COMMIT: Duration = Duration::from_secs(3);
 /// How long partitions that go are kept until what was handed over of them is durable.
 const DRAIN: Duration = Duration::from_secs(10);
 
@@ -114,31 +116,38 @@ impl Worker {
         }
     }
 
-    /// Commits what is durable and owned.
-    fn commit(&mut self, mode: CommitMode) {
+    /// Commits what is durable and owned; whether that was taken, by the client at least ([`CommitMode::Async`]).
+    fn commit(&mut self, mode: CommitMode) -> bool {
         self.last_commit = Instant::now();
         if self.consumer.context().take_commit_failure() {
             self.owned.forget_commits();
         }
         let due = self.owned.commit(&self.durable);
         if due.is_empty() {
-            return;
+            return true;
         }
         let committed = due.list().map(|list| self.consumer.commit(&list, mode));
-        if !matches!(committed, Ok(Ok(()))) {
+        let taken = matches!(committed, Ok(Ok(())));
+        if !taken {
             tracing::warn!(?committed, "Offsets were not committed; they are committed again.");
             self.owned.forget_commits();
         }
+        taken
     }
 
-    /// What is durable when the source ends is committed before the group is left.
+    /// What is durable when the source ends is committed before the group is left: all of it, since how the commits
+    /// that are under way will end is not heard of any more.
     pub(super) fn commit_last(&mut self) {
-        if self.settings.group.is_none() || self.consumer.assignment_lost() {
+        if self.settings.group.is_none() {
             return;
         }
         while let Ok(durable) = self.acknowledged.try_recv() {
             self.durable.extend(&durable);
         }
-        self.commit(CommitMode::Sync);
+        self.owned.forget_commits();
+        let deadline = Instant::now() + LAST_COMMIT;
+        while !self.consumer.assignment_lost() && !self.commit(CommitMode::Sync) && Instant::now() < deadline {
+            std::thread::sleep(POLL);
+        }
     }
 }
