@@ -11,7 +11,8 @@ use tidegate_pipeline::error::{Error, Result};
 use super::interaction::{Body, Headers, Request, Response, reason};
 use super::options::Cassette;
 use super::redaction::PLACEHOLDER;
-use super::tape::{MOST_BODY, Tape};
+use super::tape::Tape;
+use super::whole_body::{WholeBody, streamed};
 
 /// A client of HTTP, with a cassette or without.
 #[derive(Debug, Clone)]
@@ -52,9 +53,7 @@ impl RecordedClient {
         let real = self.client.execute(request).await.map_err(SendError::Http)?;
         let given = real.headers().clone();
         let answered = read(real).await?;
-        let (tape, written) = (Arc::clone(tape), answered.clone());
-        let recorded = tokio::task::spawn_blocking(move || tape.record(&asked, &written)).await;
-        recorded.map_err(Error::internal).and_then(|recorded| recorded).map_err(SendError::Cassette)?;
+        Arc::clone(tape).keep(asked, answered.clone()).await.map_err(SendError::Cassette)?;
         handed(&answered, given, url).map_err(SendError::Cassette)
     }
 }
@@ -64,7 +63,7 @@ fn asked(request: &reqwest::Request) -> Result<Request> {
     let body = match request.body().map(reqwest::Body::as_bytes) {
         None => Bytes::new(),
         Some(Some(bytes)) => Bytes::copy_from_slice(bytes),
-        Some(None) => return Err(Error::user("a body that is streamed cannot be recorded")),
+        Some(None) => return Err(streamed()),
     };
     Ok(Request {
         method: request.method().as_str().to_ascii_lowercase(),
@@ -86,22 +85,16 @@ fn headers(map: &HeaderMap) -> Headers {
 async fn read(mut response: reqwest::Response) -> Result<Response, SendError> {
     let (status, version) = (response.status(), response.version());
     let headers = headers(response.headers());
-    let mut body = Vec::new();
+    let mut body = WholeBody::default();
     while let Some(piece) = response.chunk().await.map_err(SendError::Http)? {
-        if body.len() + piece.len() > MOST_BODY {
-            let most = MOST_BODY >> 20;
-            return Err(SendError::Cassette(Error::user(format!(
-                "an answer longer than {most} MiB cannot be recorded"
-            ))));
-        }
-        body.extend_from_slice(&piece);
+        body.add(&piece).map_err(SendError::Cassette)?;
     }
     let version = format!("{version:?}");
     Ok(Response {
         code: status.as_u16(),
         message: reason(status.as_u16()).to_owned(),
         headers,
-        body: Body::new(body),
+        body: body.end(),
         http_version: version.strip_prefix("HTTP/").map(str::to_owned),
     })
 }

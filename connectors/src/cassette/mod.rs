@@ -18,8 +18,10 @@ mod shelf;
 mod tape;
 #[cfg(test)]
 mod tests;
+mod whole_body;
 mod write;
 
 pub use self::interaction::{Body, Headers, Request, Response, reason};
 pub use self::options::{Cassette, CassetteOptions, Mode, Redact};
-pub use self::tape::{MOST_BODY, Tape};
+pub use self::tape::Tape;
+pub use self::whole_body::{WholeBody, streamed};

@@ -21,7 +21,7 @@ use super::redaction::Redaction;
 use super::shelf::{MOST, Shelf};
 
 /// The longest body of an answer or a request that can be recorded or replayed, in bytes.
-pub const MOST_BODY: usize = 64 << 20;
+pub(super) const MOST_BODY: usize = 64 << 20;
 /// The file is written again when it has grown by this part of it …
 const GROWTH: usize = 8;
 /// … or after this time, but …
@@ -147,6 +147,15 @@ impl Tape {
             Error::user(format!("the cassette {shown} cannot answer {}: {why}", question.shown()))
         };
         response.unpacked(&interaction.request.method, MOST_BODY).map(Some).map_err(failed)
+    }
+
+    /// [`Tape::record`], where nothing may wait for the disk.
+    ///
+    /// # Errors
+    /// As [`Tape::record`].
+    pub async fn keep(self: Arc<Self>, request: Request, response: Response) -> Result<()> {
+        let recorded = tokio::task::spawn_blocking(move || self.record(&request, &response)).await;
+        recorded.map_err(Error::internal).and_then(|recorded| recorded)
     }
 
     /// Adds an interaction, without its secrets. May wait for the disk.
