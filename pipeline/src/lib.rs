@@ -21,6 +21,7 @@ pub mod expression;
 pub mod graph;
 pub mod journal;
 pub mod operator;
+pub mod pause;
 pub mod provider;
 pub mod row_hash;
 pub mod rows;

@@ -1,5 +1,6 @@
 //! How AWS is reached: region, endpoint and credentials.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,8 +12,10 @@ use aws_config::sts::AssumeRoleProvider;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, ConfigLoader, Region, SdkConfig};
 use aws_sdk_s3::config::{Credentials, ProvideCredentials};
+use schemars::JsonSchema;
 use secrecy::{ExposeSecret, SecretString};
-use tidegate_connectors::cassette::{Cassette, Tape};
+use serde::Deserialize;
+use tidegate_connectors::cassette::{Cassette, CassetteOptions, Tape};
 use tidegate_pipeline::error::{Error, Result};
 use tidegate_pipeline::spec::diagnostic::{Diagnostic, Place};
 use tidegate_pipeline::spec::{Options, Secret, Tree};
@@ -25,6 +28,43 @@ const ANY_REGION: &str = "us-east-1";
 const CONNECT: Duration = Duration::from_secs(5);
 /// Keys that AWS has given are longer; those that are made up for a server that takes any are not secrets.
 const MADE_UP: usize = 16;
+
+/// How AWS is reached: options of everything that talks to it, beside its own.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct ConnectionOptions {
+    /// The access key. Without it the credentials are found where all AWS programs look.
+    pub access_key: Option<Secret>,
+    /// The secret key.
+    pub secret_key: Option<Secret>,
+    /// The session token of temporary credentials.
+    pub session_token: Option<Secret>,
+    /// The address of the service, where it is not that of the region.
+    pub endpoint_url: Option<String>,
+    /// The profile in the AWS configuration files.
+    pub profile: Option<String>,
+    /// The ARN of a role to be assumed.
+    pub role: Option<String>,
+    /// A cassette: the requests recorded once and replayed ever after, without an account.
+    pub cassette: Option<CassetteOptions>,
+}
+
+impl ConnectionOptions {
+    /// A connection to a region; without one, to that of the environment or the profile. `options` are those of the node;
+    /// relative paths are relative to `folder`.
+    pub(crate) fn connection(&self, region: Option<String>, options: &Options, folder: &Path) -> Connection {
+        Connection {
+            access_key: self.access_key.clone(),
+            secret_key: self.secret_key.clone(),
+            session_token: self.session_token.clone(),
+            endpoint_url: self.endpoint_url.clone(),
+            region,
+            profile: self.profile.clone(),
+            role: self.role.clone(),
+            cassette: self.cassette.as_ref().map(|cassette| cassette.insert(folder, options)),
+        }
+    }
+}
 
 /// What the options of a node say of the connection. What they do not say comes from where all programs that talk to
 /// AWS look: environment, profile files, the role of the container or the machine.

@@ -21,6 +21,7 @@ mod sqs;
 #[cfg(test)]
 mod testing;
 
+pub use connection::ConnectionOptions;
 pub use estate::{AccountOptions, AwsOptions, OrganizationOptions, OwnAccount};
 pub use provider::ProviderOptions;
 use provider::{AwsKind, Service};

@@ -13,7 +13,7 @@ use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_runtime_api::http::{Headers as SdkHeaders, StatusCode};
-use tidegate_connectors::cassette::{Body, Headers, MOST_BODY, Request, Response, Tape, reason};
+use tidegate_connectors::cassette::{Body, Headers, Request, Response, Tape, WholeBody, reason, streamed};
 use tidegate_pipeline::error::{Error, Result};
 
 /// The client of HTTP that the SDK is given where there is a cassette.
@@ -83,8 +83,7 @@ async fn answer(
         body,
         http_version: None,
     };
-    let recorded = tokio::task::spawn_blocking(move || tape.record(&asked, &answered)).await;
-    recorded.map_err(Error::internal).and_then(|recorded| recorded).map_err(refused)?;
+    tape.keep(asked, answered).await.map_err(refused)?;
     Ok(response)
 }
 
@@ -94,9 +93,7 @@ fn refused(error: Error) -> ConnectorError {
 }
 
 fn asked(request: &HttpRequest) -> Result<Request> {
-    let Some(bytes) = request.body().bytes() else {
-        return Err(Error::user("a body that is streamed cannot be recorded"));
-    };
+    let Some(bytes) = request.body().bytes() else { return Err(streamed()) };
     Ok(Request {
         method: request.method().to_ascii_lowercase(),
         uri: request.uri().to_owned(),
@@ -114,16 +111,11 @@ fn headers(given: &SdkHeaders) -> Headers {
 }
 
 async fn read(body: SdkBody) -> Result<Body, ConnectorError> {
-    let (mut stream, mut whole) = (ByteStream::new(body), Vec::new());
+    let (mut stream, mut whole) = (ByteStream::new(body), WholeBody::default());
     while let Some(piece) = stream.next().await {
-        let piece = piece.map_err(|error| ConnectorError::io(error.into()))?;
-        if whole.len() + piece.len() > MOST_BODY {
-            let most = MOST_BODY >> 20;
-            return Err(refused(Error::user(format!("an answer longer than {most} MiB cannot be recorded"))));
-        }
-        whole.extend_from_slice(&piece);
+        whole.add(&piece.map_err(|error| ConnectorError::io(error.into()))?).map_err(refused)?;
     }
-    Ok(Body::new(whole))
+    Ok(whole.end())
 }
 
 fn handed(response: &Response) -> Result<HttpResponse> {

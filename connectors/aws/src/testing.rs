@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
@@ -15,9 +16,10 @@ use axum::response::IntoResponse;
 use parking_lot::Mutex;
 use serde_json::Value;
 use tidegate_pipeline::provider::{Extent, PageRoom, Pages, ScopeGroup};
-use tidegate_pipeline::spec::Options;
+use tidegate_pipeline::spec::{Options, Together};
 use tokio_util::task::AbortOnDropHandle;
 
+use crate::connection::ConnectionOptions;
 use crate::estate::{AwsOptions, Estate};
 use crate::provider::{Call, Collector, Filters, Unread};
 
@@ -126,15 +128,14 @@ impl StandIn {
 
     /// The estate that it is.
     pub(crate) fn estate(&self) -> Estate {
-        let options = serde_json::json!({
-            "access_key": "AKIAIOSFODNN7EXAMPLE",
-            "secret_key": "of no account",
-            "endpoint_url": format!("http://{}", self.address),
-            "regions": ["eu-west-1"],
-        });
-        let options: AwsOptions = serde_json::from_value(options).unwrap();
-        let connection = options.connection(&Options::parse("{}").unwrap());
-        Estate::new(options, connection)
+        let options = format!(
+            "access_key: AKIAIOSFODNN7EXAMPLE\nsecret_key: of no account\nendpoint_url: http://{}\nregions: [eu-west-1]",
+            self.address
+        );
+        let options = Options::parse(&options).unwrap();
+        let Together(aws, reach): Together<AwsOptions, ConnectionOptions> = options.read().unwrap();
+        let connection = reach.connection(Some("eu-west-1".to_owned()), &options, Path::new(""));
+        Estate::new(aws, connection)
     }
 }
 

@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 
 use super::{RefreshStatus, ScopeSelector};
 use crate::error::{Error, Result};
-use crate::spec::diagnostic::closest;
+use crate::spec::diagnostic::remedy_for;
 use crate::table::TableDefinition;
 
 /// How many ids and selectors may wait to be taken by the source.
@@ -74,10 +74,7 @@ impl RefreshControl {
             && !self.has_table(table)
         {
             let known: Vec<String> = self.tables.iter().map(|table| table.to_string()).collect();
-            let remedy = match closest(table, &known) {
-                Some(name) => format!("did you mean `{name}`?"),
-                None => format!("the tables are {}", known.join(", ")),
-            };
+            let remedy = remedy_for(table, "tables", &known);
             return Err(Error::user(format!("there is no table `{table}`")).with_remedy(remedy));
         }
         if request.table.is_none() && !request.ids.is_empty() {

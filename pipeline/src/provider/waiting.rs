@@ -12,6 +12,7 @@ use std::sync::Arc;
 use tokio::time::{Duration, Instant};
 
 use super::{Extent, ScopeGroup};
+use crate::pause::doubled;
 
 /// How often the targets of a group are read before the whole group is.
 const ATTEMPTS: u32 = 5;
@@ -101,7 +102,7 @@ impl Waiting {
             let became = self.add(Request { wanted: Wanted::Whole, attempts: 0, after: None, ..request });
             return Became { escalated: true, ..became };
         }
-        let pause = FIRST_PAUSE.saturating_mul(1 << (attempts - 1)).min(LONGEST_PAUSE);
+        let pause = doubled(FIRST_PAUSE, attempts - 1, LONGEST_PAUSE);
         self.add(Request { attempts, after: Some(now + pause), ..request })
     }
 

@@ -12,6 +12,7 @@ use super::collector::panic_text;
 use super::control::RefreshControl;
 use super::{Notice, Notices};
 use crate::error::{Error, Result};
+use crate::pause::doubled;
 
 /// How many notices wait to be taken.
 const WAITING: usize = 1_024;
@@ -48,7 +49,7 @@ async fn listen(
     control: Arc<RefreshControl>,
     cancel: CancellationToken,
 ) {
-    let mut pause = FIRST_PAUSE;
+    let mut failures = 0;
     while !cancel.is_cancelled() {
         let begun = Instant::now();
         let (giving, to, until) = (Arc::clone(&notices), sender.clone(), cancel.clone());
@@ -60,14 +61,15 @@ async fn listen(
         };
         let Err(error) = ended else { break };
         if begun.elapsed() > LONGEST_PAUSE {
-            pause = FIRST_PAUSE;
+            failures = 0;
         }
+        let pause = doubled(FIRST_PAUSE, failures, LONGEST_PAUSE);
         tracing::warn!(%error, ?pause, "No notices come; that is tried again.");
         control.status.notices(Some(error.message));
         if cancel.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
             break;
         }
-        pause = pause.saturating_mul(2).min(LONGEST_PAUSE);
+        failures = failures.saturating_add(1);
         control.status.notices(None);
     }
 }

@@ -17,6 +17,7 @@ use super::outbox::DeliveryPolicy;
 use crate::error::Result;
 use crate::journal::Journal;
 use crate::journal::record::Outcome;
+use crate::pause::doubled;
 use crate::sink::{Attempt, DispatchingSink};
 use crate::testing::crash;
 
@@ -111,8 +112,8 @@ impl Deliverer {
     /// What was tried before, in this life or an earlier one, goes on counting.
     fn ready(&mut self, effect: Arc<Effect>) {
         let attempts = self.ledger.attempts(&effect.id);
-        let doubled = self.policy.initial.saturating_mul(1 << attempts.min(16));
-        self.ready.push_back(Try { effect, attempts, wait: doubled.min(self.policy.longest) });
+        let wait = doubled(self.policy.initial, attempts, self.policy.longest);
+        self.ready.push_back(Try { effect, attempts, wait });
     }
 
     /// Makes ready what has rested enough.

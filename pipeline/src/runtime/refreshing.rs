@@ -6,7 +6,7 @@ use super::control::{self, ControlAnswer, ControlRequest};
 use super::status::PipelineStatus;
 use crate::error::{Error, Result};
 use crate::provider::RefreshRequest;
-use crate::spec::diagnostic::closest;
+use crate::spec::diagnostic::remedy_for;
 
 impl PipelineStatus {
     /// Has a provider, or every provider that has the table, read something again. Gives the nodes that will, soon.
@@ -46,10 +46,9 @@ impl PipelineStatus {
 
 fn no_provider(wanted: Option<&str>, names: &[String]) -> Error {
     let Some(wanted) = wanted else { return Error::user("the pipeline has no provider: there is nothing to refresh") };
-    let remedy = match closest(wanted, names) {
-        Some(name) => format!("did you mean `{name}`?"),
-        None if names.is_empty() => "the pipeline has none".to_owned(),
-        None => format!("the providers are {}", names.join(", ")),
+    let remedy = match names.is_empty() {
+        true => "the pipeline has none".to_owned(),
+        false => remedy_for(wanted, "providers", names),
     };
     Error::user(format!("there is no provider `{wanted}`")).with_remedy(remedy)
 }

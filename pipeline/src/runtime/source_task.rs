@@ -13,6 +13,7 @@ use super::status::{NodeState, NodeStatus};
 use crate::error::{Domain, Error, Result, Retry};
 use crate::graph::{Graph, NodeIndex, Planned};
 use crate::journal::JournalPosition;
+use crate::pause::doubled;
 use crate::source::{Arrival, Source, SourceContext};
 use crate::spec::pipeline::{OnEnd, RestartSettings};
 use crate::step::Position;
@@ -304,6 +305,5 @@ async fn acknowledge(source: &mut dyn Source, acknowledged: &mut watch::Receiver
 }
 
 fn back_off(policy: &RestartSettings, failures: u32) -> Duration {
-    let doubled = policy.initial.0.saturating_mul(1 << (failures - 1).min(16));
-    doubled.min(policy.max.0)
+    doubled(policy.initial.0, failures - 1, policy.max.0)
 }

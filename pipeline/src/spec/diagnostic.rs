@@ -163,6 +163,15 @@ impl Diagnostic {
     }
 }
 
+/// What to do about a name that is not known: the one that is most like it, or all that there are of its `kind`, which
+/// is a plural.
+pub fn remedy_for(found: &str, kind: &str, known: &[String]) -> String {
+    match closest(found, known) {
+        Some(name) => format!("did you mean `{name}`?"),
+        None => format!("the {kind} are {}", known.join(", ")),
+    }
+}
+
 /// The name most like `found`, if one is like it at all.
 pub fn closest<'a>(found: &str, names: &'a [String]) -> Option<&'a str> {
     let found = found.to_lowercase();

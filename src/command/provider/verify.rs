@@ -3,13 +3,11 @@
 use serde::Serialize;
 use tidegate_pipeline::error::{Domain, Error};
 use tidegate_pipeline::provider::ProviderKind;
-use tidegate_pipeline::spec::Options;
-use tidegate_pipeline::spec::diagnostic::Diagnostic;
 
 use crate::arguments::Format;
 use crate::command::source::options;
 use crate::exit::{DONE, FAILED, Failure};
-use crate::{load, output};
+use crate::output;
 
 /// How long a message may be, in characters.
 const LONGEST: usize = 20_000;
@@ -44,14 +42,7 @@ impl Verified {
 
 /// Asks what a refresh would ask, with these options.
 pub(super) async fn verify(kind: &dyn ProviderKind, arguments: &[String], format: Format) -> Result<u8, Failure> {
-    let text = options::yaml(arguments)?;
-    let shown = |diagnostics: Vec<Diagnostic>| {
-        let file = load::PipelineFile { name: "--arg".to_owned(), text: text.clone() };
-        file.show(&diagnostics);
-        Failure::usage("the options of the provider are not valid".to_owned())
-    };
-    let options = Options::parse(&text).map_err(shown)?;
-    let provider = kind.provider(&options).map_err(shown)?;
+    let provider = options::read(arguments, "the provider", |options| kind.provider(options))?;
     let verified = Verified::of(provider.verify().await);
     let is_valid = verified.status == "valid";
     output::records(format, &["status", "message", "checked at"], &[verified], |verified| {

@@ -10,8 +10,6 @@ use tidegate_pipeline::catalog::Catalog;
 use tidegate_pipeline::diagnosis::{Check, Diagnosis, Outcome};
 use tidegate_pipeline::envelope;
 use tidegate_pipeline::source::{PlannedSource, SourceContext, SourcePlanContext};
-use tidegate_pipeline::spec::Options;
-use tidegate_pipeline::spec::diagnostic::Diagnostic;
 use tidegate_pipeline::step::{SchemaVersion, StepHeader, StepNumber, StepTime, Unit};
 use tidegate_pipeline::table::SharedTables;
 use tokio_util::sync::CancellationToken;
@@ -43,19 +41,12 @@ impl Given {
             let names: Vec<String> = catalog.sources.iter().map(|kind| kind.name().to_owned()).collect();
             return Err(Failure::unknown("source", name, &names));
         };
-        let text = options::yaml(arguments)?;
         if kind.old_names().contains(&name) {
             eprintln!("warning: `{name}` is the old name of the source `{}`", kind.name());
         }
-        let shown = |diagnostics: Vec<Diagnostic>| {
-            let file = load::PipelineFile { name: "--arg".to_owned(), text: text.clone() };
-            file.show(&diagnostics);
-            Failure::usage(format!("the options of source `{name}` are not valid"))
-        };
-        let options = Options::parse(&text).map_err(shown)?;
         let context =
             SourcePlanContext { node: "source", working_directory: load::working_directory(), recorded: None };
-        let planned = kind.plan(&options, &context).map_err(shown)?;
+        let planned = options::read(arguments, &format!("source `{name}`"), |options| kind.plan(options, &context))?;
         Ok(Self { planned })
     }
 

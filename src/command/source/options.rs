@@ -1,6 +1,10 @@
 //! Options from the command line: `--arg KEY=VALUE`.
 
+use tidegate_pipeline::spec::Options;
+use tidegate_pipeline::spec::diagnostic::Diagnostic;
+
 use crate::exit::Failure;
+use crate::load::PipelineFile;
 
 /// What was given of an option.
 enum Given<'a> {
@@ -12,12 +16,29 @@ enum Given<'a> {
 #[derive(Default)]
 struct Members<'a>(Vec<(&'a str, Given<'a>)>);
 
+/// What `made` makes of options from the command line; `whose` are they, in a message.
+///
+/// # Errors
+/// When they are no options, or not good ones: then it has been shown what is wrong with each.
+pub(in crate::command) fn read<T>(
+    arguments: &[String],
+    whose: &str,
+    made: impl FnOnce(&Options) -> Result<T, Vec<Diagnostic>>,
+) -> Result<T, Failure> {
+    let text = yaml(arguments)?;
+    let read = Options::parse(&text).and_then(|options| made(&options));
+    read.map_err(|wrong| {
+        PipelineFile { name: "--arg".to_owned(), text }.show(&wrong);
+        Failure::usage(format!("the options of {whose} are not valid"))
+    })
+}
+
 /// `KEY=VALUE` pairs as the YAML that a pipeline would hold. The key may go deeper, `since.path=id`; values are YAML. A
 /// key in quotes is one name, whatever it holds.
 ///
 /// # Errors
 /// When a pair is none, or contradicts another.
-pub(in crate::command) fn yaml(arguments: &[String]) -> Result<String, Failure> {
+fn yaml(arguments: &[String]) -> Result<String, Failure> {
     let mut members = Members::default();
     for argument in arguments {
         let (key, value) = argument.split_once('=').ok_or_else(|| {

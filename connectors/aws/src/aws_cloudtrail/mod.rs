@@ -8,8 +8,6 @@ pub mod options;
 mod progress;
 mod source;
 
-use std::path::Path;
-
 use arrow::datatypes::{DataType, Field, SchemaRef, TimeUnit};
 use async_trait::async_trait;
 use aws_config::SdkConfig;
@@ -22,13 +20,14 @@ use tidegate_pipeline::source::{
     Delivery, Guarantee, GuaranteeClass, OpenSource, PlannedSource, Source, SourceContext, SourceKind,
     SourcePlanContext,
 };
-use tidegate_pipeline::spec::Options;
 use tidegate_pipeline::spec::diagnostic::Diagnostic;
+use tidegate_pipeline::spec::{Options, Together};
 
 use history::History;
 use options::{CloudTrailOptions, Settings};
 use source::CloudTrailSource;
 
+use crate::connection::ConnectionOptions;
 use crate::diagnosis::begin;
 
 /// The name of the kind.
@@ -60,11 +59,12 @@ impl SourceKind for CloudTrailKind {
     }
 
     fn schema(&self) -> schemars::Schema {
-        schemars::schema_for!(CloudTrailOptions)
+        schemars::schema_for!(Together<CloudTrailOptions, ConnectionOptions>)
     }
 
     fn plan(&self, options: &Options, context: &SourcePlanContext<'_>) -> Result<PlannedSource, Vec<Diagnostic>> {
-        let settings = options.read::<CloudTrailOptions>()?.check(options, &context.working_directory)?;
+        let Together(read, reach): Together<CloudTrailOptions, ConnectionOptions> = options.read()?;
+        let settings = read.check(&reach, options, &context.working_directory)?;
         let planned = PlannedCloudTrail { node: context.node.to_owned(), settings, schema: schema() };
         Ok(PlannedSource {
             envelope: true,
@@ -75,8 +75,8 @@ impl SourceKind for CloudTrailKind {
 
     fn state_of(&self, options: &Options) -> Option<String> {
         // Events of another region or account would be taken for late ones.
-        let options = options.read::<CloudTrailOptions>().ok()?;
-        Some(serde_json::json!([options.region, options.profile, options.role, options.event_category]).to_string())
+        let Together(options, reach): Together<CloudTrailOptions, ConnectionOptions> = options.read().ok()?;
+        Some(serde_json::json!([options.region, reach.profile, reach.role, options.event_category]).to_string())
     }
 }
 
@@ -118,14 +118,4 @@ async fn endpoint(config: &SdkConfig) -> Result<String> {
     let params = params.set_use_fips(config.use_fips()).set_use_dual_stack(config.use_dual_stack());
     let found = DefaultResolver::new().resolve_endpoint(&params.build().map_err(Error::user)?).await;
     Ok(found.map_err(Error::user)?.url().to_owned())
-}
-
-/// Whether the history may be read with these options: the credentials are resolved, and one event is asked for.
-///
-/// # Errors
-/// Everything that is wrong with the options, or why the history cannot be read.
-pub async fn verify(options: &Options) -> Result<(), Vec<Diagnostic>> {
-    let settings = options.read::<CloudTrailOptions>()?.check(options, Path::new(""))?;
-    let verified = async { History::connect(&settings).await?.verify(jiff::Timestamp::now().as_second()).await };
-    verified.await.map_err(|error: tidegate_pipeline::error::Error| vec![Diagnostic::error(options.tree.place, error)])
 }

@@ -4,11 +4,10 @@ use std::path::Path;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
-use tidegate_connectors::cassette::CassetteOptions;
 use tidegate_pipeline::spec::diagnostic::Diagnostic;
-use tidegate_pipeline::spec::{Duration, Options, Secret};
+use tidegate_pipeline::spec::{Duration, Options};
 
-use crate::connection::{Connection, place};
+use crate::connection::{Connection, ConnectionOptions, place};
 
 /// The options of `aws_cloudtrail`.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -27,22 +26,8 @@ pub struct CloudTrailOptions {
     pub lookup_attributes: Vec<LookupAttribute>,
     /// `insight` for the events of CloudTrail Insights instead of those of the management of resources.
     pub event_category: Option<EventCategory>,
-    /// The access key. Without it the credentials are found where all AWS programs look.
-    pub access_key: Option<Secret>,
-    /// The secret key.
-    pub secret_key: Option<Secret>,
-    /// The session token of temporary credentials.
-    pub session_token: Option<Secret>,
-    /// The address of the service, where it is not that of the region.
-    pub endpoint_url: Option<String>,
     /// The region; without it the one of the environment or the profile.
     pub region: Option<String>,
-    /// The profile in the AWS configuration files.
-    pub profile: Option<String>,
-    /// The ARN of a role to be assumed.
-    pub role: Option<String>,
-    /// A cassette: the requests recorded once and replayed ever after, without an account.
-    pub cassette: Option<CassetteOptions>,
 }
 
 /// An attribute that events are to have.
@@ -123,18 +108,14 @@ pub(super) struct Settings {
 
 impl CloudTrailOptions {
     /// Everything that is wrong with them, or the settings. Relative paths are relative to `folder`.
-    pub(super) fn check(self, options: &Options, folder: &Path) -> Result<Settings, Vec<Diagnostic>> {
+    pub(super) fn check(
+        self,
+        reach: &ConnectionOptions,
+        options: &Options,
+        folder: &Path,
+    ) -> Result<Settings, Vec<Diagnostic>> {
         let at = |key: &str, message: &str| Diagnostic::error(place(options, key), message);
-        let connection = Connection {
-            access_key: self.access_key,
-            secret_key: self.secret_key,
-            session_token: self.session_token,
-            endpoint_url: self.endpoint_url,
-            region: self.region,
-            profile: self.profile,
-            role: self.role,
-            cassette: self.cassette.map(|cassette| cassette.insert(folder, options)),
-        };
+        let connection = reach.connection(self.region, options, folder);
         let mut wrong = connection.wrong(options);
         if self.delay_seconds == 0 {
             wrong
@@ -162,11 +143,16 @@ impl CloudTrailOptions {
 
 #[cfg(test)]
 mod tests {
+    use tidegate_pipeline::spec::Together;
+
     use super::*;
 
     fn checked(yaml: &str) -> Result<Settings, Vec<String>> {
         let options = Options::parse(yaml).unwrap();
-        let read = options.read::<CloudTrailOptions>().and_then(|read| read.check(&options, Path::new("")));
+        let read = options.read().and_then(|read: Together<CloudTrailOptions, ConnectionOptions>| {
+            let Together(read, reach) = read;
+            read.check(&reach, &options, Path::new(""))
+        });
         read.map_err(|wrong| wrong.into_iter().map(|found| found.message).collect())
     }
 

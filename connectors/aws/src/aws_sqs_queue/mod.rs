@@ -13,8 +13,6 @@ mod message;
 pub mod options;
 mod source;
 
-use std::path::Path;
-
 use arrow::datatypes::{DataType, Field, SchemaRef, TimeUnit};
 use async_trait::async_trait;
 use tidegate_connectors::event::event_port;
@@ -25,11 +23,13 @@ use tidegate_pipeline::source::{
     Delivery, Guarantee, GuaranteeClass, OpenSource, PlannedSource, Source, SourceContext, SourceKind,
     SourcePlanContext,
 };
-use tidegate_pipeline::spec::Options;
 use tidegate_pipeline::spec::diagnostic::Diagnostic;
+use tidegate_pipeline::spec::{Options, Together};
 
 use options::{BodyFormat, Settings, SqsOptions};
 use source::SqsSource;
+
+use crate::connection::ConnectionOptions;
 
 /// The name of the kind.
 const NAME: &str = "aws_sqs_queue";
@@ -61,11 +61,12 @@ impl SourceKind for SqsKind {
     }
 
     fn schema(&self) -> schemars::Schema {
-        schemars::schema_for!(SqsOptions)
+        schemars::schema_for!(Together<SqsOptions, ConnectionOptions>)
     }
 
     fn plan(&self, options: &Options, context: &SourcePlanContext<'_>) -> Result<PlannedSource, Vec<Diagnostic>> {
-        let settings = options.read::<SqsOptions>()?.check(options, &context.working_directory)?;
+        let Together(read, reach): Together<SqsOptions, ConnectionOptions> = options.read()?;
+        let settings = read.check(&reach, options, &context.working_directory)?;
         let schema = schema(settings.body);
         let planned = PlannedSqs { node: context.node.to_owned(), settings, schema: schema.clone() };
         Ok(PlannedSource {
@@ -78,7 +79,7 @@ impl SourceKind for SqsKind {
 
     fn state_of(&self, options: &Options) -> Option<String> {
         // Another queue has other messages; everything else only says how they are fetched.
-        let options = options.read::<SqsOptions>().ok()?;
+        let Together(options, _): Together<SqsOptions, ConnectionOptions> = options.read().ok()?;
         Some(
             serde_json::json!([options.name, options.region, options.queue_owner_aws_account_id, options.body])
                 .to_string(),
@@ -112,19 +113,5 @@ impl OpenSource for PlannedSqs {
 
     async fn diagnose(&self, _context: SourceContext, found: &mut Diagnosis) {
         diagnosis::diagnose(&self.settings, found).await;
-    }
-}
-
-/// Whether a queue is there and may be read: the credentials are resolved, and the queue is asked for, no message is
-/// taken.
-///
-/// # Errors
-/// Everything that is wrong with the options, or why the queue cannot be read.
-pub async fn verify(options: &Options) -> Result<String, Vec<Diagnostic>> {
-    let settings = options.read::<SqsOptions>()?.check(options, Path::new(""))?;
-    let place = options.tree.place;
-    match settings.queue().await {
-        Ok(queue) => Ok(queue.url().to_owned()),
-        Err(error) => Err(vec![Diagnostic::error(place, error)]),
     }
 }

@@ -5,13 +5,11 @@ use std::path::Path;
 use aws_config::retry::RetryConfig;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use tidegate_connectors::cassette::CassetteOptions;
 use tidegate_pipeline::error::Error;
-use tidegate_pipeline::spec::Duration;
 use tidegate_pipeline::spec::diagnostic::Diagnostic;
-use tidegate_pipeline::spec::{Options, Secret};
+use tidegate_pipeline::spec::{Duration, Options};
 
-use crate::connection::{Connection, place};
+use crate::connection::{Connection, ConnectionOptions, place};
 use crate::sqs::{Queue, QueueSettings};
 
 /// The options of `aws_sqs_queue`.
@@ -39,22 +37,8 @@ pub struct SqsOptions {
     /// `text` (every body as text in the column `body`).
     #[serde(default)]
     pub body: BodyFormat,
-    /// The access key. Without it the credentials are found where all AWS programs look.
-    pub access_key: Option<Secret>,
-    /// The secret key.
-    pub secret_key: Option<Secret>,
-    /// The session token of temporary credentials.
-    pub session_token: Option<Secret>,
-    /// The address of the service, where it is not that of the region.
-    pub endpoint_url: Option<String>,
     /// The region; without it the one of the environment or the profile.
     pub region: Option<String>,
-    /// The profile in the AWS configuration files.
-    pub profile: Option<String>,
-    /// The ARN of a role to be assumed.
-    pub role: Option<String>,
-    /// A cassette: the requests recorded once and replayed ever after, without an account.
-    pub cassette: Option<CassetteOptions>,
 }
 
 /// What bodies are.
@@ -100,9 +84,14 @@ impl Settings {
 
 impl SqsOptions {
     /// Everything that is wrong with them, or the settings. Relative paths are relative to `folder`.
-    pub(super) fn check(self, options: &Options, folder: &Path) -> Result<Settings, Vec<Diagnostic>> {
+    pub(super) fn check(
+        self,
+        reach: &ConnectionOptions,
+        options: &Options,
+        folder: &Path,
+    ) -> Result<Settings, Vec<Diagnostic>> {
         let at = |key: &str, message: &str| Diagnostic::error(place(options, key), message);
-        let connection = self.connection(options, folder);
+        let connection = reach.connection(self.region, options, folder);
         let mut wrong = connection.wrong(options);
         let name = self.name.unwrap_or_default();
         if name.is_empty() {
@@ -130,28 +119,19 @@ impl SqsOptions {
         };
         Ok(Settings { taken, body: self.body, connection })
     }
-
-    fn connection(&self, options: &Options, folder: &Path) -> Connection {
-        Connection {
-            access_key: self.access_key.clone(),
-            secret_key: self.secret_key.clone(),
-            session_token: self.session_token.clone(),
-            endpoint_url: self.endpoint_url.clone(),
-            region: self.region.clone(),
-            profile: self.profile.clone(),
-            role: self.role.clone(),
-            cassette: self.cassette.as_ref().map(|cassette| cassette.insert(folder, options)),
-        }
-    }
 }
 
 #[cfg(test)]
 mod tests {
+    use tidegate_pipeline::spec::Together;
+
     use super::*;
+
+    type Read = Together<SqsOptions, ConnectionOptions>;
 
     fn wrong(yaml: &str) -> Vec<String> {
         let options = Options::parse(yaml).unwrap();
-        let read = options.read::<SqsOptions>().and_then(|read| read.check(&options, Path::new("")));
+        let read = options.read().and_then(|Together(read, reach): Read| read.check(&reach, &options, Path::new("")));
         read.unwrap_err().into_iter().map(|found| found.message).collect()
     }
 
@@ -169,7 +149,8 @@ mod tests {
     fn a_rulebooks_arguments_are_taken_as_they_are() {
         let text = "name: q\nregion: us-east-1\ndelay_seconds: 10\nmax_number_of_messages: 1\naccess_key: {env: A}\nsecret_key: {env: B}";
         let options = Options::parse(text).unwrap();
-        let settings = options.read::<SqsOptions>().unwrap().check(&options, Path::new("")).unwrap();
+        let Together(read, reach): Read = options.read().unwrap();
+        let settings = read.check(&reach, &options, Path::new("")).unwrap();
         let taken = settings.taken;
         assert_eq!((taken.wait, taken.most, taken.visibility.as_secs()), (10, 1, 60));
     }

@@ -8,7 +8,7 @@ use aws_config::sts::AssumeRoleProvider;
 use aws_sdk_ec2::config::SharedCredentialsProvider;
 use aws_sdk_organizations::types::AccountState;
 use tidegate_pipeline::error::{Error, Result};
-use tidegate_pipeline::spec::diagnostic::closest;
+use tidegate_pipeline::spec::diagnostic::remedy_for;
 
 use super::options::{AccountOptions, AwsOptions, account_of};
 use super::{Place, Session};
@@ -134,11 +134,7 @@ impl Estate {
 }
 
 fn unknown_region(name: &str, known: &[String]) -> Error {
-    let remedy = match closest(name, known) {
-        Some(region) => format!("did you mean `{region}`?"),
-        None => format!("the regions are {}", known.join(", ")),
-    };
-    Error::user(format!("AWS has no region `{name}`")).with_remedy(remedy)
+    Error::user(format!("AWS has no region `{name}`")).with_remedy(remedy_for(name, "regions", known))
 }
 
 /// A region of AWS, as an account sees it.

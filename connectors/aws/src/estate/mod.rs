@@ -8,6 +8,7 @@ mod options;
 mod session;
 
 pub(crate) use accounts::{Account, Estate};
+pub(crate) use options::no_regions;
 pub use options::{AccountOptions, AwsOptions, OrganizationOptions, OwnAccount};
 pub(crate) use session::{Place, Session};
 

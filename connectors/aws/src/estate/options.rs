@@ -1,34 +1,14 @@
-//! Which accounts and regions are looked at, and how AWS is reached.
-
-use std::path::Path;
+//! Which accounts and regions are looked at.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use tidegate_connectors::cassette::CassetteOptions;
 use tidegate_pipeline::spec::diagnostic::{Diagnostic, Place as SpecPlace};
-use tidegate_pipeline::spec::{Options, Secret};
 
-use crate::connection::Connection;
-
-/// How AWS is reached, and which accounts and regions are looked at. The same for all kinds of providers of AWS: written
-/// once with an anchor (`aws: &aws {…}`) it can be given to several of them.
+/// Which accounts and regions are looked at, beside [`crate::ConnectionOptions`]. The same for all kinds of providers of
+/// AWS: written once with an anchor (`aws: &aws {…}`) it can be given to several of them.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct AwsOptions {
-    /// The access key. Without it the credentials are found where all AWS programs look.
-    pub access_key: Option<Secret>,
-    /// The secret key.
-    pub secret_key: Option<Secret>,
-    /// The session token of temporary credentials.
-    pub session_token: Option<Secret>,
-    /// The profile in the AWS configuration files.
-    pub profile: Option<String>,
-    /// The ARN of a role to be assumed before anything else.
-    pub role: Option<String>,
-    /// The address of all services, where it is not that of the region.
-    pub endpoint_url: Option<String>,
-    /// Records all requests in a file, or answers them from it without network and credentials.
-    pub cassette: Option<CassetteOptions>,
     /// The regions; without them, all that each account has enabled.
     pub regions: Option<Vec<String>>,
     /// Further accounts, each by a role to be assumed there. The account of the credentials themselves is looked at too,
@@ -75,27 +55,11 @@ impl Default for OwnAccount {
 }
 
 impl AwsOptions {
-    /// How AWS is reached. `options` are those of the node; a relative path of a cassette is relative to the working
-    /// directory.
-    pub(crate) fn connection(&self, options: &Options) -> Connection {
-        Connection {
-            access_key: self.access_key.clone(),
-            secret_key: self.secret_key.clone(),
-            session_token: self.session_token.clone(),
-            endpoint_url: self.endpoint_url.clone(),
-            region: self.regions.as_ref().and_then(|regions| regions.first().cloned()),
-            profile: self.profile.clone(),
-            role: self.role.clone(),
-            cassette: self.cassette.as_ref().map(|cassette| cassette.insert(Path::new(""), options)),
-        }
-    }
-
     /// What is wrong with the options, whose place is `place`.
-    pub(crate) fn wrong(&self, options: &Options, place: SpecPlace) -> Vec<Diagnostic> {
-        let mut wrong = self.connection(options).wrong(options);
+    pub(crate) fn wrong(&self, place: SpecPlace) -> Vec<Diagnostic> {
+        let mut wrong = Vec::new();
         if self.regions.as_ref().is_some_and(Vec::is_empty) {
-            let found = Diagnostic::error(place, "`regions` is empty");
-            wrong.push(found.with_help("leave it out for all regions of each account, or name some"));
+            wrong.push(no_regions(place));
         }
         for account in &self.accounts {
             if account_of(&account.role).is_none() {
@@ -111,6 +75,12 @@ impl AwsOptions {
         }
         wrong
     }
+}
+
+/// There are `regions`, at `place`, and none in it.
+pub(crate) fn no_regions(place: SpecPlace) -> Diagnostic {
+    let found = Diagnostic::error(place, "`regions` is empty");
+    found.with_help("leave it out for all regions of each account, or name some")
 }
 
 /// The account that an ARN names.

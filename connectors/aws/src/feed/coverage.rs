@@ -3,10 +3,8 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use crate::estate::GLOBAL;
 use crate::notification::Target;
-
-/// The region of what belongs to none.
-const GLOBAL: &str = "global";
 
 /// Account, region and table.
 type Scope = (Arc<str>, Arc<str>, Arc<str>);

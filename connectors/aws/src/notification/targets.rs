@@ -7,9 +7,8 @@ use super::catalogue::{configured, rules_for, told};
 use super::event::{ApiCall, Event, Notification};
 use super::objects::objects;
 use super::walk::texts;
+use crate::estate::GLOBAL;
 
-/// The region of what belongs to none.
-const GLOBAL: &str = "global";
 /// How the names of tables begin whose rows belong to no region.
 const GLOBAL_TABLES: [&str; 2] = ["aws_iam_", "aws_route53_"];
 

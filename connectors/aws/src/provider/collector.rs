@@ -199,7 +199,7 @@ impl Listing {
     }
 }
 
-/// An answer that is not a page of a listing, with what AWS wrote.
+/// An answer that is not a page of a listing.
 ///
 /// # Errors
 /// When it was not given.

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use tidegate_pipeline::provider::{Provider, ProviderKind, planned_provider_source};
 use tidegate_pipeline::source::{Guarantee, GuaranteeClass, PlannedSource, SourceKind, SourcePlanContext};
 use tidegate_pipeline::spec::Options;
-use tidegate_pipeline::spec::diagnostic::{Diagnostic, closest};
+use tidegate_pipeline::spec::diagnostic::{Diagnostic, closest, remedy_for};
 use tidegate_pipeline::table::TableDefinition;
 
 use super::{AwsProvider, Collector, ProviderOptions};
 use crate::connection::place;
+use crate::estate::no_regions;
 
 /// A service of AWS that is collected, as a kind in YAML.
 #[derive(Debug, Clone, Copy)]
@@ -40,17 +41,15 @@ impl Service {
     }
 
     fn wrong(&self, read: &ProviderOptions, options: &Options) -> Vec<Diagnostic> {
-        let mut wrong = read.aws.wrong(options, place(options, "aws"));
+        let mut wrong = read.connection(options).wrong(options);
+        wrong.extend(read.aws.0.wrong(place(options, "aws")));
         wrong.extend(read.events.iter().flat_map(|events| events.wrong(place(options, "events"))));
         let known: Vec<String> = self.tables().iter().map(|table| table.name.to_string()).collect();
         let tables = read.tables.iter().flatten().map(|name| ("tables", name));
         let filtered = read.filters.keys().map(|name| ("filters", name));
         for (key, name) in tables.chain(filtered).filter(|(_, name)| !known.contains(name)) {
             let found = Diagnostic::error(place(options, key), format!("`{}` has no table `{name}`", self.kind));
-            wrong.push(found.with_help(match closest(name, &known) {
-                Some(name) => format!("did you mean `{name}`?"),
-                None => format!("the tables are {}", known.join(", ")),
-            }));
+            wrong.push(found.with_help(remedy_for(name, "tables", &known)));
         }
         wrong.extend(self.wrong_hydrations(read, options));
         if read.tables.as_ref().is_some_and(Vec::is_empty) {
@@ -58,8 +57,7 @@ impl Service {
             wrong.push(found.with_help("leave it out for all tables, or name some"));
         }
         if read.regions.as_ref().is_some_and(Vec::is_empty) {
-            let found = Diagnostic::error(place(options, "regions"), "`regions` is empty");
-            wrong.push(found.with_help("leave it out for all regions of each account, or name some"));
+            wrong.push(no_regions(place(options, "regions")));
         }
         wrong
     }

@@ -59,20 +59,19 @@ impl AwsProvider {
     /// The provider of a service that these options, found to be good, describe.
     pub(crate) fn new(service: &Service, read: ProviderOptions, options: &Options) -> Self {
         let mut collectors = (service.collectors)();
-        let wanted: Vec<Arc<str>> = service
-            .tables()
-            .into_iter()
-            .map(|table| table.name)
-            .filter(|name| read.tables.as_ref().is_none_or(|tables| tables.iter().any(|table| **table == **name)))
+        let wanted: Vec<Arc<str>> = collectors
+            .iter()
+            .flat_map(|collector| collector.tables())
+            .map(Declared::name)
+            .filter(|name| read.tables.as_ref().is_none_or(|tables| tables.iter().any(|table| table == name)))
+            .map(Arc::from)
             .collect();
         collectors.retain(|collector| {
             collector.tables().iter().any(|table| wanted.iter().any(|name| **name == *table.name()))
         });
-        let estate = read.estate();
-        let connection = estate.connection(options);
         Self {
             kind: service.kind,
-            estate: Arc::new(Estate::new(estate, connection)),
+            estate: Arc::new(Estate::new(read.estate(), read.connection(options))),
             events: read.events,
             collectors,
             wanted,

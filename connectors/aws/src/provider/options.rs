@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
+use std::path::Path;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
-use tidegate_pipeline::spec::{Duration, Refresh};
+use tidegate_pipeline::spec::{Duration, Options, Refresh, Together};
 
 use super::Filters;
+use crate::connection::{Connection, ConnectionOptions};
 use crate::estate::AwsOptions;
 use crate::feed::EventsOptions;
 
@@ -16,7 +18,7 @@ use crate::feed::EventsOptions;
 #[serde(default, deny_unknown_fields)]
 pub struct ProviderOptions {
     /// How AWS is reached, and which accounts are looked at.
-    pub aws: AwsOptions,
+    pub aws: Together<AwsOptions, ConnectionOptions>,
     /// The regions; without them those of `aws`, else all that each account has enabled.
     pub regions: Option<Vec<String>>,
     /// The tables to collect, such as `aws_ec2_instance`; all of them where it is absent.
@@ -38,7 +40,7 @@ pub struct ProviderOptions {
 impl Default for ProviderOptions {
     fn default() -> Self {
         Self {
-            aws: AwsOptions::default(),
+            aws: Together::default(),
             regions: None,
             tables: None,
             filters: BTreeMap::new(),
@@ -53,7 +55,15 @@ impl Default for ProviderOptions {
 impl ProviderOptions {
     /// The accounts and regions.
     pub(super) fn estate(&self) -> AwsOptions {
-        let regions = self.regions.clone().or_else(|| self.aws.regions.clone());
-        AwsOptions { regions, ..self.aws.clone() }
+        let Together(aws, _) = &self.aws;
+        let regions = self.regions.clone().or_else(|| aws.regions.clone());
+        AwsOptions { regions, ..aws.clone() }
+    }
+
+    /// How AWS is reached, to begin with in the first region. `options` are those of the node; a relative path of a
+    /// cassette is relative to the working directory.
+    pub(super) fn connection(&self, options: &Options) -> Connection {
+        let region = self.estate().regions.and_then(|regions| regions.into_iter().next());
+        self.aws.1.connection(region, options, Path::new(""))
     }
 }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use futures::future::join_all;
 use parking_lot::Mutex;
 use tidegate_pipeline::error::Result;
+use tidegate_pipeline::pause::doubled;
 use tidegate_pipeline::step::Position;
 use tokio::sync::Notify;
 
@@ -87,7 +88,7 @@ struct Pause {
 
 impl Pause {
     fn begin(&mut self) {
-        let length = FIRST_PAUSE.saturating_mul(1 << self.failures.min(16)).min(LONGEST_PAUSE);
+        let length = doubled(FIRST_PAUSE, self.failures, LONGEST_PAUSE);
         self.failures = self.failures.saturating_add(1);
         self.until = Some(Instant::now() + length);
     }

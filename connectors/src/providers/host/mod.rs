@@ -27,7 +27,7 @@ use serde::Deserialize;
 use tidegate_pipeline::error::{Error, Result};
 use tidegate_pipeline::provider::{Collected, Extent, Pages, Provider, ScopeGroup};
 use tidegate_pipeline::spec::Refresh;
-use tidegate_pipeline::spec::diagnostic::closest;
+use tidegate_pipeline::spec::diagnostic::remedy_for;
 use tidegate_pipeline::step::ScopeOutcome;
 use tidegate_pipeline::table::TableDefinition;
 
@@ -86,10 +86,7 @@ pub fn definitions() -> Vec<TableDefinition> {
 fn chosen(all: Vec<Arc<dyn HostTable>>, names: &[String]) -> Result<Vec<Arc<dyn HostTable>>> {
     let known: Vec<String> = all.iter().map(|table| table.name().to_owned()).collect();
     if let Some(unknown) = names.iter().find(|name| !known.contains(name)) {
-        let remedy = match closest(unknown, &known) {
-            Some(name) => format!("did you mean `{name}`?"),
-            None => format!("the tables are {}", known.join(", ")),
-        };
+        let remedy = remedy_for(unknown, "tables", &known);
         return Err(Error::user(format!("`host` has no table `{unknown}`")).with_remedy(remedy));
     }
     if names.is_empty() {

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use parking_lot::{Condvar, Mutex};
 
 use crate::error::{Error, Result, Retry};
+use crate::pause::doubled;
 use crate::step::{ContentHash, Incarnation};
 
 use super::super::keys::{from_json, to_json};
@@ -191,7 +192,7 @@ impl Work {
     }
 
     fn pause(&self) -> Duration {
-        FIRST_PAUSE.saturating_mul(1 << self.failures.saturating_sub(1).min(16)).min(LONGEST_PAUSE)
+        doubled(FIRST_PAUSE, self.failures.saturating_sub(1), LONGEST_PAUSE)
     }
 
     /// The next checkpoint; `None` when the owner has gone.

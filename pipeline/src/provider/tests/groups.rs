@@ -105,15 +105,7 @@ async fn pages_in_flight_are_few_however_many_groups_there_are() {
     let endless = Arc::new(Endless::default());
     let planned = planned_provider_source(Arc::clone(&endless), Schedule::Once);
     let tables = Tables::new(endless.tables()).unwrap();
-    let context = SourceContext {
-        node: "inventory".into(),
-        position: None,
-        schemas: Vec::new(),
-        once: false,
-        tables: tables.shared(),
-        cancel: CancellationToken::new(),
-    };
-    let source = planned.open.open(context).await.unwrap();
+    let source = planned.open.open(context(&tables)).await.unwrap();
     // Nobody takes arrivals. The clock stands still until nothing else can happen.
     tokio::time::sleep(Duration::from_secs(60)).await;
     let sent = endless.0.load(Ordering::SeqCst);

@@ -64,6 +64,18 @@ fn tables() -> Tables {
     Tables::new(provider().tables()).unwrap()
 }
 
+/// What a source is opened with that begins, over these tables.
+fn context(tables: &Tables) -> SourceContext {
+    SourceContext {
+        node: "inventory".into(),
+        position: None,
+        schemas: Vec::new(),
+        once: false,
+        tables: tables.shared(),
+        cancel: CancellationToken::new(),
+    }
+}
+
 /// What runs a source as the sequencer does.
 struct Run {
     tables: Tables,
@@ -75,14 +87,7 @@ impl Run {
     async fn open(provider: ScriptedProvider, tables: Tables, position: Option<Position>) -> Self {
         let provider = Arc::new(provider);
         let planned = planned_provider_source(Arc::clone(&provider), Some(SOON));
-        let context = SourceContext {
-            node: "inventory".into(),
-            position,
-            schemas: Vec::new(),
-            once: false,
-            tables: tables.shared(),
-            cancel: CancellationToken::new(),
-        };
+        let context = SourceContext { position, ..context(&tables) };
         Self { source: planned.open.open(context).await.unwrap(), tables, provider }
     }
 
@@ -310,14 +315,7 @@ async fn a_refresh_of_once_ends_the_source() {
         assert_eq!(planned.bounded, refresh.is_none());
         let ports: Vec<&str> = planned.ports.iter().map(|port| port.name.as_ref()).collect();
         assert_eq!(ports, ["other", "thing"]);
-        let context = SourceContext {
-            node: "inventory".into(),
-            position: None,
-            schemas: Vec::new(),
-            once,
-            tables: tables().shared(),
-            cancel: CancellationToken::new(),
-        };
+        let context = SourceContext { once, ..context(&tables()) };
         let mut source = planned.open.open(context).await.unwrap();
         let mut lines = Vec::new();
         while let Some(arrival) = source.next().await.unwrap() {

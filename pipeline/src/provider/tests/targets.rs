@@ -70,15 +70,7 @@ impl Open {
         let planned = planned_provider_source(Arc::clone(world), schedule);
         assert!(planned.acknowledges, "a provider that hears notices wants to know what is durable");
         let tables = Tables::new(vec![of_objects("thing"), of_objects("part")]).unwrap();
-        let context = SourceContext {
-            node: "inventory".into(),
-            position: None,
-            schemas: Vec::new(),
-            once: false,
-            tables: tables.shared(),
-            cancel: CancellationToken::new(),
-        };
-        let source = planned.open.open(context).await.unwrap();
+        let source = planned.open.open(context(&tables)).await.unwrap();
         Self { tables, planned, source, arrivals: Vec::new() }
     }
 
