@@ -86,7 +86,7 @@ impl CheckpointStore {
     ///
     /// # Errors
     /// When the store fails, or this is no longer its owner.
-    fn wrote(&self, hash: &ContentHash) -> Result<bool> {
+    pub(crate) fn wrote(&self, hash: &ContentHash) -> Result<bool> {
         let mut known = self.known.lock();
         if !self.segments.contains(hash) {
             return Ok(false);
