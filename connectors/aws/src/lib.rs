@@ -5,6 +5,8 @@
 
 pub mod aws_cloudtrail;
 mod aws_ec2;
+mod aws_iam;
+mod aws_s3;
 pub mod aws_sqs_queue;
 mod cloudwatch;
 mod connection;
@@ -14,6 +16,8 @@ mod failure;
 pub mod feed;
 mod fitting;
 pub mod notification;
+mod percent;
+mod policy_document;
 mod provider;
 mod recorded;
 pub mod s3;
@@ -29,7 +33,11 @@ pub use s3::S3Remote;
 use tidegate_pipeline::source::SourceKind;
 
 /// The services whose inventory is collected.
-const SERVICES: [Service; 1] = [aws_ec2::SERVICE];
+const SERVICES: [Service; 3] = [
+    aws_ec2::SERVICE,
+    aws_iam::SERVICE,
+    aws_s3::SERVICE,
+];
 
 /// The kinds of sources that this crate offers.
 pub fn sources() -> Vec<Box<dyn SourceKind>> {

@@ -40,6 +40,9 @@ impl Asked {
     }
 }
 
+/// How many objects of a bucket are listed.
+pub(crate) const OBJECTS: usize = 3;
+
 /// What is answered: a status and a body.
 pub(crate) type Answer = (u16, String);
 
@@ -109,7 +112,7 @@ impl StandIn {
         let filters = Filters::new();
         let hydrate: Vec<String> = hydrate.iter().map(|name| (*name).to_owned()).collect();
         let (wanted, hydrate) = (&wanted, &hydrate);
-        let call = Call { session: &session, extent: &extent, filters: &filters, wanted, hydrate, pages };
+        let call = Call { session: &session, extent: &extent, filters: &filters, wanted, hydrate, objects: OBJECTS, pages };
         let collecting = async {
             // The call is dropped here, and with it the end that pages are sent by.
             let call = call;

@@ -52,6 +52,11 @@ pub(crate) trait Collector: Send + Sync {
         &[]
     }
 
+    /// Whether it lists the objects of buckets, of which there may be more than anybody wants: as many as the options say.
+    fn lists_objects(&self) -> bool {
+        false
+    }
+
     /// Where it lists.
     fn reach(&self) -> Reach {
         Reach::Regional
@@ -77,6 +82,8 @@ pub(crate) struct Call<'a> {
     pub(crate) wanted: &'a [Arc<str>],
     /// What is wanted of [`Collector::hydrations`].
     pub(crate) hydrate: &'a [String],
+    /// How many objects of a bucket are wanted.
+    pub(crate) objects: usize,
     pub(crate) pages: Pages,
 }
 

@@ -52,6 +52,10 @@ impl Service {
             wrong.push(found.with_help(remedy_for(name, "tables", &known)));
         }
         wrong.extend(self.wrong_hydrations(read, options));
+        if read.objects.is_some() && !self.lists_objects() {
+            let found = Diagnostic::error(place(options, "objects"), format!("`{}` has no objects to list", self.kind));
+            wrong.push(found.with_help("leave `objects` out: it is for `aws_s3`"));
+        }
         if read.tables.as_ref().is_some_and(Vec::is_empty) {
             let found = Diagnostic::error(place(options, "tables"), "`tables` is empty");
             wrong.push(found.with_help("leave it out for all tables, or name some"));
@@ -60,6 +64,10 @@ impl Service {
             wrong.push(no_regions(place(options, "regions")));
         }
         wrong
+    }
+
+    fn lists_objects(&self) -> bool {
+        (self.collectors)().iter().any(|collector| collector.lists_objects())
     }
 
     /// What is wrong with what is to be hydrated.
@@ -100,7 +108,13 @@ impl SourceKind for AwsKind {
     }
 
     fn schema(&self) -> schemars::Schema {
-        schemars::schema_for!(ProviderOptions)
+        let mut schema = schemars::schema_for!(ProviderOptions);
+        if !self.0.lists_objects()
+            && let Some(properties) = schema.get_mut("properties").and_then(|properties| properties.as_object_mut())
+        {
+            properties.remove("objects");
+        }
+        schema
     }
 
     fn state_of(&self, options: &Options) -> Option<String> {

@@ -23,12 +23,12 @@ use tidegate_pipeline::spec::Options;
 use tidegate_pipeline::step::ScopeOutcome;
 use tidegate_pipeline::table::TableDefinition;
 
-pub(crate) use collector::{Call, Collector, Filters, Reach, answered};
+pub(crate) use collector::{Call, Collector, Filters, Listing, Reach, answered};
 pub(crate) use kind::{AwsKind, Service};
 pub(crate) use optional::{Optional, unless_unknown};
 pub use options::ProviderOptions;
 pub(crate) use page::NoPages;
-pub(crate) use raw::items;
+pub(crate) use raw::{Capture, items, settled};
 pub(crate) use table::{Declared, Table, moment};
 pub(crate) use unread::Unread;
 
@@ -46,6 +46,8 @@ pub(crate) struct AwsProvider {
     wanted: Vec<Arc<str>>,
     filters: BTreeMap<String, Filters>,
     hydrate: Vec<String>,
+    /// How many objects of a bucket are listed.
+    objects: usize,
     concurrency: usize,
     /// Where notifications come from.
     events: Option<EventsOptions>,
@@ -77,6 +79,7 @@ impl AwsProvider {
             wanted,
             filters: read.filters,
             hydrate: read.hydrate,
+            objects: read.objects.map_or(0, |objects| objects.most.get()),
             concurrency: read.concurrency.get(),
             coverage: Arc::default(),
             accounts: Mutex::default(),
@@ -175,6 +178,7 @@ impl Provider for AwsProvider {
             filters: self.filters.get(name).unwrap_or(&none),
             wanted: &group.tables,
             hydrate: &self.hydrate,
+            objects: self.objects,
             pages,
         };
         Collected::all(match collector.collect(&call).await {

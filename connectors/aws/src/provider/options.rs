@@ -29,12 +29,22 @@ pub struct ProviderOptions {
     /// What costs a call for each row, or money, and is read only where it is named here: columns as `table.column`, such
     /// as `aws_ec2_instance.user_data`, which are NULL otherwise, and tables, which are empty otherwise.
     pub hydrate: Vec<String>,
+    /// Whether objects in buckets are listed, and how many (`aws_s3` only).
+    pub objects: Option<ObjectsOptions>,
     /// Where notifications of changes come from: what they name is read again at once, and nothing else.
     pub events: Option<EventsOptions>,
     /// When everything is read again: so often, at times (`{cron: …}`), or `off`.
     pub refresh: Refresh,
     /// How many listings are read at the same time, over all accounts and regions.
     pub concurrency: NonZeroUsize,
+}
+
+/// Which objects in buckets are listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ObjectsOptions {
+    /// How many of each bucket, in the order of their keys.
+    pub most: NonZeroUsize,
 }
 
 impl Default for ProviderOptions {
@@ -45,6 +55,7 @@ impl Default for ProviderOptions {
             tables: None,
             filters: BTreeMap::new(),
             hydrate: Vec::new(),
+            objects: None,
             events: None,
             refresh: Refresh::Every(Duration::seconds(15 * 60)),
             concurrency: NonZeroUsize::new(16).unwrap_or(NonZeroUsize::MIN),

@@ -56,6 +56,11 @@ impl Raw {
     pub(crate) fn items(&self, path: &str) -> Vec<&Value> {
         items(&self.0, path)
     }
+
+    /// All of it.
+    pub(crate) fn into_value(self) -> Value {
+        self.0
+    }
 }
 
 /// The parts of a value at `path`, as [`Raw::items`].
@@ -69,7 +74,7 @@ pub(crate) fn items<'a>(value: &'a Value, path: &str) -> Vec<&'a Value> {
 
 /// A value as text that is the same each time: AWS gives most lists in any order, so they are sorted. Elements named
 /// in `without` are left out.
-pub(super) fn settled(value: &Value, without: &[&str]) -> String {
+pub(crate) fn settled(value: &Value, without: &[&str]) -> String {
     let mut text = String::new();
     settle(value, without, &mut text);
     text
