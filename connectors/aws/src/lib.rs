@@ -33,11 +33,7 @@ pub use s3::S3Remote;
 use tidegate_pipeline::source::SourceKind;
 
 /// The services whose inventory is collected.
-const SERVICES: [Service; 3] = [
-    aws_ec2::SERVICE,
-    aws_iam::SERVICE,
-    aws_s3::SERVICE,
-];
+const SERVICES: [Service; 3] = [aws_ec2::SERVICE, aws_iam::SERVICE, aws_s3::SERVICE];
 
 /// The kinds of sources that this crate offers.
 pub fn sources() -> Vec<Box<dyn SourceKind>> {

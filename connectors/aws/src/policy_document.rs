@@ -154,9 +154,9 @@ fn list(value: &Value, made: impl Fn(&str) -> String) -> Value {
 
 fn principal(value: &Value) -> Value {
     match value {
-        Value::Object(kinds) => {
-            Value::Object(sorted(kinds.iter()).iter().map(|(kind, who)| (kind.clone(), list(who, str::to_owned))).collect())
-        }
+        Value::Object(kinds) => Value::Object(
+            sorted(kinds.iter()).iter().map(|(kind, who)| (kind.clone(), list(who, str::to_owned))).collect(),
+        ),
         everybody => Value::Object(Map::from_iter([("AWS".to_owned(), list(everybody, str::to_owned))])),
     }
 }
@@ -235,7 +235,10 @@ mod tests {
         assert_eq!(one.standard().unwrap().to_string(), standard.to_string());
         assert_eq!(other.standard().unwrap().to_string(), standard.to_string());
         let statement = &one.statements()[0];
-        assert_eq!((&statement.principals[..], &statement.actions[..]), (&["*".to_owned()][..], &["s3:*".to_owned()][..]));
+        assert_eq!(
+            (&statement.principals[..], &statement.actions[..]),
+            (&["*".to_owned()][..], &["s3:*".to_owned()][..])
+        );
         assert_eq!(statement.condition.as_deref(), Some(r#"{"Bool":{"aws:securetransport":["false"]}}"#));
         assert_eq!(statement.written["Action"], "S3:*");
     }

@@ -34,18 +34,25 @@ impl AccessKeys {
 }
 
 fn keys() -> Table<Listed> {
-    let table = Table::new(NAME, "The access keys of users; those of the root user are not listed.", |place, listed: &Listed| {
-        let (user, id) = (listed.key.user_name().unwrap_or_default(), listed.key.access_key_id().unwrap_or_default());
-        place.arn("iam", format_args!("user/{user}/accesskey/{id}"))
-    });
+    let table = Table::new(
+        NAME,
+        "The access keys of users; those of the root user are not listed.",
+        |place, listed: &Listed| {
+            let (user, id) =
+                (listed.key.user_name().unwrap_or_default(), listed.key.access_key_id().unwrap_or_default());
+            place.arn("iam", format_args!("user/{user}/accesskey/{id}"))
+        },
+    );
     table
         .target("access_key_id", "The id of the key: `AKIA…`.", |listed: &Listed| listed.key.access_key_id())
         .reference("user_name", "The user whose key it is.", ("aws_iam_user", "name"), |listed| listed.key.user_name())
         .text("status", "`Active`, `Inactive` or `Expired`.", |listed| Some(listed.key.status()?.as_str()))
         .time("create_date", "When it was made.", |listed| listed.key.create_date())
-        .time("access_key_last_used_date", "When it was used last; NULL where never, or that may not be read.", |listed| {
-            listed.used.as_ref()?.last_used_date()
-        })
+        .time(
+            "access_key_last_used_date",
+            "When it was used last; NULL where never, or that may not be read.",
+            |listed| listed.used.as_ref()?.last_used_date(),
+        )
         .text("access_key_last_used_service", "The service that it was used for.", |listed| {
             Some(listed.used.as_ref()?.service_name()).filter(|name| *name != NEVER)
         })

@@ -18,12 +18,32 @@ const NUMBERS: [(&str, &str, &str); 33] = [
     ("access_keys_per_user_quota", "How many access keys a user may have.", "AccessKeysPerUserQuota"),
     ("account_access_keys_present", "How many access keys the root user has, or 1.", "AccountAccessKeysPresent"),
     ("account_password_present", "1 where the root user has a password.", "AccountPasswordPresent"),
-    ("account_signing_certificates_present", "How many signing certificates the root user has.", "AccountSigningCertificatesPresent"),
+    (
+        "account_signing_certificates_present",
+        "How many signing certificates the root user has.",
+        "AccountSigningCertificatesPresent",
+    ),
     ("assume_role_policy_size_quota", "How long the trust policy of a role may be.", "AssumeRolePolicySizeQuota"),
-    ("attached_policies_per_group_quota", "How many policies may be attached to a group.", "AttachedPoliciesPerGroupQuota"),
-    ("attached_policies_per_role_quota", "How many policies may be attached to a role.", "AttachedPoliciesPerRoleQuota"),
-    ("attached_policies_per_user_quota", "How many policies may be attached to a user.", "AttachedPoliciesPerUserQuota"),
-    ("global_endpoint_token_version", "The version of tokens that the global endpoint gives.", "GlobalEndpointTokenVersion"),
+    (
+        "attached_policies_per_group_quota",
+        "How many policies may be attached to a group.",
+        "AttachedPoliciesPerGroupQuota",
+    ),
+    (
+        "attached_policies_per_role_quota",
+        "How many policies may be attached to a role.",
+        "AttachedPoliciesPerRoleQuota",
+    ),
+    (
+        "attached_policies_per_user_quota",
+        "How many policies may be attached to a user.",
+        "AttachedPoliciesPerUserQuota",
+    ),
+    (
+        "global_endpoint_token_version",
+        "The version of tokens that the global endpoint gives.",
+        "GlobalEndpointTokenVersion",
+    ),
     ("group_policy_size_quota", "How long the inline policies of a group may be.", "GroupPolicySizeQuota"),
     ("groups", "How many groups there are.", "Groups"),
     ("groups_per_user_quota", "In how many groups a user may be.", "GroupsPerUserQuota"),
@@ -43,7 +63,11 @@ const NUMBERS: [(&str, &str, &str); 33] = [
     ("roles_quota", "How many roles there may be.", "RolesQuota"),
     ("server_certificates", "How many server certificates there are.", "ServerCertificates"),
     ("server_certificates_quota", "How many server certificates there may be.", "ServerCertificatesQuota"),
-    ("signing_certificates_per_user_quota", "How many signing certificates a user may have.", "SigningCertificatesPerUserQuota"),
+    (
+        "signing_certificates_per_user_quota",
+        "How many signing certificates a user may have.",
+        "SigningCertificatesPerUserQuota",
+    ),
     ("user_policy_size_quota", "How long the inline policies of a user may be.", "UserPolicySizeQuota"),
     ("users", "How many users there are.", "Users"),
     ("users_quota", "How many users there may be.", "UsersQuota"),
@@ -71,9 +95,10 @@ fn number(summary: &Summary, name: &str) -> Option<i32> {
 fn summary() -> Table<Summary> {
     let description = "How many of everything IAM has in an account, and may have.";
     let table = Table::new(NAME, description, |place, _: &Summary| place.arn("iam", "account-summary"));
-    let table = table.boolean("account_mfa_enabled", "Whether the root user has a device for a second factor.", |summary| {
-        number(summary, MFA).map(|number| number > 0)
-    });
+    let table =
+        table.boolean("account_mfa_enabled", "Whether the root user has a device for a second factor.", |summary| {
+            number(summary, MFA).map(|number| number > 0)
+        });
     NUMBERS.into_iter().fold(table, |table, (name, description, key)| {
         table.integer(name, description, move |summary| number(summary, key))
     })
@@ -99,7 +124,8 @@ impl Collector for AccountSummaries {
         let summary = answered("read the summary of the account", answer)?.summary_map.unwrap_or_default();
         let mut numbers: Vec<(&str, i32)> = summary.iter().map(|(key, number)| (key.as_str(), *number)).collect();
         numbers.sort_unstable();
-        let raw: Map<String, Value> = numbers.into_iter().map(|(key, number)| (key.to_owned(), number.into())).collect();
+        let raw: Map<String, Value> =
+            numbers.into_iter().map(|(key, number)| (key.to_owned(), number.into())).collect();
         call.give(&self.summary, &[summary], [Value::Object(raw)]).await
     }
 }

@@ -49,11 +49,12 @@ impl Line {
 /// Reads the credential report of an account.
 pub(super) struct CredentialReports {
     report: Table<Line>,
+    pause: Duration,
 }
 
 impl CredentialReports {
     pub(super) fn new() -> Self {
-        Self { report: certificates(key_2(key_1(report()))) }
+        Self { report: certificates(key_2(key_1(report()))), pause: PAUSE }
     }
 }
 
@@ -66,7 +67,9 @@ fn report() -> Table<Line> {
     .target("user_name", "The name of the user; `<root_account>` for the root user.", |line: &Line| line.text(USER))
     .text("user_arn", "The ARN of the user.", |line| line.text(ARN))
     .made_time("user_creation_time", "When the user was made.", |line| line.moment("user_creation_time"))
-    .boolean("password_enabled", "Whether it has a password; NULL for the root user.", |line| line.truth("password_enabled"))
+    .boolean("password_enabled", "Whether it has a password; NULL for the root user.", |line| {
+        line.truth("password_enabled")
+    })
     .text("password_status", "The same as AWS writes it: `TRUE`, `FALSE` or `not_supported`.", |line| {
         line.0.get("password_enabled").map(String::as_str)
     })
@@ -82,7 +85,9 @@ fn report() -> Table<Line> {
 
 fn key_1(table: Table<Line>) -> Table<Line> {
     table
-        .boolean("access_key_1_active", "Whether its first access key is active.", |line| line.truth("access_key_1_active"))
+        .boolean("access_key_1_active", "Whether its first access key is active.", |line| {
+            line.truth("access_key_1_active")
+        })
         .made_time("access_key_1_last_rotated", "When that key was made or changed.", |line| {
             line.moment("access_key_1_last_rotated")
         })
@@ -99,7 +104,9 @@ fn key_1(table: Table<Line>) -> Table<Line> {
 
 fn key_2(table: Table<Line>) -> Table<Line> {
     table
-        .boolean("access_key_2_active", "Whether its second access key is active.", |line| line.truth("access_key_2_active"))
+        .boolean("access_key_2_active", "Whether its second access key is active.", |line| {
+            line.truth("access_key_2_active")
+        })
         .made_time("access_key_2_last_rotated", "When that key was made or changed.", |line| {
             line.moment("access_key_2_last_rotated")
         })
@@ -116,21 +123,25 @@ fn key_2(table: Table<Line>) -> Table<Line> {
 
 fn certificates(table: Table<Line>) -> Table<Line> {
     table
-        .boolean("cert_1_active", "Whether its first signing certificate is active.", |line| line.truth("cert_1_active"))
+        .boolean("cert_1_active", "Whether its first signing certificate is active.", |line| {
+            line.truth("cert_1_active")
+        })
         .made_time("cert_1_last_rotated", "When that certificate was made or changed.", |line| {
             line.moment("cert_1_last_rotated")
         })
-        .boolean("cert_2_active", "Whether its second signing certificate is active.", |line| line.truth("cert_2_active"))
+        .boolean("cert_2_active", "Whether its second signing certificate is active.", |line| {
+            line.truth("cert_2_active")
+        })
         .made_time("cert_2_last_rotated", "When that certificate was made or changed.", |line| {
             line.moment("cert_2_last_rotated")
         })
 }
 
 /// Has a report made, and waits for it.
-async fn generate(client: &Client) -> Result<(), Unread> {
+async fn generate(client: &Client, pause: Duration) -> Result<(), Unread> {
     for question in 0..QUESTIONS {
         if question > 0 {
-            tokio::time::sleep(PAUSE).await;
+            tokio::time::sleep(pause).await;
         }
         let answer = answered("have the credential report made", client.generate_credential_report().send().await)?;
         if answer.state() == Some(&ReportStateType::Complete) {
@@ -171,7 +182,7 @@ impl Collector for CredentialReports {
     async fn collect(&self, call: &Call<'_>) -> Result<(), Unread> {
         call.without_filters(NAME)?;
         let client = client(call.session);
-        generate(&client).await?;
+        generate(&client, self.pause).await?;
         let answer = answered("read the credential report", client.get_credential_report().send().await)?;
         let content = answer.content.map(aws_sdk_iam::primitives::Blob::into_inner).unwrap_or_default();
         let mut lines = lines(&content)?;
@@ -184,5 +195,67 @@ impl Collector for CredentialReports {
             call.give(&self.report, part, part.iter().map(raw)).await?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use base64::Engine;
+    use base64::engine::general_purpose::STANDARD;
+    use serde_json::json;
+    use tidegate_pipeline::provider::Extent;
+
+    use super::*;
+    use crate::testing::{Asked, StandIn};
+
+    const REPORT: &str = "user,arn,user_creation_time,password_enabled,password_last_used,mfa_active,access_key_1_active,\
+        access_key_1_last_rotated,access_key_1_last_used_service,later\n\
+        <root_account>,arn:aws:iam::123456789012:root,2020-01-02T03:04:05+00:00,not_supported,2026-01-02T03:04:05+00:00,true,\
+        false,N/A,N/A,x\n\
+        \"ann,b\",\"arn:aws:iam::123456789012:user/ann,b\",2021-01-02T03:04:05Z,true,no_information,false,true,\
+        2022-01-02T03:04:05+00:00,s3,y\n";
+
+    fn collector() -> CredentialReports {
+        CredentialReports { pause: Duration::ZERO, ..CredentialReports::new() }
+    }
+
+    fn answer(asked: &Asked, state: &str) -> (u16, String) {
+        let name = asked.value("Action");
+        let result = match name {
+            "GenerateCredentialReport" => format!("<State>{state}</State>"),
+            _ => format!("<Content>{}</Content>", STANDARD.encode(REPORT)),
+        };
+        (200, format!("<{name}Response><{name}Result>{result}</{name}Result></{name}Response>"))
+    }
+
+    #[tokio::test]
+    async fn the_report_is_waited_for_and_what_it_does_not_say_is_null() {
+        let questions = std::sync::atomic::AtomicUsize::new(0);
+        let server = StandIn::new(move |asked| {
+            let question = questions.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            answer(asked, if question < 2 { "INPROGRESS" } else { "COMPLETE" })
+        });
+        let (rows, outcome) = server.await.collect(&collector(), "global", Extent::Whole).await;
+        outcome.unwrap();
+        let [root, ann] = &rows[NAME][..] else { panic!("two rows: {rows:?}") };
+        assert_eq!(
+            (&root["user_name"], &root["arn"]),
+            (&json!("<root_account>"), &json!("arn:aws:iam::123456789012:root"))
+        );
+        assert_eq!((root.get("password_enabled"), &root["password_status"]), (None, &json!("not_supported")));
+        assert_eq!((&root["password_last_used"], &root["mfa_active"]), (&json!("2026-01-02T03:04:05Z"), &json!(true)));
+        assert_eq!((root.get("access_key_1_last_rotated"), root.get("access_key_1_last_used_service")), (None, None));
+        assert_eq!((&ann["user_name"], &ann["password_enabled"]), (&json!("ann,b"), &json!(true)));
+        assert_eq!((ann.get("password_last_used"), ann.get("access_key_2_active")), (None, None));
+        assert_eq!(ann["access_key_1_last_rotated"], "2022-01-02T03:04:05Z");
+        assert!(ann["raw"].as_str().unwrap().contains("\"later\":\"y\""));
+    }
+
+    #[tokio::test]
+    async fn a_report_that_is_never_made_is_not_waited_for_for_ever() {
+        let server = StandIn::new(|asked| answer(asked, "STARTED")).await;
+        let outcome = server.collect(&collector(), "global", Extent::Whole).await.1;
+        assert!(matches!(outcome, Err(Unread::Failed(error)) if error.message.contains("two minutes")));
+        assert_eq!(server.asked().len(), QUESTIONS);
     }
 }

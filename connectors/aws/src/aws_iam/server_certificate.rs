@@ -57,9 +57,8 @@ impl Collector for ServerCertificates {
             let (page, raw) = listing.page(answer, |page| marker(page.is_truncated(), page.marker()))?;
             let raws = raw.items("ListServerCertificatesResult/ServerCertificateMetadataList");
             let listed = page.server_certificate_metadata_list;
-            let (certificates, raws) = asked_for(call, listed, raws, |certificate| {
-                Some(certificate.server_certificate_name())
-            });
+            let (certificates, raws) =
+                asked_for(call, listed, raws, |certificate| Some(certificate.server_certificate_name()));
             call.give(&self.certificates, &certificates, raws).await?;
         }
         Ok(())

@@ -56,9 +56,11 @@ fn users() -> Table<Listed> {
         .texts("groups", "The groups that it is in.", |listed| {
             sorted(listed.user.group_list().iter().map(|group| Some(group.as_str())))
         });
-    let table = policy_columns(table, |listed| listed.user.user_policy_list(), |listed| {
-        listed.user.attached_managed_policies()
-    });
+    let table = policy_columns(
+        table,
+        |listed| listed.user.user_policy_list(),
+        |listed| listed.user.attached_managed_policies(),
+    );
     table.tags(|listed| tags(listed.user.tags()))
 }
 

@@ -29,9 +29,15 @@ impl AccountSettings {
 fn settings() -> Table<PublicAccessBlockConfiguration> {
     let description = "Which public access an account blocks for all of its buckets.";
     Table::new(NAME, description, |place, _: &PublicAccessBlockConfiguration| place.arn("s3", "account-settings"))
-        .boolean("block_public_acls", "Whether public ACLs are refused.", |block| Some(block.block_public_acls().unwrap_or(false)))
-        .boolean("block_public_policy", "Whether public policies are refused.", |block| Some(block.block_public_policy().unwrap_or(false)))
-        .boolean("ignore_public_acls", "Whether public ACLs have no effect.", |block| Some(block.ignore_public_acls().unwrap_or(false)))
+        .boolean("block_public_acls", "Whether public ACLs are refused.", |block| {
+            Some(block.block_public_acls().unwrap_or(false))
+        })
+        .boolean("block_public_policy", "Whether public policies are refused.", |block| {
+            Some(block.block_public_policy().unwrap_or(false))
+        })
+        .boolean("ignore_public_acls", "Whether public ACLs have no effect.", |block| {
+            Some(block.ignore_public_acls().unwrap_or(false))
+        })
         .boolean(
             "restrict_public_buckets",
             "Whether, with a public policy, only AWS services and the account itself have access.",
@@ -50,7 +56,8 @@ impl ResolveEndpoint for OnePlace {
 }
 
 fn client(session: &Session) -> Client {
-    let config = aws_sdk_s3control::config::Builder::from(session.config()).retry_partition(session.limits("s3-control"));
+    let config =
+        aws_sdk_s3control::config::Builder::from(session.config()).retry_partition(session.limits("s3-control"));
     let config = config.retry_classifier(NoPages);
     let config = match session.config().endpoint_url() {
         Some(url) => config.endpoint_resolver(OnePlace(url.to_owned())),

@@ -57,9 +57,11 @@ fn policies(table: Table<Read>) -> Table<Read> {
             "Whether, with a public policy, only AWS services and the account itself have access.",
             |read| truth_of(read, Question::PublicAccessBlock, "RestrictPublicBuckets"),
         )
-        .json("object_ownership_controls", "Who owns objects, as JSON: `{\"Rules\": […]}`; NULL where nothing is set.", |read| {
-            json(read, Question::Ownership, "OwnershipControls")
-        })
+        .json(
+            "object_ownership_controls",
+            "Who owns objects, as JSON: `{\"Rules\": […]}`; NULL where nothing is set.",
+            |read| json(read, Question::Ownership, "OwnershipControls"),
+        )
         .text(
             "object_ownership",
             "`BucketOwnerEnforced` (ACLs have no effect), `BucketOwnerPreferred` or `ObjectWriter`.",
@@ -81,10 +83,10 @@ fn protection(table: Table<Read>) -> Table<Read> {
         .text("sse_kms_key_id", "The key that new objects are encrypted with, where it is one of KMS.", |read| {
             encrypted_with(read, "KMSMasterKeyID")
         })
-        .boolean("versioning_enabled", "Whether versions of objects are kept.", |read| {
-            enabled(read, "Status")
+        .boolean("versioning_enabled", "Whether versions of objects are kept.", |read| enabled(read, "Status"))
+        .boolean("versioning_mfa_delete", "Whether versions are deleted with MFA only.", |read| {
+            enabled(read, "MfaDelete")
         })
-        .boolean("versioning_mfa_delete", "Whether versions are deleted with MFA only.", |read| enabled(read, "MfaDelete"))
         .json("object_lock_configuration", "How objects are locked, as JSON; NULL where they are not.", |read| {
             json(read, Question::ObjectLock, "ObjectLockConfiguration")
         })
@@ -97,21 +99,30 @@ fn protection(table: Table<Read>) -> Table<Read> {
 fn settings(table: Table<Read>) -> Table<Read> {
     table
         .json("logging", "Where requests are logged, as JSON; NULL where they are not.", |read| {
-            let written = read.answers.given(Question::Logging)?.get("LoggingEnabled").filter(|logging| !logging.is_null())?;
+            let written =
+                read.answers.given(Question::Logging)?.get("LoggingEnabled").filter(|logging| !logging.is_null())?;
             Some(settled(&shaped("LoggingEnabled", written), &[]))
         })
         .reference("logging_target_bucket", "The bucket that requests are logged to.", (NAME, "name"), |read| {
             read.answers.given(Question::Logging)?["LoggingEnabled"]["TargetBucket"].as_str()
         })
-        .json("lifecycle_rules", "What becomes of objects with time, as a JSON list of rules; NULL without any.", |read| {
-            let shaped = shaped("LifecycleConfiguration", read.answers.given(Question::Lifecycle)?);
-            Some(settled(shaped.get("Rules")?, &[]))
-        })
-        .json("event_notification_configuration", "Who is told of changes of objects, as JSON; NULL where nobody is.", |read| {
-            let shaped = shaped("NotificationConfiguration", read.answers.given(Question::Notification)?);
-            let told = shaped.as_object().is_some_and(|told| !told.is_empty());
-            told.then(|| settled(&shaped, &[]))
-        })
+        .json(
+            "lifecycle_rules",
+            "What becomes of objects with time, as a JSON list of rules; NULL without any.",
+            |read| {
+                let shaped = shaped("LifecycleConfiguration", read.answers.given(Question::Lifecycle)?);
+                Some(settled(shaped.get("Rules")?, &[]))
+            },
+        )
+        .json(
+            "event_notification_configuration",
+            "Who is told of changes of objects, as JSON; NULL where nobody is.",
+            |read| {
+                let shaped = shaped("NotificationConfiguration", read.answers.given(Question::Notification)?);
+                let told = shaped.as_object().is_some_and(|told| !told.is_empty());
+                told.then(|| settled(&shaped, &[]))
+            },
+        )
         .json("website_configuration", "How it is shown as a web site, as JSON; NULL where it is not.", |read| {
             // The order of rules is the order in which they are tried.
             Some(shaped("WebsiteConfiguration", read.answers.given(Question::Website)?).to_string())

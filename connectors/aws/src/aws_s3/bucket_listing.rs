@@ -68,7 +68,8 @@ async fn here(client: &Client, call: &Call<'_>, buckets: Vec<Listed>) -> Result<
 async fn region_of(client: &Client, bucket: &str) -> Result<Option<String>, Unread> {
     let answer = unless_unknown(client.get_bucket_location().bucket(bucket).send().await);
     let Some(answer) = answered("find out where a bucket is", answer)? else { return Ok(None) };
-    let region = answer.location_constraint.map(|region| region.as_str().to_owned()).filter(|region| !region.is_empty());
+    let region =
+        answer.location_constraint.map(|region| region.as_str().to_owned()).filter(|region| !region.is_empty());
     Ok(Some(match region {
         Some(region) if region == OLD.0 => OLD.1.to_owned(),
         Some(region) => region,
@@ -82,7 +83,8 @@ mod tests {
 
     #[test]
     fn the_listing_is_cut_to_what_all_names_begin_with() {
-        let beginning = |names: &[&str]| common_beginning(&Extent::Targets(names.iter().map(|name| (*name).into()).collect()));
+        let beginning =
+            |names: &[&str]| common_beginning(&Extent::Targets(names.iter().map(|name| (*name).into()).collect()));
         assert_eq!(beginning(&["logs"]).as_deref(), Some("logs"));
         assert_eq!(beginning(&["logs-eu", "logs-us", "logs"]).as_deref(), Some("logs"));
         assert_eq!(beginning(&["logs", "data"]), None);

@@ -82,4 +82,3 @@ pub(super) fn statements() -> Table<PolicyStatement> {
     let table = table.target("bucket_name", "The bucket.", |of| Some(&of.bucket));
     statement_columns(table, |of| &of.statement)
 }
-

@@ -90,7 +90,9 @@ fn contents() -> Table<Content> {
         .text("storage_class", "The storage class of all objects that were listed, or `MIXED`.", |content| {
             content.listed.as_ref()?.storage_class.as_deref()
         })
-        .time("last_modified", "When the newest of them was written.", |content| content.listed.as_ref()?.newest.as_ref())
+        .time("last_modified", "When the newest of them was written.", |content| {
+            content.listed.as_ref()?.newest.as_ref()
+        })
         .integer("size", "How large they are together, in bytes.", |content| Some(content.listed.as_ref()?.size))
 }
 
@@ -184,11 +186,11 @@ impl Collector for Objects {
             let read = |(bucket, _): super::bucket_listing::Listed| async move {
                 self.read(call, client, optional, bucket.name().unwrap_or_default()).await
             };
-            let contents: Vec<Option<Content>> = stream::iter(buckets).map(read).buffered(BUCKETS).try_collect().await?;
+            let contents: Vec<Option<Content>> =
+                stream::iter(buckets).map(read).buffered(BUCKETS).try_collect().await?;
             let contents: Vec<Content> = contents.into_iter().flatten().collect();
             call.give(&self.contents, &contents, Vec::<&Value>::new()).await?;
         }
         Ok(())
     }
 }
-

@@ -117,7 +117,8 @@ mod tests {
             "Expiration": {"ExpiredObjectDeleteMarker": true},
         }]});
         assert_eq!(shaped("LifecycleConfiguration", &written), made);
-        let lock = json!({"ObjectLockEnabled": "Enabled", "Rule": {"DefaultRetention": {"Mode": "GOVERNANCE", "Years": "1"}}});
+        let lock =
+            json!({"ObjectLockEnabled": "Enabled", "Rule": {"DefaultRetention": {"Mode": "GOVERNANCE", "Years": "1"}}});
         assert_eq!(shaped("ObjectLockConfiguration", &lock)["Rule"]["DefaultRetention"]["Years"], 1);
     }
 

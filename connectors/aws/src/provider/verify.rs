@@ -61,7 +61,8 @@ async fn ask_for_nothing(collector: &dyn Collector, session: &Session) -> Result
     let (extent, filters) = (Extent::Targets(vec![NOTHING.into()]), Filters::new());
     let asking = async {
         // What sends pages is dropped with the call.
-        let call = Call { session, extent: &extent, filters: &filters, wanted: &wanted, hydrate: &[], objects: 0, pages };
+        let call =
+            Call { session, extent: &extent, filters: &filters, wanted: &wanted, hydrate: &[], objects: 0, pages };
         collector.collect(&call).await
     };
     let taking = async { while given.recv().await.is_some() {} };
