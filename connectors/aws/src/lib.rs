@@ -5,6 +5,8 @@
 
 pub mod aws_cloudtrail;
 mod aws_ec2;
+mod aws_efs;
+mod aws_rds;
 pub mod aws_sqs_queue;
 mod cloudwatch;
 mod connection;
@@ -29,7 +31,7 @@ pub use s3::S3Remote;
 use tidegate_pipeline::source::SourceKind;
 
 /// The services whose inventory is collected.
-const SERVICES: [Service; 1] = [aws_ec2::SERVICE];
+const SERVICES: [Service; 3] = [aws_ec2::SERVICE, aws_efs::SERVICE, aws_rds::SERVICE];
 
 /// The kinds of sources that this crate offers.
 pub fn sources() -> Vec<Box<dyn SourceKind>> {
