@@ -5,7 +5,9 @@
 
 pub mod aws_cloudtrail;
 mod aws_ec2;
+mod aws_efs;
 mod aws_iam;
+mod aws_rds;
 mod aws_s3;
 pub mod aws_sqs_queue;
 mod cloudwatch;
@@ -33,7 +35,8 @@ pub use s3::S3Remote;
 use tidegate_pipeline::source::SourceKind;
 
 /// The services whose inventory is collected.
-const SERVICES: [Service; 3] = [aws_ec2::SERVICE, aws_iam::SERVICE, aws_s3::SERVICE];
+const SERVICES: [Service; 5] =
+    [aws_ec2::SERVICE, aws_efs::SERVICE, aws_iam::SERVICE, aws_rds::SERVICE, aws_s3::SERVICE];
 
 /// The kinds of sources that this crate offers.
 pub fn sources() -> Vec<Box<dyn SourceKind>> {

@@ -6,8 +6,7 @@ use aws_sdk_ec2::types::{BlockDeviceMapping, Image};
 use tidegate_connectors::providers::columns::Moment;
 
 use super::request::{client, filters, tags, unowned_arn};
-use super::within::Within;
-use crate::provider::{Call, Collector, Declared, Table, Unread, moment};
+use crate::provider::{Call, Collector, Declared, Table, Unread, Within, moment};
 
 /// How many images a page may have.
 const PAGE: i32 = 1000;

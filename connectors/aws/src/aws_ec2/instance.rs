@@ -4,9 +4,10 @@ use async_trait::async_trait;
 use aws_sdk_ec2::types::{Instance, InstanceBlockDeviceMapping, InstanceNetworkInterface, Reservation};
 
 use super::instance_attribute::{AttributeReader, Attributes, DISABLE_API_TERMINATION, USER_DATA};
-use super::instance_cpu::{AVG_CPU_UTILIZATION, Cpu, CpuReader};
+use super::instance_cpu::{AVG_CPU_UTILIZATION, CpuReader};
 use super::request::{client, filters, tags};
 use super::transition::transition_time;
+use crate::cloudwatch::Mean;
 use crate::provider::{Call, Collector, Declared, Table, Unread};
 
 /// How many instances a page may have.
@@ -18,7 +19,7 @@ struct Listed {
     reservation_id: Option<String>,
     owner_id: Option<String>,
     attributes: Attributes,
-    cpu: Option<Cpu>,
+    cpu: Option<Mean>,
 }
 
 /// Something that is nested in an instance.

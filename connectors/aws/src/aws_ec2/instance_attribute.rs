@@ -7,8 +7,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use futures::stream::{self, StreamExt, TryStreamExt};
 
-use super::request::{CALLS, client};
-use crate::provider::{Call, Optional, Unread, answered, unless_unknown};
+use super::request::client;
+use crate::provider::{CALLS, Call, Optional, Unread, answered, unless_unknown};
 
 /// The columns, as options name them.
 pub(super) const DISABLE_API_TERMINATION: &str = "aws_ec2_instance.disable_api_termination";

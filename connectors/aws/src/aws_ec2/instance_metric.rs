@@ -38,7 +38,7 @@ impl InstanceMetrics {
         let ids: Vec<&str> = instances.iter().filter_map(|instance| instance.instance_id()).collect();
         for ids in ids.chunks(INSTANCES) {
             let asked: Vec<Measured> = ids.iter().flat_map(|id| measured(id)).collect();
-            let points = cloudwatch.averages(call, "read the metrics of instances", &asked, window).await?;
+            let points = cloudwatch.points(call, "read the metrics of instances", &asked, window).await?;
             let of_each = points.chunks(asked.len() / ids.len().max(1));
             let rows: Vec<Sample> = ids.iter().zip(of_each).flat_map(|(id, points)| samples(id, points)).collect();
             call.give(&self.samples, &rows, Vec::<&Value>::new()).await?;

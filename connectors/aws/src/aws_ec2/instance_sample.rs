@@ -1,6 +1,6 @@
 //! The counters of an instance as samples of twenty seconds, made of what CloudWatch has measured each minute or five.
 
-use crate::cloudwatch::{Measured, Points};
+use crate::cloudwatch::{Measured, Points, Statistic};
 
 /// How far samples are apart, in seconds.
 const STEP: i64 = 20;
@@ -77,6 +77,7 @@ pub(super) fn measured(instance_id: &str) -> impl Iterator<Item = Measured> {
     COUNTERS.iter().flat_map(|counter| counter.metrics).map(move |(namespace, metric)| Measured {
         namespace,
         metric,
+        statistic: Statistic::Average,
         dimension: ("InstanceId", instance_id.to_owned()),
     })
 }

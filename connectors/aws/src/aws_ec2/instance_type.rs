@@ -4,8 +4,7 @@ use async_trait::async_trait;
 use aws_sdk_ec2::types::{GpuDeviceInfo, InstanceTypeInfo};
 
 use super::request::{client, filters};
-use super::within::sorted;
-use crate::provider::{Call, Collector, Declared, Table, Unread};
+use crate::provider::{Call, Collector, Declared, Table, Unread, sorted};
 
 /// How many types a page may have.
 const PAGE: i32 = 100;

@@ -7,11 +7,11 @@ use aws_sdk_ec2::Client;
 use aws_sdk_ec2::types::{LaunchTemplate, LaunchTemplateVersion, ResponseLaunchTemplateData};
 use futures::stream::{self, StreamExt, TryStreamExt};
 
-use super::named::Named;
-use super::request::{CALLS, client, filters, tags};
-use super::within::sorted;
+use super::request::{client, filters, tags};
 use crate::estate::Session;
-use crate::provider::{Call, Collector, Declared, Optional, Table, Unread, answered, unless_unknown};
+use crate::provider::{
+    CALLS, Call, Collector, Declared, Named, Optional, Table, Unread, answered, sorted, unless_unknown,
+};
 
 /// How many templates, or versions, a page may have.
 const PAGE: i32 = 200;

@@ -5,9 +5,8 @@ use aws_sdk_ssm::Client;
 use aws_sdk_ssm::types::{InstanceInformation, InstanceInformationStringFilter};
 use tidegate_pipeline::error::Error;
 
-use super::named::Named;
 use crate::estate::Session;
-use crate::provider::{Call, Collector, Declared, NoPages, Table, Unread, unless_unknown};
+use crate::provider::{Call, Collector, Declared, Named, NoPages, Table, Unread, unless_unknown};
 
 /// How many instances a page may have.
 const PAGE: i32 = 50;

@@ -17,7 +17,6 @@ mod key_pair;
 mod launch_template;
 mod managed_instance;
 mod managed_prefix_list;
-mod named;
 mod nat_gateway;
 mod network_acl;
 mod network_interface;
@@ -37,7 +36,6 @@ mod vpc;
 mod vpc_endpoint;
 mod vpc_peering_connection;
 mod vpn_connection;
-mod within;
 
 use std::sync::Arc;
 

@@ -4,8 +4,7 @@ use async_trait::async_trait;
 use aws_sdk_ec2::types::{NatGateway, NatGatewayAddress};
 
 use super::request::{client, filters, tags};
-use super::within::Within;
-use crate::provider::{Call, Collector, Declared, Table, Unread};
+use crate::provider::{Call, Collector, Declared, Table, Unread, Within};
 
 /// How many gateways a page may have.
 const PAGE: i32 = 1000;

@@ -6,9 +6,6 @@ use aws_sdk_ec2::types::{Filter, Tag};
 use crate::estate::{Place, Session};
 use crate::provider::{Call, NoPages};
 
-/// How many calls for single things are under way at a time, where there is one for each.
-pub(super) const CALLS: usize = 8;
-
 /// A client for this account and region.
 pub(super) fn client(session: &Session) -> Client {
     let config = aws_sdk_ec2::config::Builder::from(session.config()).retry_partition(session.limits("ec2"));

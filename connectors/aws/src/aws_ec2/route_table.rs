@@ -4,8 +4,7 @@ use async_trait::async_trait;
 use aws_sdk_ec2::types::{Route, RouteTable, RouteTableAssociation};
 
 use super::request::{client, filters, tags};
-use super::within::{Within, sorted};
-use crate::provider::{Call, Collector, Declared, Table, Unread};
+use crate::provider::{Call, Collector, Declared, Table, Unread, Within, sorted};
 
 /// How many route tables a page may have: fewer than of anything else, since each has many routes.
 const PAGE: i32 = 100;

@@ -8,8 +8,8 @@ use aws_sdk_ec2::operation::describe_snapshots::builders::DescribeSnapshotsFluen
 use aws_sdk_ec2::types::{Filter, PermissionGroup, Snapshot, SnapshotAttributeName};
 use futures::stream::{self, StreamExt, TryStreamExt};
 
-use super::request::{CALLS, client, filters, tags, unowned_arn};
-use crate::provider::{Call, Collector, Declared, Optional, Table, Unread, answered, unless_unknown};
+use super::request::{client, filters, tags, unowned_arn};
+use crate::provider::{CALLS, Call, Collector, Declared, Optional, Table, Unread, answered, unless_unknown};
 
 /// How many snapshots a page may have.
 const PAGE: i32 = 1000;

@@ -4,8 +4,7 @@ use async_trait::async_trait;
 use aws_sdk_ec2::types::{Subnet, SubnetCidrBlockState, SubnetCidrBlockStateCode};
 
 use super::request::{client, filters, tags};
-use super::within::sorted;
-use crate::provider::{Call, Collector, Declared, Table, Unread};
+use crate::provider::{Call, Collector, Declared, Table, Unread, sorted};
 
 /// How many subnets a page may have.
 const PAGE: i32 = 1000;

@@ -4,8 +4,7 @@ use async_trait::async_trait;
 use aws_sdk_ec2::types::{Vpc, VpcCidrBlockState, VpcCidrBlockStateCode};
 
 use super::request::{client, filters, tags};
-use super::within::sorted;
-use crate::provider::{Call, Collector, Declared, Table, Unread};
+use crate::provider::{Call, Collector, Declared, Table, Unread, sorted};
 
 /// How many VPCs a page may have.
 const PAGE: i32 = 1000;

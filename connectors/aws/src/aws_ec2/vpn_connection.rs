@@ -5,8 +5,7 @@ use async_trait::async_trait;
 use aws_sdk_ec2::types::{VgwTelemetry, VpnConnection};
 
 use super::request::{client, filters, tags};
-use super::within::{Within, sorted};
-use crate::provider::{Call, Collector, Declared, Table, Unread};
+use crate::provider::{Call, Collector, Declared, Table, Unread, Within, sorted};
 
 /// Reads DescribeVpnConnections, which has no pages.
 pub(super) struct VpnConnections {

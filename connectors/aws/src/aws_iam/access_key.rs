@@ -75,13 +75,9 @@ impl KeyReader<'_> {
         let mut keys = Vec::new();
         while let Some(token) = listing.token() {
             let request = self.client.list_access_keys().user_name(&user).set_marker(token);
-            let answer = match unless_unknown(request.customize().interceptor(listing.capture()).send().await) {
-                // The user is gone.
-                Ok(None) => return Ok(Vec::new()),
-                Ok(Some(answer)) => Ok(answer),
-                Err(error) => Err(error),
-            };
-            let (page, raw) = listing.page(answer, |page| marker(page.is_truncated(), page.marker()))?;
+            let answer = unless_unknown(request.customize().interceptor(listing.capture()).send().await);
+            let page = listing.page_unless_gone(answer, |page| marker(page.is_truncated(), page.marker()))?;
+            let Some((page, raw)) = page else { return Ok(Vec::new()) };
             let raws = raw.items("ListAccessKeysResult/AccessKeyMetadata");
             let (found, raws) = asked_for(self.call, page.access_key_metadata, raws, |key| key.access_key_id());
             for (key, raw) in found.into_iter().zip(raws) {

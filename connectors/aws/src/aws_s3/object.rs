@@ -136,13 +136,12 @@ impl Objects {
             let most = i32::try_from(left.min(PAGE)).unwrap_or(i32::MAX);
             let request = client.list_objects_v2().bucket(bucket).encoding_type(EncodingType::Url);
             let request = request.max_keys(most).set_continuation_token(token);
-            let answer = match unless_unknown(request.customize().interceptor(listing.capture()).send().await) {
-                Ok(None) => return Ok(None),
-                Ok(Some(answer)) => Ok(answer),
-                Err(error) => Err(error),
-            };
-            let Some((page, raw)) = optional.take(listing.page(answer, |page| page.next_continuation_token()))? else {
-                return Ok(Some(Content { bucket: bucket.to_owned(), listed: None }));
+            let answer = unless_unknown(request.customize().interceptor(listing.capture()).send().await);
+            let page = listing.page_unless_gone(answer, |page| page.next_continuation_token());
+            let (page, raw) = match optional.take(page)? {
+                Some(Some(page)) => page,
+                Some(None) => return Ok(None),
+                None => return Ok(Some(Content { bucket: bucket.to_owned(), listed: None })),
             };
             let is_encoded = page.encoding_type() == Some(&EncodingType::Url);
             let listed = page.contents.unwrap_or_default().into_iter().map(|object| {

@@ -113,12 +113,22 @@ impl Call<'_> {
 
     /// What is asked for, in parts that fit into one request each: ids, or everything (`None`).
     pub(crate) fn parts(&self) -> Vec<Option<Vec<String>>> {
+        self.parts_of(FILTER_VALUES)
+    }
+
+    /// As [`Call::parts`], for an API that takes `most` ids in a request.
+    pub(crate) fn parts_of(&self, most: usize) -> Vec<Option<Vec<String>>> {
+        match self.ids(|_| true) {
+            None => vec![None],
+            Some(ids) => ids.chunks(most).map(|chunk| Some(chunk.to_vec())).collect(),
+        }
+    }
+
+    /// The ids that are asked for, without those that the API would not take for ids; `None`: everything.
+    pub(crate) fn ids(&self, is_id: impl Fn(&str) -> bool) -> Option<Vec<String>> {
         match self.extent {
-            Extent::Whole => vec![None],
-            Extent::Targets(ids) => {
-                let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
-                ids.chunks(FILTER_VALUES).map(|chunk| Some(chunk.to_vec())).collect()
-            }
+            Extent::Whole => None,
+            Extent::Targets(ids) => Some(ids.iter().filter(|id| is_id(id)).map(ToString::to_string).collect()),
         }
     }
 
@@ -193,8 +203,42 @@ impl Listing {
     where
         E: ProvideErrorMetadata + std::error::Error + 'static,
     {
+        self.page_before(answer, |page| token(page).map(str::to_owned))
+    }
+
+    /// As [`Listing::page`], of what may be gone: then there is no page, nor a next one.
+    ///
+    /// # Errors
+    /// As [`Listing::page`].
+    pub(crate) fn page_unless_gone<O, E>(
+        &mut self,
+        answer: Result<Option<O>, SdkError<E>>,
+        token: impl FnOnce(&O) -> Option<&str>,
+    ) -> Result<Option<(O, Raw)>, Unread>
+    where
+        E: ProvideErrorMetadata + std::error::Error + 'static,
+    {
+        let Some(answer) = answer.transpose() else {
+            self.next = None;
+            return Ok(None);
+        };
+        self.page(answer, token).map(Some)
+    }
+
+    /// As [`Listing::page`], where the token is made of what the page says.
+    ///
+    /// # Errors
+    /// As [`Listing::page`].
+    pub(crate) fn page_before<O, E>(
+        &mut self,
+        answer: Result<O, SdkError<E>>,
+        token: impl FnOnce(&O) -> Option<String>,
+    ) -> Result<(O, Raw), Unread>
+    where
+        E: ProvideErrorMetadata + std::error::Error + 'static,
+    {
         let page = answer.map_err(|error| Unread::of(self.what, &error))?;
-        let next = token(&page).filter(|token| !token.is_empty()).map(str::to_owned);
+        let next = token(&page).filter(|token| !token.is_empty());
         self.pages += 1;
         let asked = self.next.take().flatten();
         if next.is_some() && (next == asked || self.pages >= MOST_PAGES) {

@@ -2,6 +2,7 @@
 
 mod collector;
 mod kind;
+mod named;
 mod notices;
 mod optional;
 mod options;
@@ -11,6 +12,7 @@ mod raw;
 mod table;
 mod unread;
 mod verify;
+mod within;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -25,12 +27,14 @@ use tidegate_pipeline::table::TableDefinition;
 
 pub(crate) use collector::{Call, Collector, Filters, Listing, Reach, answered};
 pub(crate) use kind::{AwsKind, Service};
-pub(crate) use optional::{Optional, unless_unknown};
+pub(crate) use named::Named;
+pub(crate) use optional::{CALLS, Optional, unless_unknown};
 pub use options::ProviderOptions;
 pub(crate) use page::NoPages;
-pub(crate) use raw::{Capture, items, settled};
+pub(crate) use raw::{Capture, Raw, items, settled};
 pub(crate) use table::{Declared, Table, moment};
 pub(crate) use unread::Unread;
+pub(crate) use within::{Within, sorted};
 
 use crate::estate::{Account, Estate, GLOBAL};
 use crate::feed::{Coverage, EventsOptions};

@@ -3,9 +3,13 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use aws_sdk_ec2::error::{ProvideErrorMetadata, SdkError};
+use futures::stream::{self, StreamExt, TryStreamExt};
 
 use super::unread::Unread;
 use crate::estate::Session;
+
+/// How many calls for single things are under way at a time, where there is one for each.
+pub(crate) const CALLS: usize = 8;
 
 /// Calls that are not needed for the rows themselves. Where they are refused or not offered, their columns are NULL, and
 /// that is told once. Whatever else fails (no answer, too many calls) is a failure of the listing: else columns would
@@ -23,6 +27,25 @@ impl<'a> Optional<'a> {
     /// Whether it was refused before: then it is not worth asking again.
     pub(crate) fn is_refused(&self) -> bool {
         self.refused.load(Ordering::Relaxed)
+    }
+
+    /// What `ask` answers for each of `things`, in their order, with a few calls under way at a time. Nothing where it is gone,
+    /// or the call was refused or is not offered: then it is not asked again.
+    ///
+    /// # Errors
+    /// Any other failure.
+    pub(crate) async fn each<I, T, F>(&self, things: Vec<I>, ask: impl Fn(I) -> F) -> Result<Vec<Option<T>>, Unread>
+    where
+        F: Future<Output = Result<Option<T>, Unread>>,
+    {
+        let ask = &ask;
+        let one = |thing: I| async move {
+            if self.is_refused() {
+                return Ok(None);
+            }
+            Ok(self.take(ask(thing).await)?.flatten())
+        };
+        stream::iter(things).map(one).buffered(CALLS).try_collect().await
     }
 
     /// What was answered; nothing where the call was refused or is not offered.
@@ -44,6 +67,14 @@ impl<'a> Optional<'a> {
     }
 }
 
+/// Whether a code says that something is not there: `InvalidInstanceID.NotFound`, `LoadBalancerNotFound`,
+/// `DBSnapshotNotFoundFault`, `NoSuchHostedZone`, `InvalidLaunchTemplateId.Malformed`. Systems Manager says it in a way of
+/// its own.
+fn says_unknown(code: &str) -> bool {
+    let endings = ["NotFound", "NotFoundFault", "NotFoundException", ".Malformed"];
+    endings.iter().any(|ending| code.ends_with(ending)) || code.starts_with("NoSuch") || code == "InvalidInstanceId"
+}
+
 /// An answer, unless AWS says that it does not know what was named: it is gone.
 ///
 /// # Errors
@@ -56,9 +87,7 @@ pub(crate) fn unless_unknown<O, E: ProvideErrorMetadata>(
         Ok(answer) => Ok(Some(answer)),
         Err(error) => {
             let code = error.as_service_error().and_then(ProvideErrorMetadata::code).unwrap_or_default();
-            // `InvalidInstanceID.NotFound`, `InvalidLaunchTemplateId.Malformed`; Systems Manager says it without either.
-            let unknown = code.ends_with(".NotFound") || code.ends_with(".Malformed") || code == "InvalidInstanceId";
-            if unknown { Ok(None) } else { Err(error) }
+            if says_unknown(code) { Ok(None) } else { Err(error) }
         }
     }
 }

@@ -198,6 +198,18 @@ impl<R: 'static> Table<R> {
         self
     }
 
+    /// Lists of texts that may not be known.
+    #[must_use]
+    pub(crate) fn known_texts<T: AsRef<str>>(
+        mut self,
+        name: &'static str,
+        description: &'static str,
+        values: impl Fn(&R) -> Option<Vec<T>> + Send + Sync + 'static,
+    ) -> Self {
+        self.columns.known_texts(name, description, values);
+        self
+    }
+
     /// The column `tags`.
     #[must_use]
     pub(crate) fn tags(mut self, tags: impl Fn(&R) -> Vec<(String, String)> + Send + Sync + 'static) -> Self {

@@ -138,13 +138,25 @@ impl<R: 'static> Columns<R> {
         description: &'static str,
         values: impl Fn(&R) -> Vec<T> + Send + Sync + 'static,
     ) {
+        self.known_texts(name, description, move |row| Some(values(row)));
+    }
+
+    /// The same, of what may not be known.
+    pub fn known_texts<T: AsRef<str>>(
+        &mut self,
+        name: &'static str,
+        description: &'static str,
+        values: impl Fn(&R) -> Option<Vec<T>> + Send + Sync + 'static,
+    ) {
         let build = move |rows: &[R]| -> ArrayRef {
             let mut lists = ListBuilder::new(StringBuilder::new());
             for row in rows {
-                for text in values(row) {
+                let texts = values(row);
+                let is_known = texts.is_some();
+                for text in texts.into_iter().flatten() {
                     lists.values().append_value(text);
                 }
-                lists.append(true);
+                lists.append(is_known);
             }
             Arc::new(lists.finish())
         };

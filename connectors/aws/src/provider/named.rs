@@ -3,20 +3,20 @@
 
 /// Ids that are still to be asked for, in parts: one that is refused is asked for in halves, until what is not known is
 /// alone.
-pub(super) struct Named(Vec<Vec<String>>);
+pub(crate) struct Named(Vec<Vec<String>>);
 
 impl Named {
-    pub(super) fn new(ids: Vec<String>) -> Self {
+    pub(crate) fn new(ids: Vec<String>) -> Self {
         Self(if ids.is_empty() { Vec::new() } else { vec![ids] })
     }
 
     /// The next part.
-    pub(super) fn next(&mut self) -> Option<Vec<String>> {
+    pub(crate) fn next(&mut self) -> Option<Vec<String>> {
         self.0.pop()
     }
 
     /// AWS did not know something of this part.
-    pub(super) fn refused(&mut self, mut part: Vec<String>) {
+    pub(crate) fn refused(&mut self, mut part: Vec<String>) {
         if part.len() > 1 {
             let half = part.split_off(part.len() / 2);
             self.0.extend([half, part]);

@@ -1,15 +1,15 @@
 //! What rows are made of that AWS nests: rows within rows, and lists of ids.
 
 /// Something that is nested in something listed.
-pub(super) struct Within<T> {
+pub(crate) struct Within<T> {
     /// The id of what it is nested in.
-    pub(super) of: String,
-    pub(super) part: T,
+    pub(crate) of: String,
+    pub(crate) part: T,
 }
 
 impl<T: Clone> Within<T> {
     /// All `parts` of what is listed, each with the `id` of what it is a part of.
-    pub(super) fn all<P>(
+    pub(crate) fn all<P>(
         listed: &[P],
         id: impl for<'a> Fn(&'a P) -> Option<&'a str>,
         parts: impl for<'a> Fn(&'a P) -> &'a [T],
@@ -23,7 +23,7 @@ impl<T: Clone> Within<T> {
 }
 
 /// Those texts that are there, in an order of their own: AWS promises none.
-pub(super) fn sorted<'a>(texts: impl IntoIterator<Item = Option<&'a str>>) -> Vec<String> {
+pub(crate) fn sorted<'a>(texts: impl IntoIterator<Item = Option<&'a str>>) -> Vec<String> {
     let texts = texts.into_iter().flatten().filter(|text| !text.is_empty());
     let mut texts: Vec<String> = texts.map(str::to_owned).collect();
     texts.sort_unstable();
