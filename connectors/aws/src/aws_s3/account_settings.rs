@@ -4,7 +4,7 @@
 use async_trait::async_trait;
 use aws_sdk_s3control::Client;
 use aws_sdk_s3control::config::endpoint::{Endpoint, EndpointFuture, Params, ResolveEndpoint};
-use aws_sdk_s3control::error::ProvideErrorMetadata;
+use aws_sdk_s3control::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3control::types::PublicAccessBlockConfiguration;
 use serde_json::Value;
 
@@ -66,6 +66,14 @@ fn client(session: &Session) -> Client {
     Client::from_conf(config.build())
 }
 
+/// Whether nothing was ever set. What stands in for AWS may write errors of S3 Control as those of S3, of which the SDK reads
+/// no code.
+fn says_none<E: ProvideErrorMetadata>(error: &SdkError<E>) -> bool {
+    let code = error.as_service_error().and_then(ProvideErrorMetadata::code);
+    let text = error.raw_response().and_then(|response| response.body().bytes()).unwrap_or_default();
+    code == Some(NONE) || (code.is_none() && text.windows(NONE.len()).any(|part| part == NONE.as_bytes()))
+}
+
 #[async_trait]
 impl Collector for AccountSettings {
     fn tables(&self) -> Vec<&dyn Declared> {
@@ -85,7 +93,7 @@ impl Collector for AccountSettings {
         let request = client(call.session).get_public_access_block().account_id(&*call.session.place.account_id);
         let block = match request.send().await {
             Ok(answer) => answer.public_access_block_configuration,
-            Err(error) if error.as_service_error().and_then(|error| error.code()) == Some(NONE) => None,
+            Err(error) if says_none(&error) => None,
             Err(error) => return Err(Unread::of("read the public access block of the account", &error)),
         };
         let block = block.unwrap_or_else(|| PublicAccessBlockConfiguration::builder().build());
