@@ -19,8 +19,9 @@ const LEADING: [(&str, &str); 4] = [
     ("account_id", "The account, twelve digits."),
     ("partition", "The partition of AWS: `aws`, `aws-cn`, `aws-us-gov`."),
     ("region", "The region; `global` for what belongs to none."),
-    ("arn", "The ARN."),
+    ARN,
 ];
+const ARN: (&str, &str) = ("arn", "The ARN.");
 const RAW: (&str, &str) = ("raw", "What AWS wrote of it, as JSON, with lists sorted; text where AWS wrote XML.");
 const COLLECTED: (&str, &str) = ("_collected_at", "When it was read.");
 
@@ -90,6 +91,14 @@ impl<R: 'static> Table<R> {
     ) -> Self {
         self.target = Some(name);
         self.key(name, description, value)
+    }
+
+    /// Its ARN identifies a row, and is what a targeted refresh names.
+    #[must_use]
+    pub(crate) fn by_arn(mut self) -> Self {
+        self.key.push(ARN.0);
+        self.target = Some(ARN.0);
+        self
     }
 
     /// Text; what is empty is NULL.
@@ -205,6 +214,16 @@ impl<R: 'static> Table<R> {
     #[must_use]
     pub(crate) fn tags(mut self, tags: impl Fn(&R) -> Vec<(String, String)> + Send + Sync + 'static) -> Self {
         self.columns.map("tags", "The tags.", tags);
+        self
+    }
+
+    /// The column `tags`, where they may not be known.
+    #[must_use]
+    pub(crate) fn known_tags(
+        mut self,
+        tags: impl Fn(&R) -> Option<Vec<(String, String)>> + Send + Sync + 'static,
+    ) -> Self {
+        self.columns.known_map("tags", "The tags; NULL where they may not be read.", tags);
         self
     }
 
