@@ -6,7 +6,9 @@
 pub mod aws_cloudtrail;
 mod aws_ec2;
 mod aws_efs;
+mod aws_elb;
 mod aws_rds;
+mod aws_route53;
 pub mod aws_sqs_queue;
 mod cloudwatch;
 mod connection;
@@ -31,7 +33,8 @@ pub use s3::S3Remote;
 use tidegate_pipeline::source::SourceKind;
 
 /// The services whose inventory is collected.
-const SERVICES: [Service; 3] = [aws_ec2::SERVICE, aws_efs::SERVICE, aws_rds::SERVICE];
+const SERVICES: [Service; 5] =
+    [aws_ec2::SERVICE, aws_efs::SERVICE, aws_elb::SERVICE, aws_rds::SERVICE, aws_route53::SERVICE];
 
 /// The kinds of sources that this crate offers.
 pub fn sources() -> Vec<Box<dyn SourceKind>> {

@@ -26,6 +26,8 @@ use crate::provider::{Call, Collector, Filters, Unread};
 /// A request as AWS would see it.
 #[derive(Debug, Clone)]
 pub(crate) struct Asked {
+    /// The path, for services that name what they are asked for in it.
+    pub(crate) path: String,
     /// What the request says in its query and, for a form, in its body; `Action` among them.
     pub(crate) values: BTreeMap<String, String>,
     /// `x-amz-target`, for services that speak JSON.
@@ -147,7 +149,7 @@ fn read(uri: &Uri, headers: &HeaderMap, body: Bytes) -> Asked {
         values.extend(url::form_urlencoded::parse(text).into_owned());
     }
     let operation = headers.get("x-amz-target").and_then(|target| target.to_str().ok()).map(str::to_owned);
-    Asked { values, operation, body: body.to_vec() }
+    Asked { path: uri.path().to_owned(), values, operation, body: body.to_vec() }
 }
 
 /// The rows of a batch as JSON, without the time of collecting.
