@@ -14,6 +14,7 @@ mod failure;
 pub mod feed;
 mod fitting;
 pub mod notification;
+mod opsbox;
 mod provider;
 mod recorded;
 pub mod s3;
