@@ -26,7 +26,7 @@ pub(super) fn settle(spec: Arc<PipelineSpec>, catalog: &Catalog) -> (Arc<Pipelin
         return (spec, wrong);
     }
     let sources: Vec<&NodeSpec> = spec.sources.iter().collect();
-    let order = match topological(&sources, |source| source.uses.iter().map(|used| &**used.value).collect(), &CIRCLE) {
+    let order = match topological(&sources, |source| source.uses.iter().map(|used| &*used.value).collect(), &CIRCLE) {
         Ok(order) => order,
         Err(circles) => return (spec, circles),
     };
