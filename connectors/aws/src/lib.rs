@@ -18,6 +18,7 @@ mod failure;
 pub mod feed;
 mod fitting;
 pub mod notification;
+mod opsbox;
 mod provider;
 mod recorded;
 pub mod s3;

@@ -51,7 +51,7 @@ pub(crate) struct Merged {
     /// `None`: nothing was left.
     pub(crate) into: Option<Link>,
     /// It stays until a manifest names it.
-    pub(crate) held: Option<Held>,
+    pub(crate) _held: Option<Held>,
 }
 
 /// A part of a chain that is worth merging.
@@ -257,10 +257,10 @@ mod tests {
     fn what_was_merged_takes_the_place_of_its_parts_and_later_changes_follow() {
         let mut chains = chain(&[9, 1, 1, 1]);
         let from = chains.links["n"][1..3].to_vec();
-        chains.merged(Merged { node: "n".into(), from, into: Some(link("m", 2)), held: None });
+        chains.merged(Merged { node: "n".into(), from, into: Some(link("m", 2)), _held: None });
         assert_eq!(names(&chains.with(None)["n"]), ["s0", "m", "s3"]);
         let gone = vec![link("elsewhere", 1)];
-        chains.merged(Merged { node: "n".into(), from: gone, into: Some(link("x", 2)), held: None });
+        chains.merged(Merged { node: "n".into(), from: gone, into: Some(link("x", 2)), _held: None });
         assert_eq!(names(&chains.with(None)["n"]), ["s0", "m", "s3"], "a part that is not there replaces nothing");
         let saved = chains.with(None);
         chains.saved(saved);

@@ -111,8 +111,8 @@ impl Work {
         let bytes = into.as_ref().map_or(0, |(link, _)| link.bytes);
         let took = started.elapsed();
         tracing::debug!(%node, segments = links.len(), bytes, ?took, "Changes of state were merged.");
-        let (into, held) = into.unzip();
-        Ok(Merged { node: Arc::clone(node), from: links.clone(), into, held })
+        let (into, _held) = into.unzip();
+        Ok(Merged { node: Arc::clone(node), from: links.clone(), into, _held })
     }
 
     /// The manifest that names what was merged may be made long after checkpoints that do not.
