@@ -40,6 +40,7 @@ pub(crate) fn collecting(name: &str, from: Vec<PortReference>) -> NodeSpec {
         description: None,
         on_end: OnEnd::Ignore,
         stall_after: None,
+        uses: Vec::new(),
         match_all: false,
         place: NOWHERE,
     }

@@ -10,7 +10,7 @@ use axum::body::Bytes;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::routing::{get, post};
 use tidegate_pipeline::graph::Graph;
-use tidegate_pipeline::provider::RefreshReport;
+use tidegate_pipeline::provider::{CredentialStatus, RefreshReport};
 use tidegate_pipeline::runtime::{EffectCounts, NodeState, NodeStatus, PipelineStatus};
 use tidegate_pipeline::spec::pipeline::Section;
 use tokio::task::JoinHandle;
@@ -230,6 +230,12 @@ fn refresh_metrics(text: &mut String, pipeline: &str, status: &PipelineStatus) {
     refresh_metric("tidegate_refresh_failing", "gauge", "1 when something failed in it.", &|of| {
         f64::from(u8::from(of.error.is_some()))
     });
+    refresh_metric(
+        "tidegate_credentials_valid",
+        "gauge",
+        "1 when the credentials were last found to be good.",
+        &|of| f64::from(u8::from(of.credentials.now.as_ref().is_some_and(|now| now.status == CredentialStatus::Valid))),
+    );
     refresh_metric("tidegate_unresolved_references", "gauge", "Rows that refer to what is not there.", &|of| {
         of.unresolved.iter().filter_map(|of| of.rows).sum::<u64>() as f64
     });

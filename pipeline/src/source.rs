@@ -290,6 +290,11 @@ pub trait SourceKind: Send + Sync {
     fn state_of(&self, _options: &Options) -> Option<String> {
         None
     }
+    /// Those of its options that a source which `uses:` one of this kind takes over, where its own kind has them too and
+    /// it says nothing of them itself.
+    fn shared_options(&self) -> &'static [&'static str] {
+        &[]
+    }
     /// What it is as a provider of inventory; `None` for a source of events.
     fn provider(&self) -> Option<&dyn ProviderKind> {
         None

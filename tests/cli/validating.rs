@@ -100,6 +100,25 @@ fn a_circle_is_told_with_its_nodes() {
 }
 
 #[test]
+fn what_a_source_uses_is_another_source_and_never_in_a_circle() {
+    let pipeline =
+        |sources: &str| format!("version: 1\nsources:\n{sources}sinks: {{s: {{from: [a, b], drop: {{}}}}}}\n");
+    let range = "{range: {limit: 3}";
+    validated(&pipeline(&format!("  a: {range}, uses: b}}\n  b: {range}}}\n"))).code(0);
+    validated(&pipeline(&format!("  a: {range}, uses: b}}\n  b: {range}, uses: a}}\n")))
+        .code(3)
+        .said(&["p.yaml:3:3", "these sources need each other to be set up first in a circle: a → b → a"]);
+    validated(&pipeline(&format!("  a: {range}, uses: s}}\n  b: {range}}}\n"))).code(3).said(&[
+        "p.yaml:3:32",
+        "`s` is a sink, and a source uses sources",
+        "set up before any source is",
+    ]);
+    validated(&pipeline(&format!("  a: {range}, uses: bb}}\n  b: {range}}}\n")))
+        .code(3)
+        .said(&["there is no source `bb`", "did you mean `b`?"]);
+}
+
+#[test]
 fn a_node_that_nobody_reads_is_a_warning() {
     validated(
         "version: 1\nsources: {a: {range: {limit: 3}}, b: {range: {limit: 2}}}\nsinks: {s: {from: b, drop: {}}}\n",

@@ -36,8 +36,8 @@ fn the_page_of_components_is_current() {
 }
 
 #[test]
-fn the_page_of_the_host_tables_is_current() {
-    is_current("tables-host.md", &inventory::tables());
+fn the_pages_of_tables_are_current() {
+    inventory::tables().iter().for_each(|(name, page)| is_current(name, page));
 }
 
 #[test]

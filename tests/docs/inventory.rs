@@ -1,6 +1,8 @@
-//! The pages `tables-host.md` and `controls-host.md`, from the provider and the pack.
+//! The pages of tables and controls, from the providers and the packs.
 
 use tidegate_operators::check::pack::{Control, Pack, PackFiles};
+use tidegate_pipeline::provider::ProviderKind;
+use tidegate_pipeline::source::SourceKind;
 use tidegate_pipeline::table::TableDefinition;
 
 use super::components::cell;
@@ -8,24 +10,62 @@ use super::root;
 
 const NOTE: &str = "<!-- Generated from the program by tests/docs; do not edit. -->\n";
 
-/// Every table of the provider `host`.
-pub(crate) fn tables() -> String {
-    let definitions = tidegate_connectors::providers::host::definitions();
+/// A page for each kind of provider: its name, and every table of it.
+pub(crate) fn tables() -> Vec<(String, String)> {
+    let sources = tidegate_connectors::sources().into_iter().chain(tidegate_aws::sources());
+    sources
+        .filter_map(|kind| Some((format!("tables-{}.md", kind.name()), tables_of(&*kind, kind.provider()?))))
+        .collect()
+}
+
+fn tables_of(kind: &dyn SourceKind, provider: &dyn ProviderKind) -> String {
+    let (name, definitions) = (kind.name(), provider.tables());
     let mut page = format!(
-        "{NOTE}# Tables of `host`\n\nThe inventory of one Linux machine. Use them in `check`, in `enrich: {{node: …}}` and in \
-         `tidegate query`. `account_id`, `region` and the columns marked *key* identify a row. A column that may be NULL \
-         is NULL where this user may not read it or the machine has no such thing.\n\n| table | what it holds |\n|---|---|\n"
+        "{NOTE}# Tables of `{name}`\n\n{} Use them in `check`, in `enrich: {{node: …}}` and in `tidegate query`. \
+         `account_id`, `region` and the columns marked *key* identify a row. What may be NULL is so where it could not be \
+         read, or there is no such thing.\n\n| table | what it holds |\n|---|---|\n",
+        kind.summary()
     );
     for table in &definitions {
         page.push_str(&format!("| [`{0}`](#{0}) | {1} |\n", table.name, cell(table.description)));
     }
-    definitions.iter().for_each(|table| page.push_str(&table_section(table)));
+    views(&mut page, &definitions);
+    for table in &definitions {
+        page.push_str(&table_section(table, &actions(provider, table)));
+    }
     page
 }
 
-fn table_section(table: &TableDefinition) -> String {
+/// The names that tables have elsewhere.
+fn views(page: &mut String, definitions: &[TableDefinition]) {
+    let mut views = definitions.iter().flat_map(|table| &table.views).peekable();
+    if views.peek().is_none() {
+        return;
+    }
+    page.push_str("\nViews: the same under other names, as SQL over the tables.\n\n| view | what it holds | query |\n|---|---|---|\n");
+    for view in views {
+        page.push_str(&format!("| `{}` | {} | `{}` |\n", view.name, cell(view.description), cell(view.sql)));
+    }
+}
+
+/// What the provider must be allowed to do for one table, besides what it needs for any.
+fn actions(provider: &dyn ProviderKind, table: &TableDefinition) -> Vec<String> {
+    let of = |tables: &[String]| -> Vec<String> {
+        let policy = provider.policy(Some(tables)).unwrap_or_default();
+        let statements = policy["Statement"].as_array().cloned().unwrap_or_default();
+        let actions =
+            statements.iter().flat_map(|statement| statement["Action"].as_array().cloned().unwrap_or_default());
+        actions.filter_map(|action| action.as_str().map(str::to_owned)).collect()
+    };
+    let common = of(&[]);
+    of(&[table.name.to_string()]).into_iter().filter(|action| !common.contains(action)).collect()
+}
+
+fn table_section(table: &TableDefinition, actions: &[String]) -> String {
+    let actions: Vec<String> = actions.iter().map(|action| format!("`{action}`")).collect();
+    let needs = if actions.is_empty() { String::new() } else { format!(" Needs {}.", actions.join(", ")) };
     let mut section = format!(
-        "\n## {}\n\n{}\n\n| column | type | NULL | what it is |\n|---|---|---|---|\n",
+        "\n## {}\n\n{}{needs}\n\n| column | type | NULL | what it is |\n|---|---|---|---|\n",
         table.name, table.description
     );
     for field in table.schema.fields() {

@@ -18,6 +18,8 @@ use tidegate_pipeline::step::{Position, Range, SchemaVersion};
 
 use crate::outside::Outside;
 
+/// Called at every attempt to open it.
+pub(crate) type Opening = Arc<dyn Fn() -> Result<()> + Send + Sync>;
 /// Called before the arrival of that index is given, at every attempt.
 pub(crate) type Hook = Arc<dyn Fn(usize) -> Result<()> + Send + Sync>;
 
@@ -33,6 +35,8 @@ pub(crate) struct Given {
     /// The last batch is given again and again.
     pub(crate) repeats: bool,
     pub(crate) hook: Hook,
+    /// Called whenever it is opened.
+    pub(crate) opening: Opening,
     /// What it is told, for a source that is told what is durable.
     pub(crate) outside: Option<Outside>,
 }
@@ -48,6 +52,7 @@ impl Given {
             stalls_at: usize::MAX,
             repeats: false,
             hook: Arc::new(|_| Ok(())),
+            opening: Arc::new(|| Ok(())),
             outside: None,
         }
     }
@@ -84,6 +89,12 @@ impl Given {
 
     pub(crate) fn with_hook(mut self, hook: impl Fn(usize) -> Result<()> + Send + Sync + 'static) -> Self {
         self.hook = Arc::new(hook);
+        self
+    }
+
+    /// Calls this whenever it is opened.
+    pub(crate) fn opening(mut self, opening: impl Fn() -> Result<()> + Send + Sync + 'static) -> Self {
+        self.opening = Arc::new(opening);
         self
     }
 
@@ -166,6 +177,7 @@ struct Open(Given);
 #[async_trait]
 impl OpenSource for Open {
     async fn open(&self, context: SourceContext) -> Result<Box<dyn Source>> {
+        (self.0.opening)()?;
         let next = context.position.map_or(Ok(0), |position| position.0.parse()).map_err(Error::internal)?;
         Ok(Box::new(Reading { given: self.0.clone(), next }))
     }

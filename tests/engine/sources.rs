@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tidegate_pipeline::error::Error;
 use tidegate_pipeline::runtime::{NodeState, PipelineStatus, RunOutcome};
 
@@ -46,6 +47,37 @@ fn a_source_that_fails_twice_is_opened_again_where_it_was() {
     assert_eq!(stage.run().unwrap(), RunOutcome::Finished);
     assert_eq!(stage.numbers("all"), (0..50).collect::<Vec<_>>());
     assert_eq!(failed.load(Ordering::SeqCst), 2);
+}
+
+#[test]
+fn a_source_is_opened_after_those_that_it_uses_however_often_they_fail_first() {
+    let text = "
+restart: {attempts: 3, initial: 5ms, max: 10ms}
+sources: {c: {given: {}, uses: b}, b: {given: {}, uses: [a]}, a: {given: {}}}
+sinks: {all: {from: [a, b, c], collect: {}}}
+";
+    let opened = Arc::new(Mutex::new(Vec::new()));
+    let source = |name: &'static str, failures: usize| {
+        let opened = Arc::clone(&opened);
+        let opening = move || {
+            let mut opened = opened.lock();
+            opened.push(name);
+            let times = opened.iter().filter(|other| **other == name).count();
+            if times <= failures { Err(Error::external("not yet")) } else { Ok(()) }
+        };
+        Given::new(batches(10, 10)).opening(opening)
+    };
+    let stage =
+        Stage::new(text).give("a", source("a", 2)).give("b", source("b", 0)).give("c", source("c", 0).endless());
+    let read = |status: &PipelineStatus| status.node("c").unwrap().rows_out.load(Ordering::Relaxed) == 10;
+    assert_eq!(stage.stop_when(read).unwrap(), RunOutcome::Stopped);
+    assert_eq!(*opened.lock(), ["a", "a", "a", "b", "c"]);
+
+    // Those that it uses have ended: nobody opens them again, and nobody waits for them.
+    opened.lock().clear();
+    let open = Arc::clone(&opened);
+    assert_eq!(stage.stop_when(move |_| !open.lock().is_empty()).unwrap(), RunOutcome::Stopped);
+    assert_eq!(*opened.lock(), ["c"]);
 }
 
 #[test]

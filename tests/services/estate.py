@@ -5,6 +5,7 @@ import datetime
 import sys
 
 import boto3
+import estate_services
 
 REGIONS = ["us-east-1", "eu-west-1"]
 # Each started by itself: moto counts reservations, not instances, when it cuts a listing into pages.
@@ -146,6 +147,8 @@ def main(endpoint, accounts):
             connections(ec2, account, region, vpc, subnets, group)
             first = machines(ec2, region, subnets, group)
             use_of_processors(keys.client("cloudwatch", endpoint_url=endpoint, region_name=region), first)
+            client = lambda service: keys.client(service, endpoint_url=endpoint, region_name=region)
+            estate_services.make(client, account, region, vpc, subnets, group, first)
 
 
 main(sys.argv[1], sys.argv[2:])

@@ -3,6 +3,7 @@ writes them (`true`, where Python writes `True`)."""
 
 import moto.core.responses as responses
 import moto.ec2.responses.launch_templates as launch_templates
+import moto.route53.models as route53
 from moto.ec2.models.network_acls import NetworkAcl
 from moto.ec2.models.vpcs import VPCEndPoint
 from moto.ec2.models.vpn_connections import VPNConnection
@@ -23,6 +24,9 @@ class Environment(responses.Environment):
 responses.Environment = Environment
 serialize = launch_templates.xml_serialize
 launch_templates.xml_serialize = lambda tree, key, value: serialize(tree, key, as_xml_writes(value))
+
+template = route53.Template
+route53.Template = lambda text: template(text, finalize=as_xml_writes)
 
 own_id = property(lambda resource: resource.id)
 NetworkAcl.network_acl_id = own_id

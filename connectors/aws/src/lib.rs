@@ -6,8 +6,10 @@
 pub mod aws_cloudtrail;
 mod aws_ec2;
 mod aws_efs;
+mod aws_elb;
 mod aws_iam;
 mod aws_rds;
+mod aws_route53;
 mod aws_s3;
 pub mod aws_sqs_queue;
 mod cloudwatch;
@@ -18,6 +20,7 @@ mod failure;
 pub mod feed;
 mod fitting;
 pub mod notification;
+mod opsbox;
 mod percent;
 mod policy_document;
 mod provider;
@@ -35,8 +38,15 @@ pub use s3::S3Remote;
 use tidegate_pipeline::source::SourceKind;
 
 /// The services whose inventory is collected.
-const SERVICES: [Service; 5] =
-    [aws_ec2::SERVICE, aws_efs::SERVICE, aws_iam::SERVICE, aws_rds::SERVICE, aws_s3::SERVICE];
+const SERVICES: [Service; 7] = [
+    aws_ec2::SERVICE,
+    aws_efs::SERVICE,
+    aws_elb::SERVICE,
+    aws_iam::SERVICE,
+    aws_rds::SERVICE,
+    aws_route53::SERVICE,
+    aws_s3::SERVICE,
+];
 
 /// The kinds of sources that this crate offers.
 pub fn sources() -> Vec<Box<dyn SourceKind>> {

@@ -26,7 +26,7 @@ use crate::provider::{Call, Collector, Filters, Unread};
 /// A request as AWS would see it.
 #[derive(Debug, Clone)]
 pub(crate) struct Asked {
-    /// What it is about, where that is not in the values: `/bucket`.
+    /// The path, for services that name what they are asked for in it.
     pub(crate) path: String,
     /// What the request says in its query and, for a form, in its body; `Action` among them.
     pub(crate) values: BTreeMap<String, String>,

@@ -4,6 +4,7 @@ mod definition;
 mod order;
 mod plan;
 mod print;
+mod uses;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -58,6 +59,8 @@ pub struct Node {
     pub on_end: OnEnd,
     /// How long this source may give nothing before it counts as stalled.
     pub stall_after: Option<Duration>,
+    /// For sources: the sources that are set up before it.
+    pub uses: Vec<Arc<str>>,
     /// Its ports: the data ports, then `errors`.
     pub ports: Vec<Port>,
     /// What it reads: `from:` in order, then side inputs.

@@ -1,4 +1,4 @@
-//! The order in which nodes are planned: inputs first; a cycle is an error that names it.
+//! The order of nodes of which some need others; a cycle is an error that names it.
 
 use std::collections::HashMap;
 
@@ -13,14 +13,31 @@ enum Walk {
     Done,
 }
 
-/// Indices of `nodes` so that each comes after everything that it reads, otherwise in the order of the file.
+/// What is said of nodes that need each other.
+pub(super) struct Circle {
+    pub(super) what: &'static str,
+    pub(super) help: &'static str,
+}
+
+/// Indices of `nodes` so that each comes after everything that it `needs`, by name, otherwise in the order of the file.
 ///
 /// # Errors
 /// One diagnostic per cycle, naming its nodes.
-pub(super) fn topological(nodes: &[&NodeSpec]) -> Result<Vec<usize>, Vec<Diagnostic>> {
+pub(super) fn topological<'a>(
+    nodes: &[&'a NodeSpec],
+    needs: impl Fn(&'a NodeSpec) -> Vec<&'a str>,
+    circle: &Circle,
+) -> Result<Vec<usize>, Vec<Diagnostic>> {
     let by_name: HashMap<&str, usize> = nodes.iter().enumerate().map(|(i, node)| (&**node.name, i)).collect();
-    let mut walk =
-        Walker { nodes, by_name, state: vec![Walk::NotYet; nodes.len()], order: Vec::new(), cycles: Vec::new() };
+    let needed = |node: &&'a NodeSpec| needs(node).iter().filter_map(|name| by_name.get(name).copied()).collect();
+    let mut walk = Walker {
+        nodes,
+        needs: nodes.iter().map(needed).collect(),
+        circle,
+        state: vec![Walk::NotYet; nodes.len()],
+        order: Vec::new(),
+        cycles: Vec::new(),
+    };
     for index in 0..nodes.len() {
         walk.visit(index, &mut Vec::new());
     }
@@ -29,7 +46,9 @@ pub(super) fn topological(nodes: &[&NodeSpec]) -> Result<Vec<usize>, Vec<Diagnos
 
 struct Walker<'a> {
     nodes: &'a [&'a NodeSpec],
-    by_name: HashMap<&'a str, usize>,
+    /// What each node needs.
+    needs: Vec<Vec<usize>>,
+    circle: &'a Circle,
     state: Vec<Walk>,
     order: Vec<usize>,
     cycles: Vec<Diagnostic>,
@@ -44,10 +63,8 @@ impl Walker<'_> {
         }
         self.state[index] = Walk::OnThePath;
         path.push(index);
-        for reference in &self.nodes[index].from {
-            if let Some(&producer) = self.by_name.get(&*reference.node) {
-                self.visit(producer, path);
-            }
+        for needed in std::mem::take(&mut self.needs[index]) {
+            self.visit(needed, path);
         }
         path.pop();
         self.state[index] = Walk::Done;
@@ -58,8 +75,7 @@ impl Walker<'_> {
         let start = path.iter().position(|&on_path| on_path == index).unwrap_or(0);
         let mut names: Vec<&str> = path[start..].iter().rev().map(|&i| &**self.nodes[i].name).collect();
         names.push(names[0]);
-        let message = format!("these nodes feed each other in a circle: {}", names.join(" → "));
-        let help = "a pipeline is a graph without cycles: let one of them read from somewhere else";
-        self.cycles.push(Diagnostic::error(self.nodes[index].name.place, message).with_help(help));
+        let message = format!("{} in a circle: {}", self.circle.what, names.join(" → "));
+        self.cycles.push(Diagnostic::error(self.nodes[index].name.place, message).with_help(self.circle.help));
     }
 }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
 
-use super::order::topological;
-use super::{Definition, Graph, Input, Node, NodeIndex, Planned, StateMeaning};
+use super::order::{Circle, topological};
+use super::{Definition, Graph, Input, Node, NodeIndex, Planned, StateMeaning, uses};
 use crate::catalog::Catalog;
 use crate::operator::{PlanContext, PlannedInput};
 use crate::rows::{ERRORS, Port, PortIndex, errors_schema, union_schema};
@@ -16,6 +16,12 @@ use crate::spec::diagnostic::{Diagnostic, Located, Severity};
 use crate::spec::pipeline::{NodeSpec, Section};
 use crate::spec::{PipelineSpec, PortReference};
 use crate::table::TableDefinition;
+
+/// A circle of nodes that read each other.
+const CIRCLE: Circle = Circle {
+    what: "these nodes feed each other",
+    help: "a pipeline is a graph without cycles: let one of them read from somewhere else",
+};
 
 /// Everything that is wrong with a pipeline, errors and warnings, in the order of the file.
 pub type PlanError = Vec<Diagnostic>;
@@ -46,6 +52,7 @@ pub fn plan_as_recorded(
     working_directory: &Path,
     recorded: &Definition,
 ) -> Result<(Graph, Vec<Diagnostic>), PlanError> {
+    let (spec, found) = uses::settle(spec, catalog);
     let nodes: Vec<&NodeSpec> = spec.nodes().collect();
     let mut planner = Planner {
         spec: &spec,
@@ -55,10 +62,10 @@ pub fn plan_as_recorded(
         recorded,
         nodes: Vec::new(),
         index: HashMap::new(),
-        found: Vec::new(),
+        found,
     };
     planner.check_references(&nodes);
-    match topological(&nodes) {
+    match topological(&nodes, |node| node.from.iter().map(|from| &*from.value.node).collect(), &CIRCLE) {
         Ok(order) => order.into_iter().for_each(|index| planner.plan_node(nodes[index])),
         Err(cycles) => planner.found.extend(cycles),
     }
@@ -239,6 +246,7 @@ impl Planner<'_> {
             on_error: spec.on_error,
             on_end: spec.on_end,
             stall_after: spec.stall_after.map(|after| after.0),
+            uses: spec.uses.iter().map(|used| Arc::clone(&used.value)).collect(),
             ports,
             inputs,
             planned,

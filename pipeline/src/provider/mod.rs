@@ -9,6 +9,8 @@
 mod collection;
 mod collector;
 mod control;
+mod credential_watch;
+mod credentials;
 mod difference;
 mod group;
 mod kind;
@@ -32,6 +34,7 @@ use crate::error::Result;
 use crate::table::TableDefinition;
 
 pub use control::{RefreshControl, RefreshRequest};
+pub use credentials::{CredentialHistory, CredentialStatus, Unverified, Verified};
 pub use group::{Collected, Extent, ScopeGroup};
 pub use kind::ProviderKind;
 pub use notice::{Notice, Notices, ScopeSelector, Target};
@@ -46,11 +49,12 @@ pub trait Provider: Send + Sync + 'static {
     /// The tables that it can collect.
     fn tables(&self) -> Vec<TableDefinition>;
 
-    /// Whether it can reach what it collects from.
+    /// Whether it can reach what it collects from, and its credentials allow that: asked before a provider is added, and
+    /// again where a refresh has read nothing.
     ///
     /// # Errors
     /// Why not, in one sentence for the user.
-    async fn verify(&self) -> Result<()>;
+    async fn verify(&self) -> Result<(), Unverified>;
 
     /// The groups of scopes that there are now, in the order in which a refresh begins them. A scope is in one group.
     ///

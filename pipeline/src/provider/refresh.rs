@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::collector::{Collector, GroupEnd, panic_text};
+use super::credential_watch::Credentials;
 use super::known::{KnownGroups, Meant};
 use super::schedule::Timer;
 use super::waiting::{Became, Kind, Request, Waiter, Waiting, Wanted};
@@ -75,6 +76,7 @@ pub(super) struct Refresher<P: ?Sized> {
     /// Somebody wants everything refreshed.
     round_asked: bool,
     notices: Option<Watch>,
+    credentials: Credentials,
     /// Counts what refers to what is not there.
     counting: Option<AbortOnDropHandle<()>>,
 }
@@ -102,6 +104,7 @@ impl<P: Provider + ?Sized> Refresher<P> {
             in_round: false,
             round_asked: false,
             notices,
+            credentials: Credentials::default(),
             counting: None,
         }
     }
@@ -143,7 +146,8 @@ impl<P: Provider + ?Sized> Refresher<P> {
     /// that a panic becomes an error and nothing else waits for it.
     fn list_groups(&mut self) {
         let is_due = self.timer.is_due();
-        let for_round = !self.in_round && (is_due || self.round_asked);
+        let again = self.credentials.is_retry_due();
+        let for_round = !self.in_round && (is_due || again || self.round_asked);
         let unknown = self.known.is_none() && (self.notices.is_some() || self.collector.control.is_asked());
         if self.listing.is_some() || !(for_round || unknown) {
             return;
@@ -153,6 +157,7 @@ impl<P: Provider + ?Sized> Refresher<P> {
                 self.timer.begun();
             }
             (self.in_round, self.round_asked) = (true, false);
+            self.credentials.round_begins();
             self.collector.refreshed.fetch_add(1, Ordering::SeqCst);
         }
         let collector = Arc::clone(&self.collector);
@@ -199,7 +204,8 @@ impl<P: Provider + ?Sized> Refresher<P> {
     async fn next(&mut self) -> Happened {
         let can_begin = !self.in_round && self.listing.is_none();
         let round = can_begin.then(|| self.timer.look_at()).flatten();
-        let wake = round.into_iter().chain(self.waiting.due(Instant::now())).min();
+        let again = can_begin.then(|| self.credentials.retry()).flatten();
+        let wake = round.into_iter().chain(again).chain(self.waiting.due(Instant::now())).min();
         let listens = self.known.is_some() && self.pending.len() < MOST_NOTICES;
         let (notices, control) = (&mut self.notices, &self.collector.control);
         let listing = &mut self.listing;
@@ -225,10 +231,10 @@ impl<P: Provider + ?Sized> Refresher<P> {
             let text = panic_text(error);
             Error::external(format!("the provider panicked while it listed its scopes: {text}"))
         };
-        let groups = listed.map_err(panicked)?.map_err(|error| Error {
-            domain: Domain::External,
-            message: format!("the provider could not list its scopes: {}", error.message),
-            ..error
+        let groups = listed.map_err(panicked)?.map_err(|error| {
+            self.collector.control.status.verified(Err(&error.clone().into()));
+            let message = format!("the provider could not list its scopes: {}", error.message);
+            Error { domain: Domain::External, message, ..error }
         });
         let groups = groups.inspect_err(|error| self.collector.control.status.error(error.message.clone()))?;
         let known = KnownGroups::new(groups, |table| self.collector.has_table(table))?;
@@ -306,6 +312,9 @@ impl<P: Provider + ?Sized> Refresher<P> {
         let status = &self.collector.control.status;
         RefreshStatus::count(&status.failed_scopes, end.failed);
         let targeted = request.wanted != Wanted::Whole;
+        if end.failed < request.group.tables.len() {
+            self.credentials.something_was_read();
+        }
         if targeted {
             RefreshStatus::count(&status.targeted, 1);
             RefreshStatus::count(&status.escalated, usize::from(end.whole));
@@ -348,6 +357,7 @@ impl<P: Provider + ?Sized> Refresher<P> {
     /// Everything has been refreshed: counts what refers to what is not there, beside what goes on.
     fn round_ended(&mut self) {
         self.collector.control.status.end();
+        self.credentials.round_ended(&self.collector, self.timer.repeats());
         let tables = self.collector.provider.tables();
         if tables.iter().all(|table| table.references.is_empty()) {
             return;

@@ -102,6 +102,11 @@ impl Timer {
         };
     }
 
+    /// Whether refreshes come by themselves again and again.
+    pub(super) fn repeats(&self) -> bool {
+        matches!(self.schedule, Schedule::Every(_) | Schedule::Cron(_))
+    }
+
     /// Whether no further refresh will ever be due.
     pub(super) fn was_once(&self) -> bool {
         self.schedule == Schedule::Once && self.due == Due::Never

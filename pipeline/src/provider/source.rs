@@ -154,7 +154,10 @@ impl<P: Provider + ?Sized> OpenSource for OpenProvider<P> {
 
     async fn diagnose(&self, _context: SourceContext, found: &mut Diagnosis) {
         let tables = self.provider.tables().len();
-        let verified = async { Ok((self.provider.verify().await?, format!("{tables} tables"))) };
+        let verified = async {
+            self.provider.verify().await.map_err(|unverified| unverified.error)?;
+            Ok(((), format!("{tables} tables")))
+        };
         found.check("verified", verified).await;
     }
 }

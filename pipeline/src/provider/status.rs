@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use parking_lot::Mutex;
 use serde::Serialize;
 
+use super::credentials::{CredentialHistory, Unverified, Verified};
 use crate::table::Unresolved;
 
 /// The counters of one provider node since the process started.
@@ -25,6 +26,7 @@ pub struct RefreshStatus {
     last: Mutex<Last>,
     unresolved: Mutex<Vec<Unresolved>>,
     notices: Mutex<Option<String>>,
+    credentials: Mutex<CredentialHistory>,
 }
 
 #[derive(Debug, Default, Clone)]
@@ -74,6 +76,8 @@ pub struct RefreshReport {
     /// Why no notices come at the moment.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub notices_error: Option<String>,
+    /// Whether its credentials are good, and were.
+    pub credentials: CredentialHistory,
     /// Rows that refer to what is not there, by table and table referred to, as of the end of that refresh.
     pub unresolved: Vec<UnresolvedReport>,
 }
@@ -118,6 +122,7 @@ impl RefreshStatus {
             ended: last.ended,
             error: last.error,
             notices_error: self.notices.lock().clone(),
+            credentials: self.credentials.lock().clone(),
             unresolved,
         }
     }
@@ -148,6 +153,11 @@ impl RefreshStatus {
     /// Why no notices come, or that they do.
     pub(super) fn notices(&self, error: Option<String>) {
         *self.notices.lock() = error;
+    }
+
+    /// What looking at the credentials has found.
+    pub(super) fn verified(&self, outcome: Result<(), &Unverified>) {
+        self.credentials.lock().found(Verified::of(outcome, now()));
     }
 
     pub(super) fn count(counter: &AtomicU64, more: usize) {

@@ -44,6 +44,7 @@ mod rerun;
 mod row_trail;
 mod run;
 mod sequencer;
+mod set_up;
 mod sink_node;
 mod source_slot;
 mod source_task;

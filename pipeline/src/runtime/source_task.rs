@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::crashed::guarded;
+use super::set_up::SetUp;
 use super::stall::Stall;
 use super::status::{NodeState, NodeStatus};
 use crate::error::{Domain, Error, Result, Retry};
@@ -67,6 +68,7 @@ pub(crate) struct SourceTask {
     index: NodeIndex,
     context: SourceContext,
     policy: RestartSettings,
+    set_up: SetUp,
     status: Arc<NodeStatus>,
     queue: mpsc::Sender<FromSource>,
     bytes: Arc<Semaphore>,
@@ -81,6 +83,7 @@ impl SourceTask {
         graph: Arc<Graph>,
         index: NodeIndex,
         context: SourceContext,
+        set_up: SetUp,
         status: Arc<NodeStatus>,
     ) -> (Self, SourceQueue) {
         let (queue, arrivals) = mpsc::channel(QUEUE);
@@ -88,7 +91,7 @@ impl SourceTask {
         let policy = graph.spec.restart.clone();
         let bytes = Arc::new(Semaphore::new(QUEUE_BYTES));
         (
-            Self { graph, index, context, policy, status, queue, bytes, acknowledged, proven: None },
+            Self { graph, index, context, policy, set_up, status, queue, bytes, acknowledged, proven: None },
             SourceQueue { arrivals, acknowledge },
         )
     }
@@ -219,6 +222,7 @@ impl SourceTask {
             },
         };
         let source = open.insert(source);
+        self.set_up.done();
         self.status.well();
         self.proven.get_or_insert_with(|| Instant::now() + PROBATION);
         let mut stall = Stall::new(self.graph.nodes[self.index.0].stall_after);
@@ -279,6 +283,7 @@ impl SourceTask {
         let Planned::Source(planned) = &self.graph.nodes[self.index.0].planned else {
             return Err(Error::internal("not a source"));
         };
+        self.set_up.of_others().await;
         planned.open.open(self.context.clone()).await
     }
 

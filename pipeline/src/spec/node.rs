@@ -21,7 +21,7 @@ const SOURCE_PREFIXES: [&str; 3] = ["ansible.eda.", "ansible.builtin.", "eda.bui
 /// The keys that a node of a section has besides its kind's.
 pub(super) fn common_keys(section: Section) -> &'static [&'static str] {
     match section {
-        Section::Source => &["on_end", "stall_after", "filters", "was", "on_error", "description"],
+        Section::Source => &["on_end", "stall_after", "uses", "filters", "was", "on_error", "description"],
         Section::Operator => &["from", "match", "was", "on_error", "description"],
         Section::Sink => &["from", "was", "on_error", "description"],
     }
@@ -37,6 +37,7 @@ struct Common {
     on_error: OnError,
     on_end: Option<OnEnd>,
     stall_after: Option<Located<Duration>>,
+    uses: Option<OneOrMany<Located<Arc<str>>>>,
     description: Option<String>,
 }
 
@@ -171,6 +172,7 @@ impl NodeReader<'_> {
             description: common.description,
             on_end: common.on_end.unwrap_or(on_end),
             stall_after: common.stall_after.map(|after| after.value),
+            uses: common.uses.as_deref().unwrap_or_default().to_vec(),
             match_all: common.r#match == Some(Match::All),
             ..self.plain_node(name.clone(), kind, options, place)
         })
@@ -195,6 +197,7 @@ impl NodeReader<'_> {
             description: None,
             on_end: OnEnd::default(),
             stall_after: None,
+            uses: Vec::new(),
             match_all: false,
             place,
         }
@@ -288,6 +291,7 @@ impl NodeReader<'_> {
             "from" => "a source reads from no other node",
             "on_end" => "only sources have `on_end`",
             "stall_after" => "only sources have `stall_after`",
+            "uses" => "only sources have `uses`: what a node reads stands in its `from`",
             "filters" => "only sources have `filters`",
             "match" => "`match` stands only beside `route`",
             _ => return None,

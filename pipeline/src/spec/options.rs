@@ -103,6 +103,20 @@ impl Options {
         }
     }
 
+    /// Takes over these keys from the options of another node, where they are there and not here.
+    pub(crate) fn take_over(&mut self, other: &Self, keys: &[&str]) {
+        let Tree::Map(theirs) = &other.tree.value else { return };
+        if self.tree.value == Tree::Null {
+            self.tree.value = Tree::Map(Vec::new());
+        }
+        let Tree::Map(own) = &mut self.tree.value else { return };
+        for (key, value) in theirs.iter().filter(|(key, _)| keys.contains(&&*key.value)) {
+            if own.iter().all(|(there, _)| there.value != key.value) {
+                own.push((key.clone(), value.clone()));
+            }
+        }
+    }
+
     /// Whether the value at this place has been read as a secret.
     pub(super) fn is_secret(&self, place: Place) -> bool {
         self.noted.lock().secrets.contains(&place.offset)

@@ -135,6 +135,8 @@ pub struct NodeSpec {
     pub on_end: OnEnd,
     /// For sources: how long it may give nothing before it counts as stalled; for ever where it is absent.
     pub stall_after: Option<Duration>,
+    /// For sources: the sources that must be set up before it, and whose shared options it takes over.
+    pub uses: Vec<Located<Arc<str>>>,
     /// For `route`: whether `match: all` stands beside it.
     pub match_all: bool,
     /// Where it stands.

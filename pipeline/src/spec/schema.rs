@@ -157,6 +157,10 @@ impl Document {
                 after["description"] = "How long the source may give nothing before it is shown as stalled.".into();
                 after
             }
+            "uses" => json!({
+                "description": "Sources that are set up before this one, and whose shared options (accounts, regions) it takes over where it has none.",
+                "anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "uniqueItems": true}, {"type": "null"}],
+            }),
             "filters" => json!({
                 "description": "Operators through which everything passes before others read the source, as ansible-rulebook lists them.",
                 "type": ["array", "null"],

@@ -21,6 +21,7 @@ mod tables;
 #[cfg(test)]
 mod tests;
 mod version;
+mod view;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -38,6 +39,7 @@ pub use staging::Table;
 pub use tables::Tables;
 pub use version::TableVersion;
 pub(crate) use version::lower_bound;
+pub use view::View;
 
 /// The most rows that a leaf of a table holds.
 pub const LEAF_ROWS: usize = 4_096;
@@ -61,6 +63,8 @@ pub struct TableDefinition {
     pub target: Option<&'static str>,
     /// The rows of other tables that its rows refer to.
     pub references: Vec<Reference>,
+    /// Other shapes that it can be read in.
+    pub views: Vec<View>,
 }
 
 impl TableDefinition {
@@ -72,7 +76,16 @@ impl TableDefinition {
         key: impl Into<Vec<&'static str>>,
     ) -> Self {
         let (name, key) = (name.into(), key.into());
-        Self { name, description, schema, key, columns: Vec::new(), target: None, references: Vec::new() }
+        Self {
+            name,
+            description,
+            schema,
+            key,
+            columns: Vec::new(),
+            target: None,
+            references: Vec::new(),
+            views: Vec::new(),
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use arrow::array::RecordBatch;
 use async_trait::async_trait;
 
 use crate::error::{Error, Result};
-use crate::provider::{Collected, Extent, PageRoom, Pages, Provider, ScopeGroup};
+use crate::provider::{Collected, Extent, PageRoom, Pages, Provider, ScopeGroup, Unverified};
 use crate::step::{Scope, ScopeOutcome};
 use crate::table::TableDefinition;
 
@@ -53,6 +53,8 @@ pub struct ScriptedProvider {
     refreshes: Vec<Result<Vec<ScriptedScope>>>,
     grouped: bool,
     concurrency: usize,
+    /// What verifying its credentials finds.
+    refused: Option<Error>,
     begun: AtomicUsize,
     collecting: AtomicUsize,
     most_at_once: AtomicUsize,
@@ -62,7 +64,16 @@ impl ScriptedProvider {
     /// A provider of `tables` that knows no refresh yet.
     pub fn new(tables: Vec<TableDefinition>) -> Self {
         let (begun, collecting, most_at_once) = <(AtomicUsize, AtomicUsize, AtomicUsize)>::default();
-        Self { tables, refreshes: Vec::new(), grouped: false, concurrency: 1, begun, collecting, most_at_once }
+        Self {
+            tables,
+            refreshes: Vec::new(),
+            grouped: false,
+            concurrency: 1,
+            refused: None,
+            begun,
+            collecting,
+            most_at_once,
+        }
     }
 
     /// Adds a refresh: its scopes, in order.
@@ -90,6 +101,13 @@ impl ScriptedProvider {
     #[must_use]
     pub fn at_once(mut self, groups: usize) -> Self {
         self.concurrency = groups;
+        self
+    }
+
+    /// Its credentials are found to be refused.
+    #[must_use]
+    pub fn refusing(mut self, message: &str) -> Self {
+        self.refused = Some(Error::user(message));
         self
     }
 
@@ -142,8 +160,8 @@ impl Provider for ScriptedProvider {
         self.tables.clone()
     }
 
-    async fn verify(&self) -> Result<()> {
-        Ok(())
+    async fn verify(&self) -> Result<(), Unverified> {
+        self.refused.clone().map_or(Ok(()), |refused| Err(refused.into()))
     }
 
     async fn groups(&self) -> Result<Vec<ScopeGroup>> {

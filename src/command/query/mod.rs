@@ -39,7 +39,7 @@ pub(crate) async fn query(arguments: QueryArguments, queries: Option<&Path>) -> 
     };
     let found = found.ok_or_else(nothing)?;
     note(found.shown.note.as_deref());
-    let session = session::session(Arc::new(past), &found)?;
+    let session = session::session(Arc::new(past), &found).await?;
     match &arguments.sql {
         Some(sql) => answer(&session, sql, format).await.map(|()| DONE),
         None => shell::shell(&session, &found.shown, format).await,

@@ -5,12 +5,13 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use datafusion::catalog::view::ViewTable;
 use datafusion::catalog::{MemorySchemaProvider, SchemaProvider, TableProvider};
 use datafusion::datasource::MemTable;
 use datafusion::error::DataFusionError;
 use datafusion::prelude::{SessionConfig, SessionContext};
-use tidegate_pipeline::table::TableVersion;
 use tidegate_pipeline::table::past::{Found, Past};
+use tidegate_pipeline::table::{TableVersion, View};
 
 use super::functions::{At, HistoryOf};
 use crate::exit::Failure;
@@ -19,7 +20,7 @@ const CATALOG: &str = "datafusion";
 const SCHEMA: &str = "public";
 
 /// A session over the tables of `found`.
-pub(super) fn session(past: Arc<Past>, found: &Found) -> Result<SessionContext, Failure> {
+pub(super) async fn session(past: Arc<Past>, found: &Found) -> Result<SessionContext, Failure> {
     let config = SessionConfig::new().with_information_schema(true).with_default_catalog_and_schema(CATALOG, SCHEMA);
     let session = SessionContext::new_with_config(config);
     session.register_udtf("at", Arc::new(At::new(Arc::clone(&past))));
@@ -30,9 +31,26 @@ pub(super) fn session(past: Arc<Past>, found: &Found) -> Result<SessionContext, 
         let name = version.definition().name.to_string();
         inventory.tables.register_table(name, rows_of(version).map_err(failure)?).map_err(failure)?;
     }
+    let views = found.tables.iter().flat_map(|set| set.tables.values()).flat_map(|version| &version.definition().views);
+    let views: Vec<View> = views.copied().collect();
     let missing = || Failure::failed("the session has no catalogue");
     session.catalog(CATALOG).ok_or_else(missing)?.register_schema(SCHEMA, Arc::new(inventory)).map_err(failure)?;
+    for view in views {
+        offer(&session, view).await.map_err(failure)?;
+    }
     Ok(session)
+}
+
+/// Offers a view, unless a table has its name or one that it reads is not there.
+async fn offer(session: &SessionContext, view: View) -> Result<(), DataFusionError> {
+    if session.table_exist(view.name)? {
+        return Ok(());
+    }
+    if let Ok(plan) = session.state().create_logical_plan(view.sql).await {
+        let view_table = ViewTable::new(plan, Some(view.sql.to_owned()));
+        session.register_table(view.name, Arc::new(view_table))?;
+    }
+    Ok(())
 }
 
 /// A version of a table, to be queried.

@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use aws_sdk_ec2::types::Address;
 
 use super::request::{client, filters, tags};
+use crate::opsbox;
 use crate::provider::{Call, Collector, Declared, Table, Unread};
 
 /// Reads DescribeAddresses, which is not paged.
@@ -21,6 +22,7 @@ fn addresses() -> Table<Address> {
     Table::new("aws_vpc_eip", "Elastic IP addresses.", |place, address: &Address| {
         place.arn("ec2", format_args!("elastic-ip/{}", address.allocation_id().unwrap_or_default()))
     })
+    .view(opsbox::EIPS)
     .target("allocation_id", "The id of its allocation.", |address| address.allocation_id())
     .text("public_ip", "The address.", |address| address.public_ip())
     .text("domain", "`vpc`, or `standard` where it is of EC2-Classic.", |address| Some(address.domain()?.as_str()))

@@ -8,6 +8,7 @@ use super::instance_cpu::{AVG_CPU_UTILIZATION, CpuReader};
 use super::request::{client, filters, tags};
 use super::transition::transition_time;
 use crate::cloudwatch::Mean;
+use crate::opsbox;
 use crate::provider::{Call, Collector, Declared, Table, Unread};
 
 /// How many instances a page may have.
@@ -64,6 +65,7 @@ fn instances() -> Table<Listed> {
     Table::new("aws_ec2_instance", "EC2 instances.", |place, listed: &Listed| {
         place.arn("ec2", format_args!("instance/{}", listed.instance.instance_id().unwrap_or_default()))
     })
+    .view(opsbox::INSTANCES)
     .target("instance_id", "The id of the instance.", |listed| listed.instance.instance_id())
     .reference("instance_type", "Its type.", ("aws_ec2_instance_type", "instance_type"), |listed| {
         Some(listed.instance.instance_type()?.as_str())

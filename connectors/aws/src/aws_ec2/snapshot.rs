@@ -9,6 +9,7 @@ use aws_sdk_ec2::types::{Filter, PermissionGroup, Snapshot, SnapshotAttributeNam
 use futures::stream::{self, StreamExt, TryStreamExt};
 
 use super::request::{client, filters, tags, unowned_arn};
+use crate::opsbox;
 use crate::provider::{CALLS, Call, Collector, Declared, Optional, Table, Unread, answered, unless_unknown};
 
 /// How many snapshots a page may have.
@@ -35,6 +36,7 @@ fn snapshots() -> Table<Listed> {
     Table::new("aws_ebs_snapshot", "The snapshots of EBS volumes that the account owns.", |place, listed: &Listed| {
         unowned_arn(place, format_args!("snapshot/{}", listed.snapshot.snapshot_id().unwrap_or_default()))
     })
+    .view(opsbox::SNAPSHOTS)
     .target("snapshot_id", "The id of the snapshot.", |listed| listed.snapshot.snapshot_id())
     .text("state", "`pending`, `completed`, `error`, `recoverable` or `recovering`.", |listed| {
         Some(listed.snapshot.state()?.as_str())

@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use aws_sdk_ec2::types::{Volume, VolumeAttachment};
 
 use super::request::{client, filters, tags};
+use crate::opsbox;
 use crate::provider::{Call, Collector, Declared, Table, Unread};
 
 /// How many volumes a page may have.
@@ -25,6 +26,7 @@ fn volumes() -> Table<Volume> {
     Table::new("aws_ebs_volume", "EBS volumes.", |place, volume: &Volume| {
         place.arn("ec2", format_args!("volume/{}", volume.volume_id().unwrap_or_default()))
     })
+    .view(opsbox::VOLUMES)
     .target("volume_id", "The id of the volume.", |volume| volume.volume_id())
     .text("state", "`creating`, `available`, `in-use`, `deleting`, `deleted` or `error`.", |volume| {
         Some(volume.state()?.as_str())

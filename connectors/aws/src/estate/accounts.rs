@@ -5,7 +5,8 @@ use std::sync::Arc;
 use aws_config::SdkConfig;
 use aws_config::retry::RetryConfig;
 use aws_config::sts::AssumeRoleProvider;
-use aws_sdk_ec2::config::SharedCredentialsProvider;
+use aws_credential_types::provider::error::CredentialsError;
+use aws_sdk_ec2::config::{ProvideCredentials, SharedCredentialsProvider};
 use aws_sdk_organizations::types::AccountState;
 use tidegate_pipeline::error::{Error, Result};
 use tidegate_pipeline::spec::diagnostic::remedy_for;
@@ -13,7 +14,7 @@ use tidegate_pipeline::spec::diagnostic::remedy_for;
 use super::options::{AccountOptions, AwsOptions, account_of};
 use super::{Place, Session};
 use crate::connection::Connection;
-use crate::failure::failure;
+use crate::failure::{causes, failure, unanswered};
 
 /// How often a call is tried. With adaptive retries calls wait for their turn before they are refused.
 const ATTEMPTS: u32 = 8;
@@ -55,6 +56,21 @@ impl Estate {
     pub(crate) async fn base(&self) -> Result<&SdkConfig> {
         let retries = RetryConfig::adaptive().with_max_attempts(ATTEMPTS);
         self.base.get_or_try_init(|| self.connection.load(retries)).await
+    }
+
+    /// Looks for credentials, without asking whether they are good.
+    ///
+    /// # Errors
+    /// When there are none anywhere. What else is wrong shows when they are used.
+    pub(crate) async fn find_credentials(&self) -> Result<()> {
+        let Ok(config) = self.base().await else { return Ok(()) };
+        let Some(provider) = config.credentials_provider() else { return Ok(()) };
+        match provider.provide_credentials().await {
+            Err(error @ CredentialsError::CredentialsNotLoaded(_)) => {
+                Err(unanswered("find any credentials", &causes(&error)))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The account of the credentials themselves.

@@ -121,6 +121,10 @@ impl SourceKind for AwsKind {
         Some(options.canonical_of(&["aws", "regions", "filters"]))
     }
 
+    fn shared_options(&self) -> &'static [&'static str] {
+        &["aws", "regions"]
+    }
+
     fn provider(&self) -> Option<&dyn ProviderKind> {
         Some(self)
     }

@@ -20,7 +20,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use tidegate_pipeline::error::{Error, Result};
-use tidegate_pipeline::provider::{Collected, Extent, Notices, Pages, Provider, ScopeGroup};
+use tidegate_pipeline::provider::{Collected, Extent, Notices, Pages, Provider, ScopeGroup, Unverified};
 use tidegate_pipeline::spec::Options;
 use tidegate_pipeline::step::ScopeOutcome;
 use tidegate_pipeline::table::TableDefinition;
@@ -127,8 +127,9 @@ impl Provider for AwsProvider {
         tables.filter(|table| self.wanted.contains(&table.name)).collect()
     }
 
-    async fn verify(&self) -> Result<()> {
-        self.verify_accounts().await
+    async fn verify(&self) -> Result<(), Unverified> {
+        self.estate.find_credentials().await.map_err(Unverified::incomplete)?;
+        Ok(self.verify_accounts().await?)
     }
 
     async fn groups(&self) -> Result<Vec<ScopeGroup>> {

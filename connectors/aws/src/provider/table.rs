@@ -9,7 +9,7 @@ use aws_sdk_ec2::primitives::DateTime;
 use serde_json::Value;
 use tidegate_connectors::providers::columns::{Columns, Moment};
 use tidegate_pipeline::error::{Error, Result};
-use tidegate_pipeline::table::{Reference, TableDefinition};
+use tidegate_pipeline::table::{Reference, TableDefinition, View};
 
 use super::raw::settled;
 use crate::estate::Place;
@@ -35,6 +35,7 @@ pub(crate) struct Table<R> {
     key: Vec<&'static str>,
     target: Option<&'static str>,
     references: Vec<Reference>,
+    views: Vec<View>,
     /// Elements that `raw` leaves out.
     unkept: Vec<&'static str>,
     arn: MakeArn<R>,
@@ -62,6 +63,7 @@ impl<R: 'static> Table<R> {
             key: Vec::new(),
             target: None,
             references: Vec::new(),
+            views: Vec::new(),
             unkept: Vec::new(),
             arn: Box::new(arn),
             columns: Columns::default(),
@@ -124,6 +126,13 @@ impl<R: 'static> Table<R> {
     ) -> Self {
         self.references.push(Reference::new([name], table, [to]));
         self.text(name, description, value)
+    }
+
+    /// Another shape that the table can be read in.
+    #[must_use]
+    pub(crate) fn view(mut self, view: View) -> Self {
+        self.views.push(view);
+        self
     }
 
     /// Whole numbers.
@@ -217,6 +226,16 @@ impl<R: 'static> Table<R> {
         self
     }
 
+    /// The column `tags`, where they may not be known.
+    #[must_use]
+    pub(crate) fn known_tags(
+        mut self,
+        tags: impl Fn(&R) -> Option<Vec<(String, String)>> + Send + Sync + 'static,
+    ) -> Self {
+        self.columns.known_map("tags", "The tags; NULL where they may not be read.", tags);
+        self
+    }
+
     /// JSON as text, such as a policy document.
     #[must_use]
     pub(crate) fn json(
@@ -287,6 +306,7 @@ impl<R: 'static> Declared for Table<R> {
             columns: LEADING.into_iter().chain(self.columns.descriptions()).chain([RAW, COLLECTED]).collect(),
             target: self.target,
             references: self.references.clone(),
+            views: self.views.clone(),
             ..TableDefinition::new(self.name, self.description, self.schema(), self.key.clone())
         }
     }

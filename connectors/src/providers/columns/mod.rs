@@ -170,6 +170,16 @@ impl<R: 'static> Columns<R> {
         description: &'static str,
         entries: impl Fn(&R) -> Vec<(String, String)> + Send + Sync + 'static,
     ) {
+        self.known_map(name, description, move |row| Some(entries(row)));
+    }
+
+    /// The same, of what may not be known.
+    pub fn known_map(
+        &mut self,
+        name: &'static str,
+        description: &'static str,
+        entries: impl Fn(&R) -> Option<Vec<(String, String)>> + Send + Sync + 'static,
+    ) {
         let build = move |rows: &[R]| map_array(rows.iter().map(&entries));
         let data_type = map_array(std::iter::empty()).data_type().clone();
         self.add((name, description), data_type, true, build);
@@ -191,9 +201,11 @@ impl<R: 'static> Columns<R> {
     }
 }
 
-fn map_array(rows: impl Iterator<Item = Vec<(String, String)>>) -> ArrayRef {
+fn map_array(rows: impl Iterator<Item = Option<Vec<(String, String)>>>) -> ArrayRef {
     let mut maps = MapBuilder::new(None, StringBuilder::new(), StringBuilder::new());
-    for mut entries in rows {
+    for entries in rows {
+        let is_known = entries.is_some();
+        let mut entries = entries.unwrap_or_default();
         entries.sort_by(|(left, _), (right, _)| left.cmp(right));
         entries.dedup_by(|(later, _), (earlier, _)| later == earlier);
         for (key, value) in entries {
@@ -201,7 +213,7 @@ fn map_array(rows: impl Iterator<Item = Vec<(String, String)>>) -> ArrayRef {
             maps.values().append_value(value);
         }
         // Keys and values have just been added in pairs: they cannot be of different lengths.
-        let _ = maps.append(true);
+        let _ = maps.append(is_known);
     }
     Arc::new(maps.finish())
 }
@@ -226,5 +238,15 @@ mod tests {
         assert_eq!((tags.value_length(1), tags.value_length(2)), (1, 0));
         let fields: Vec<Field> = columns.fields().collect();
         assert_eq!(fields[1].data_type(), arrays[1].data_type());
+    }
+
+    #[test]
+    fn lists_and_maps_that_are_not_known_are_null_and_not_empty() {
+        let mut columns: Columns<bool> = Columns::default();
+        columns.known_texts("texts", "", |known| known.then(|| vec!["a"]));
+        columns.known_map("map", "", |known| known.then(Vec::new));
+        for array in columns.arrays(&[true, false]) {
+            assert!(array.is_valid(0) && array.is_null(1));
+        }
     }
 }

@@ -25,7 +25,7 @@ use async_trait::async_trait;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use tidegate_pipeline::error::{Error, Result};
-use tidegate_pipeline::provider::{Collected, Extent, Pages, Provider, ScopeGroup};
+use tidegate_pipeline::provider::{Collected, Extent, Pages, Provider, ScopeGroup, Unverified};
 use tidegate_pipeline::spec::Refresh;
 use tidegate_pipeline::spec::diagnostic::remedy_for;
 use tidegate_pipeline::step::ScopeOutcome;
@@ -102,13 +102,13 @@ impl Provider for HostProvider {
         self.tables.iter().map(|table| table.definition()).collect()
     }
 
-    async fn verify(&self) -> Result<()> {
+    async fn verify(&self) -> Result<(), Unverified> {
         let root = self.root.clone();
-        blocking(move || {
+        let verified = blocking(move || {
             root.verify()?;
             machine::id(&root).map(drop)
-        })
-        .await?
+        });
+        Ok(verified.await??)
     }
 
     /// Each table is a group of its own: they are read from different files.

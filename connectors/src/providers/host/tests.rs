@@ -147,7 +147,7 @@ async fn what_is_not_there_is_skipped_with_the_reason() {
 #[tokio::test]
 async fn a_root_that_is_no_directory_does_not_verify() {
     let machine = machine(&[]);
-    let error = provider(&machine.path().join("missing")).verify().await.err().unwrap();
+    let error = provider(&machine.path().join("missing")).verify().await.err().unwrap().error;
     assert!(error.to_string().contains("is not a directory"), "{error}");
 }
 

@@ -104,6 +104,16 @@ pub(super) fn plan(
     Ok(Query { plan, reads, reads_time })
 }
 
+/// Plans the query of a view over these tables.
+///
+/// # Errors
+/// When a table that it reads is not there.
+pub(super) fn plan_view(sql: &str, tables: &Tables<'_>) -> Result<LogicalPlan, DataFusionError> {
+    let statement = parse(sql).map_err(|problem| DataFusionError::Plan(problem.message))?;
+    let options = ParserOptions { map_string_types_to_utf8view: false, ..ParserOptions::new() };
+    SqlToRel::new_with_options(tables, options).sql_statement_to_plan(statement)
+}
+
 fn parse(sql: &str) -> Result<Statement, QueryProblem> {
     let statements = Parser::new(&PostgreSqlDialect {})
         .try_with_sql(sql)

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::temporal_conversions::timestamp_ms_to_datetime;
+use datafusion::catalog::view::ViewTable;
 use datafusion::common::config::{ConfigOptions, Dialect};
 use datafusion::common::{Result as DataFusionResult, TableReference, plan_err};
 use datafusion::datasource::cte_worktable::CteWorkTable;
@@ -22,7 +23,7 @@ use parking_lot::Mutex;
 use tidegate_pipeline::error::{Error, Result};
 use tidegate_pipeline::spec::ByteSize;
 use tidegate_pipeline::step::StepTime;
-use tidegate_pipeline::table::TableDefinition;
+use tidegate_pipeline::table::{TableDefinition, View};
 
 /// Plans and runs queries. Cheap to clone.
 #[derive(Clone)]
@@ -100,13 +101,28 @@ pub(crate) struct Tables<'s> {
 
 impl<'s> Tables<'s> {
     /// The tables of these definitions.
-    pub(crate) fn new<'d>(session: &'s Session, definitions: impl IntoIterator<Item = &'d TableDefinition>) -> Self {
+    pub(crate) fn new(session: &'s Session, definitions: &[TableDefinition]) -> Self {
         let source = |definition: &TableDefinition| {
             let table: Arc<dyn TableSource> =
                 provider_as_source(Arc::new(EmptyTable::new(relaxed(&definition.schema))));
             (definition.name.to_string(), table)
         };
-        Self { session, sources: definitions.into_iter().map(source).collect(), missing: Mutex::new(BTreeSet::new()) }
+        let sources = definitions.iter().map(source).collect();
+        let mut tables = Self { session, sources, missing: Mutex::new(BTreeSet::new()) };
+        definitions.iter().flat_map(|definition| &definition.views).for_each(|view| tables.offer(view));
+        tables
+    }
+
+    /// Offers a view, unless a table has its name or one that it reads is not there.
+    fn offer(&mut self, view: &View) {
+        if self.sources.contains_key(view.name) {
+            return;
+        }
+        if let Ok(plan) = super::query::plan_view(view.sql, self) {
+            let view_table = ViewTable::new(plan, Some(view.sql.to_owned()));
+            self.sources.insert(view.name.to_owned(), provider_as_source(Arc::new(view_table)));
+        }
+        self.take_missing();
     }
 
     /// The names of the tables.

@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 
 use tidegate_pipeline::spec::Tree;
+use tidegate_pipeline::table::View;
 
 use super::super::pack::{Pack, PackProblem};
 use super::super::plan::{Overrides, PlannedPack, Selection};
@@ -24,6 +25,30 @@ fn what_a_control_reads_follows_from_its_query() {
     let reads: Vec<&str> = planned.controls[0].reads.iter().map(|table| &**table).collect();
     assert_eq!(reads, ["snapshot", "volume"]);
     assert!(!planned.controls[0].reads_time);
+}
+
+#[test]
+fn a_view_is_read_as_the_tables_that_it_is_made_of() {
+    const VIEW: View = View {
+        name: "stray",
+        description: "Volumes without a snapshot.",
+        sql: "select v.arn as what, v.region from volume v left join snapshot s on s.volume_id = v.volume_id \
+              where s.volume_id is null",
+    };
+    let mut definitions = definitions();
+    definitions[0].views =
+        vec![VIEW, View { name: "snapshot", ..VIEW }, View { name: "lost", sql: "select 1 from attic", ..VIEW }];
+    let reading = |table: &str| {
+        let sql = format!("select what as resource, 'ok' as status, 'r.' as reason from {table}");
+        let pack = pack_of(&[("a", &sql)]);
+        PlannedPack::plan(&pack, &definitions, &Selection::default(), &Overrides::new(), MEMORY).unwrap()
+    };
+    let (planned, problems) = reading("stray");
+    assert_eq!(problems.queries, []);
+    let reads: Vec<&str> = planned.controls[0].reads.iter().map(|table| &**table).collect();
+    assert_eq!(reads, ["snapshot", "volume"]);
+    assert!(reading("snapshot").1.queries[0].message.contains("what"), "a table of that name comes first");
+    assert_eq!(reading("lost").0.without_tables, [("a".into(), "lost".to_owned())], "it reads what is not there");
 }
 
 #[test]

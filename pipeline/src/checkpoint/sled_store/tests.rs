@@ -24,7 +24,7 @@ fn holding(values: &[(&str, &[u8])]) -> tempfile::TempDir {
 
 /// sled itself, to do what the store would never do.
 fn sled_of(directory: &tempfile::TempDir) -> sled::Db {
-    sled::Config::new().path(directory.path().join(FOLDER)).open().unwrap()
+    open_when_free(&sled::Config::new().path(directory.path().join(FOLDER))).unwrap()
 }
 
 fn assert_keeps_the_laws(store: &dyn Store) {

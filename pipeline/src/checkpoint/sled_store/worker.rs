@@ -136,7 +136,7 @@ fn flush(database: &sled::Db, file: &File) -> Answer<()> {
 }
 
 /// sled gives its lock back some time after a database was dropped: an owner that opens again waits for it.
-fn open_when_free(config: &sled::Config) -> sled::Result<sled::Db> {
+pub(super) fn open_when_free(config: &sled::Config) -> sled::Result<sled::Db> {
     let until = Instant::now() + LOCK_PATIENCE;
     loop {
         match config.open() {

@@ -15,6 +15,7 @@ use crate::step::{Position, Scope, ScopeOutcome, Unit};
 use crate::table::{Operation, Tables};
 use crate::testing::provider::{ScriptedProvider, ScriptedScope};
 
+mod credentials;
 mod groups;
 mod property;
 mod targets;

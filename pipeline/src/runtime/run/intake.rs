@@ -15,6 +15,7 @@ use crate::runtime::lookups::{LookupChange, LookupWatch, watched_files};
 use crate::runtime::replay::RereadSources;
 use crate::runtime::rerun::Recorded;
 use crate::runtime::sequencer::{Sequencer, SequencerEnd};
+use crate::runtime::set_up::SetUps;
 use crate::runtime::source_slot::SourceSlot;
 use crate::runtime::source_task::SourceTask;
 use crate::source::{Delivery, Source};
@@ -117,13 +118,15 @@ impl Intake {
         open: Vec<Option<Box<dyn Source>>>,
         tasks: &mut SourceTasks,
     ) -> Result<()> {
+        let mut set_ups = SetUps::of_graph(&pipeline.graph);
         for ((index, slot), open) in self.sources.iter().zip(&mut self.sequencer.slots).zip(open) {
             let node = &pipeline.graph.nodes[index.0];
             if slot.state.ended || stays_closed(pipeline, node) {
                 continue;
             }
             let context = pipeline.source_context(node, &slot.state)?;
-            let (task, queue) = SourceTask::new(Arc::clone(&pipeline.graph), *index, context, Arc::clone(&slot.status));
+            let (graph, set_up) = (Arc::clone(&pipeline.graph), set_ups.of(node));
+            let (task, queue) = SourceTask::new(graph, *index, context, set_up, Arc::clone(&slot.status));
             slot.arrivals = Some(queue.arrivals);
             slot.acknowledge = Some(queue.acknowledge);
             tasks.spawn(&slot.name, task.run(open));

@@ -1,12 +1,13 @@
 //! What is collected, listing by listing.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
-use tidegate_pipeline::provider::{Collected, Extent, ScopeGroup};
+use tidegate_pipeline::provider::{Collected, Extent};
 use tidegate_pipeline::step::ScopeOutcome;
 
 use super::front::Front;
+use super::reading::{Lacks, every_table_is_read, rows_of, targets_are_read_alone, text};
 use super::{ACCOUNTS, Inventory, REGIONS, moto};
 
 /// Tables of which moto never has anything, or that are read only where options name them.
@@ -18,10 +19,6 @@ const MADE: [&str; 1] = ["aws_ec2_regional_settings"];
 const DENIED: &str = "<Response><Errors><Error><Code>UnauthorizedOperation</Code><Message>You are not authorized.\
                       </Message></Error></Errors></Response>";
 
-fn text<'a>(row: &'a Value, column: &str) -> &'a str {
-    row[column].as_str().unwrap_or_default()
-}
-
 // matrix: aws_ec2: happy
 // matrix: aws_ec2: kill-before-ack: the refresh of every provider is the engine's, whose tests kill `host`
 // matrix: aws_ec2: kill-after-ack: the refresh of every provider is the engine's, whose tests kill `host`
@@ -30,37 +27,12 @@ fn every_table_of_both_accounts_and_regions_is_read_to_the_end_page_by_page() {
     let Some(moto) = moto() else { return };
     let front = Front::start(&moto);
     let inventory = Inventory::at(&front.endpoint);
-    let definitions = inventory.provider.tables();
     let groups = inventory.groups();
     let places: BTreeSet<(&str, &str)> = groups.iter().map(|group| (&*group.account_id, &*group.region)).collect();
     let expected =
         ACCOUNTS.iter().flat_map(|account| ["global", REGIONS[0], REGIONS[1]].map(|region| (*account, region)));
     assert_eq!(places, expected.collect());
-    for group in &groups {
-        let (rows, collected) = inventory.collect(group, &Extent::Whole);
-        if UNKNOWN.contains(&&*group.tables[0]) {
-            assert!(matches!(collected.of(&group.tables[0]), ScopeOutcome::Skipped(_)), "{group}: {collected:?}");
-            continue;
-        }
-        assert_eq!(collected, Collected::complete(), "{group}");
-        for table in group.tables.iter().filter(|table| !EMPTY.contains(&&***table)) {
-            let rows = rows.get(&**table).unwrap_or_else(|| panic!("{group} has no rows of {table}"));
-            let key = &definitions.iter().find(|known| known.name == *table).expect("its definition").key;
-            let keys: BTreeSet<String> =
-                rows.iter().map(|row| key.iter().map(|name| row[*name].to_string()).collect()).collect();
-            assert_eq!(keys.len(), rows.len(), "{group}: keys of {table} are not unique");
-            for row in rows {
-                assert!(key.is_empty() || key.iter().any(|name| !row[*name].is_null() && row[*name] != ""), "{row}");
-                assert_eq!((text(row, "account_id"), text(row, "region")), (&*group.account_id, &*group.region));
-                assert!(text(row, "arn").starts_with("arn:aws:"), "{table}: {row}");
-                assert_eq!(text(row, "raw").starts_with('{'), !MADE.contains(&&**table), "{table}: {row}");
-            }
-        }
-        assert_eq!(inventory.collect(group, &Extent::Whole).0, rows, "{group}: a second look finds something else");
-        if let Some(instances) = rows.get("aws_ec2_instance") {
-            assert_eq!(instances.len(), 12, "{group}");
-        }
-    }
+    every_table_is_read(&inventory, Lacks { empty: &EMPTY, unknown: &UNKNOWN, made: &MADE });
     // Twelve instances, each started by itself, in pages of five, in two accounts, looked at twice.
     assert!(REGIONS.iter().all(|region| front.count("DescribeInstances", region) == 12));
 }
@@ -68,31 +40,7 @@ fn every_table_of_both_accounts_and_regions_is_read_to_the_end_page_by_page() {
 #[test]
 fn of_targets_exactly_those_rows_are_read_that_are_theirs() {
     let Some(moto) = moto() else { return };
-    let inventory = Inventory::at(&Front::start(&moto).endpoint);
-    let definitions = inventory.provider.tables();
-    let target = |table: &str| definitions.iter().find(|known| *known.name == *table).and_then(|known| known.target);
-    let groups = inventory.groups();
-    for group in groups.iter().filter(|group| *group.account_id == *ACCOUNTS[1] && *group.region == *REGIONS[1]) {
-        let Some(name) = target(&group.tables[0]) else { continue };
-        let whole = inventory.collect(group, &Extent::Whole).0;
-        let Some(id) = whole.get(&*group.tables[0]).and_then(|rows| rows.last()).map(|row| text(row, name).to_owned())
-        else {
-            continue;
-        };
-        let ids = vec![id.as_str().into(), "gone-0123456789".into()];
-        let (mut found, collected) = inventory.collect(group, &Extent::Targets(ids));
-        assert_eq!(collected, Collected::complete(), "{group}");
-        let mut expected: BTreeMap<String, Vec<Value>> = whole;
-        for (table, rows) in &mut expected {
-            let name = target(table).expect("the tables of a listing have targets together");
-            rows.retain(|row| text(row, name) == id);
-        }
-        expected.retain(|_, rows| !rows.is_empty());
-        for rows in expected.values_mut().chain(found.values_mut()) {
-            rows.sort_by_key(ToString::to_string);
-        }
-        assert_eq!(found, expected, "{group}");
-    }
+    targets_are_read_alone(&Inventory::at(&Front::start(&moto).endpoint));
 }
 
 // matrix: aws_ec2: malformed
@@ -152,16 +100,6 @@ fn the_rules_of_groups_are_what_their_permissions_say() {
     let account = &group.account_id;
     let members = of("internal").into_iter().filter(|rule| rule.starts_with(&format!("ingress:-1:all:{account}/sg-")));
     assert_eq!(members.count(), 2);
-}
-
-/// The rows of the first account in its first region.
-fn rows_of(inventory: &Inventory, table: &str) -> Vec<Value> {
-    let groups = inventory.groups();
-    let here = |group: &&ScopeGroup| *group.account_id == *ACCOUNTS[0] && *group.region == *REGIONS[0];
-    let group = groups.iter().filter(here).find(|group| group.tables.iter().any(|name| **name == *table));
-    let (mut rows, collected) = inventory.collect(group.expect("it is listed"), &Extent::Whole);
-    assert_eq!(collected, Collected::complete());
-    rows.remove(table).expect("it has rows")
 }
 
 #[test]

@@ -15,9 +15,15 @@ use tokio::net::TcpStream;
 /// The most that a page may have.
 const PAGE: usize = 5;
 
+/// What says how much a page may have, in the words of the services.
+const SIZES: [&str; 5] = ["MaxItems=", "MaxRecords=", "MaxResults=", "PageSize=", "maxitems="];
+/// What says that a page is not the first.
+const TOKENS: [&str; 5] = ["Marker=", "NextToken=", "marker=", "name=", "nexttoken="];
+
 /// What was asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Asked {
+    /// The action, or the method and path of an API that has none.
     pub(super) action: String,
     pub(super) region: String,
     /// Whether it is about a page that is not the first.
@@ -97,15 +103,23 @@ async fn respond(
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let scope = text("authorization").split_once("Credential=").map_or("", |(_, scope)| scope);
     let region = scope.split('/').nth(2).unwrap_or_default().to_owned();
-    let asked = Asked { action: value("Action"), region, goes_on: !value("NextToken").is_empty() };
+    let action = Some(value("Action")).filter(|action| !action.is_empty());
+    let action = action.unwrap_or_else(|| format!("{method} {}", uri.path()));
+    let mut pairs = body.split('&').chain(uri.query().unwrap_or_default().split('&'));
+    let goes_on = pairs.any(|pair| TOKENS.iter().any(|token| pair.starts_with(token) && pair.len() > token.len()));
+    let asked = Asked { action, region, goes_on };
     let answer = (inside.rule.lock())(&asked);
     inside.asked.lock().push(asked);
     if let Some((status, kind, text)) = answer {
         return answered(status, kind, text.to_owned());
     }
-    let small =
-        |pair: &str| if pair.starts_with("MaxResults=") { format!("MaxResults={PAGE}") } else { pair.to_owned() };
-    let body = body.split('&').map(small).collect::<Vec<_>>().join("&");
+    let small = |pair: &str| match SIZES.iter().find(|size| pair.starts_with(**size)) {
+        Some(size) => format!("{size}{PAGE}"),
+        None => pair.to_owned(),
+    };
+    let small = |pairs: &str| pairs.split('&').map(small).collect::<Vec<_>>().join("&");
+    let body = small(&body);
+    let uri = uri.query().map_or_else(|| uri.to_string(), |query| format!("{}?{}", uri.path(), small(query)));
     let kept = ["authorization", "content-type", "x-amz-date", "x-amz-security-token", "x-amz-target"];
     let kept = kept.iter().filter(|name| headers.contains_key(**name));
     let head: String = kept.map(|name| format!("{name}: {}\r\n", text(name))).collect();

@@ -2,7 +2,9 @@
 
 mod collecting;
 mod front;
+mod reading;
 mod running;
+mod services;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
@@ -33,19 +35,25 @@ fn moto() -> Option<String> {
 /// The rows of the tables of a group, each as JSON without the time of collecting.
 type Rows = BTreeMap<String, Vec<Value>>;
 
-/// `aws_ec2` over the accounts in which nothing is changed.
+/// A provider over the accounts in which nothing is changed.
 struct Inventory {
     provider: Arc<dyn Provider>,
     runtime: Runtime,
 }
 
 impl Inventory {
+    /// `aws_ec2`.
     fn at(endpoint: &str) -> Self {
         Self::with(endpoint, &[])
     }
 
-    /// With columns that are read only when they are named.
+    /// `aws_ec2`, with columns that are read only when they are named.
     fn with(endpoint: &str, hydrate: &[String]) -> Self {
+        Self::of("aws_ec2", endpoint, hydrate)
+    }
+
+    /// A kind of provider, with what is read only when it is named.
+    fn of(kind: &str, endpoint: &str, hydrate: &[String]) -> Self {
         let text = format!(
             "regions: [{}]\nhydrate: [{}]\naws:\n  access_key: test\n  secret_key: test\n  endpoint_url: {endpoint}\n  \
              accounts: [{{role: \"arn:aws:iam::{}:role/audit\"}}]\n",
@@ -54,8 +62,8 @@ impl Inventory {
             ACCOUNTS[1]
         );
         let kinds = tidegate_aws::sources();
-        let kind = kinds.iter().find(|kind| kind.name() == "aws_ec2").expect("the kind");
-        let kind = kind.provider().expect("it is a kind of provider");
+        let known = kinds.iter().find(|known| known.name() == kind).expect("the kind");
+        let kind = known.provider().expect("it is a kind of provider");
         let provider = kind.provider(&Options::parse(&text).expect("YAML")).expect("good options");
         Self { provider, runtime: Runtime::new().expect("a runtime") }
     }
