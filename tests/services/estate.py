@@ -5,6 +5,7 @@ import datetime
 import sys
 
 import boto3
+import estate_accounts
 import estate_services
 
 REGIONS = ["us-east-1", "eu-west-1"]
@@ -149,6 +150,8 @@ def main(endpoint, accounts):
             use_of_processors(keys.client("cloudwatch", endpoint_url=endpoint, region_name=region), first)
             client = lambda service: keys.client(service, endpoint_url=endpoint, region_name=region)
             estate_services.make(client, account, region, vpc, subnets, group, first)
+            estate_accounts.buckets(client, account, region)
+        estate_accounts.account(client, account)
 
 
 main(sys.argv[1], sys.argv[2:])

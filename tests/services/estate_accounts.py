@@ -33,7 +33,7 @@ def block_public_access(endpoint, number):
     settings = {"BlockPublicAcls": True, "IgnorePublicAcls": True, "BlockPublicPolicy": False, "RestrictPublicBuckets": False}
     body = "".join(f"<{name}>{str(value).lower()}</{name}>" for name, value in settings.items())
     credential = "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/s3/aws4_request, Signature=x"
-    headers = {"authorization": credential, "x-amz-account-id": number, "x-moto-account-id": number}
+    headers = {"content-type": "application/xml", "authorization": credential, "x-amz-account-id": number, "x-moto-account-id": number}
     url = f"{endpoint}/v20180820/configuration/publicAccessBlock"
     body = f"<PublicAccessBlockConfiguration>{body}</PublicAccessBlockConfiguration>".encode()
     urllib.request.urlopen(urllib.request.Request(url, body, headers, method="PUT")).close()

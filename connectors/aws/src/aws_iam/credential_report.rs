@@ -13,6 +13,7 @@ use tidegate_connectors::providers::columns::Moment;
 use tidegate_pipeline::error::Error;
 
 use super::request::client;
+use crate::opsbox;
 use crate::provider::{Call, Collector, Declared, Reach, Table, Unread, answered};
 
 const NAME: &str = "aws_iam_credential_report";
@@ -65,6 +66,7 @@ fn report() -> Table<Line> {
         None => place.arn("iam", format_args!("user/{}", line.text(USER).unwrap_or_default())),
     })
     .target("user_name", "The name of the user; `<root_account>` for the root user.", |line: &Line| line.text(USER))
+    .view(opsbox::CREDENTIAL_REPORT)
     .text("user_arn", "The ARN of the user.", |line| line.text(ARN))
     .made_time("user_creation_time", "When the user was made.", |line| line.moment("user_creation_time"))
     .boolean("password_enabled", "Whether it has a password; NULL for the root user.", |line| {

@@ -8,6 +8,7 @@ use futures::stream::{self, StreamExt, TryStreamExt};
 use serde_json::Value;
 
 use super::request::{PAGE, asked_for, client, marker, tags};
+use crate::opsbox;
 use crate::policy_document::{Document, Statement, statement_columns};
 use crate::provider::{CALLS, Call, Collector, Declared, Optional, Reach, Table, Unread, answered, unless_unknown};
 
@@ -64,6 +65,7 @@ fn policies() -> Table<Listed> {
     let description = "The managed policies of the account, and those of AWS that it uses.";
     Table::new(NAME, description, |_, listed: &Listed| listed.policy.arn().unwrap_or_default().to_owned())
         .by_arn()
+        .view(opsbox::IAM_POLICIES)
         .text("name", "The name of the policy.", |listed: &Listed| listed.policy.policy_name())
         .text("policy_id", "The id of the policy: `ANPA…`.", |listed| listed.policy.policy_id())
         .text("path", "The path of the policy.", |listed| listed.policy.path())

@@ -5,6 +5,7 @@ use aws_sdk_iam::types::{EntityType, RoleDetail};
 
 use super::inline_policy::{InlineStatement, inline_statements, policy_columns};
 use super::request::{PAGE, asked_for, client, marker, tags};
+use crate::opsbox;
 use crate::policy_document::{Document, Statement, statement_columns};
 use crate::provider::{Call, Collector, Declared, Reach, Table, Unread, sorted};
 
@@ -53,7 +54,7 @@ fn roles() -> Table<RoleDetail> {
             sorted(role.instance_profile_list().iter().map(|profile| Some(profile.arn())))
         });
     let table = policy_columns(table, RoleDetail::role_policy_list, RoleDetail::attached_managed_policies);
-    table.tags(|role| tags(role.tags()))
+    table.tags(|role| tags(role.tags())).view(opsbox::IAM_ROLES)
 }
 
 /// Who uses it.

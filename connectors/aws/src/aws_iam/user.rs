@@ -12,6 +12,7 @@ use serde_json::{Map, Value};
 use super::inline_policy::{InlineStatement, inline_statements, policy_columns};
 use super::request::{PAGE, asked_for, client, marker, tags};
 use super::user_access::{Access, AccessReader, Login};
+use crate::opsbox;
 use crate::provider::{Call, Collector, Declared, Optional, Reach, Table, Unread, sorted};
 
 const NAME: &str = "aws_iam_user";
@@ -61,7 +62,7 @@ fn users() -> Table<Listed> {
         |listed| listed.user.user_policy_list(),
         |listed| listed.user.attached_managed_policies(),
     );
-    table.tags(|listed| tags(listed.user.tags()))
+    table.tags(|listed| tags(listed.user.tags())).view(opsbox::IAM_USERS)
 }
 
 /// How it gets in.

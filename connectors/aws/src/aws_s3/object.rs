@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::bucket_listing::next_page;
 use super::request::{arn, client};
+use crate::opsbox;
 use crate::percent::decoded_form;
 use crate::provider::{Call, Collector, Declared, Optional, Table, Unread, sorted, unless_unknown};
 
@@ -80,6 +81,7 @@ impl Objects {
 fn contents() -> Table<Content> {
     let description = "What is in buckets, as far as `objects` has it listed; empty without that option.";
     Table::new(NAME, description, |place, content: &Content| arn(place, &content.bucket))
+        .view(opsbox::BUCKETS)
         .target("bucket_name", "The bucket.", |content| Some(&content.bucket))
         .integer("objects_listed", "How many objects were listed; NULL where that is refused.", |content| {
             Some(content.listed.as_ref()?.objects)
@@ -101,6 +103,7 @@ fn objects() -> Table<Listed> {
     Table::new("aws_s3_object", description, |place, listed: &Listed| {
         arn(place, format_args!("{}/{}", listed.bucket, listed.key))
     })
+    .view(opsbox::OBJECTS)
     .target("bucket_name", "The bucket.", |listed| Some(&listed.bucket))
     .key("key", "The key of the object.", |listed| Some(&listed.key))
     .text("storage_class", "`STANDARD`, `STANDARD_IA`, `GLACIER`, `DEEP_ARCHIVE`, …", |listed| {

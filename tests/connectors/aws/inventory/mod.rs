@@ -1,7 +1,9 @@
 //! The inventory of AWS accounts, collected from moto.
 
+mod buckets;
 mod collecting;
 mod front;
+mod identities;
 mod reading;
 mod running;
 mod services;
@@ -54,11 +56,15 @@ impl Inventory {
 
     /// A kind of provider, with what is read only when it is named.
     fn of(kind: &str, endpoint: &str, hydrate: &[String]) -> Self {
+        Self::given(kind, endpoint, &format!("hydrate: [{}]", hydrate.join(", ")))
+    }
+
+    /// A kind of provider, with options of its own.
+    fn given(kind: &str, endpoint: &str, options: &str) -> Self {
         let text = format!(
-            "regions: [{}]\nhydrate: [{}]\naws:\n  access_key: test\n  secret_key: test\n  endpoint_url: {endpoint}\n  \
+            "regions: [{}]\n{options}\naws:\n  access_key: test\n  secret_key: test\n  endpoint_url: {endpoint}\n  \
              accounts: [{{role: \"arn:aws:iam::{}:role/audit\"}}]\n",
             REGIONS.join(", "),
-            hydrate.join(", "),
             ACCOUNTS[1]
         );
         let kinds = tidegate_aws::sources();
