@@ -5,6 +5,7 @@ use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use futures::stream::{self, StreamExt, TryStreamExt};
 use serde_json::Value;
+use tidegate_pipeline::error::Error;
 
 use crate::estate::Session;
 use crate::provider::{CALLS, Capture, Optional, Unread};
@@ -183,7 +184,7 @@ impl<'a> Reader<'a> {
         Ok(match optional.take(reply)? {
             None => Some(Answer::Unread),
             Some(Reply::None) => Some(Answer::None),
-            Some(Reply::Given) => Some(Answer::Given(raw.take().into_value())),
+            Some(Reply::Given) => Some(Answer::Given(raw.take_whole().ok_or_else(|| half(question, &bucket))?)),
             Some(Reply::Gone) => None,
         })
     }
@@ -217,6 +218,12 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// The SDK reads XML as far as it goes: what is cut off would be taken for a bucket without that setting.
+fn half(question: Question, bucket: &str) -> Unread {
+    let name = question.name();
+    Error::external(format!("cannot read `{name}` of the bucket {bucket}: the answer is not there to its end")).into()
+}
+
 /// What an answer means.
 fn understood<O, E>(question: Question, bucket: &str, answer: Result<O, SdkError<E>>) -> Result<Reply, Unread>
 where
@@ -229,10 +236,18 @@ where
         Some(code) if NONE.contains(&code) || code == UNENCRYPTED => return Ok(Reply::None),
         _ => {}
     }
+    // What stands in for AWS may say with nothing that nobody is told.
+    if question == Question::Notification && error.raw_response().is_some_and(is_nothing) {
+        return Ok(Reply::None);
+    }
     match error.raw_response().is_some_and(is_listing) {
         true => Err(Unread::Unsupported(format!("{what} is not offered here (the objects were listed instead)"))),
         false => Err(Unread::of(&what, &error)),
     }
+}
+
+fn is_nothing(response: &HttpResponse) -> bool {
+    response.status().as_u16() == 200 && response.body().bytes().is_some_and(<[u8]>::is_empty)
 }
 
 fn is_listing(response: &HttpResponse) -> bool {

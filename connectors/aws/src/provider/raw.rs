@@ -40,6 +40,11 @@ impl Intercept for Capture {
 }
 
 impl Capture {
+    /// All that the newest answer said; `None` where it is not to be understood, as half of one.
+    pub(crate) fn take_whole(&self) -> Option<Value> {
+        read(&self.0.lock().take()?)
+    }
+
     /// What the newest answer said; nothing where it is not to be understood.
     pub(crate) fn take(&self) -> Raw {
         let bytes = self.0.lock().take().unwrap_or_default();
@@ -55,11 +60,6 @@ impl Raw {
     /// The parts at `path`, whose names are separated by `/`. Lists on the way are gone through.
     pub(crate) fn items(&self, path: &str) -> Vec<&Value> {
         items(&self.0, path)
-    }
-
-    /// All of it.
-    pub(crate) fn into_value(self) -> Value {
-        self.0
     }
 }
 

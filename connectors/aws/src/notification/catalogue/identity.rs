@@ -92,6 +92,23 @@ pub(super) const RULES: &[Rule] = &[
         ],
         &["requestParameters.policyArn", "responseElements.policy.arn"],
     ),
+    iam(
+        "aws_iam_server_certificate",
+        &["DeleteServerCertificate", "UpdateServerCertificate", "UploadServerCertificate"],
+        &["requestParameters.serverCertificateName", "requestParameters.newServerCertificateName"],
+    ),
+    iam(
+        "aws_iam_virtual_mfa_device",
+        &[
+            "CreateVirtualMFADevice",
+            "DeactivateMFADevice",
+            "DeleteVirtualMFADevice",
+            "EnableMFADevice",
+            "TagMFADevice",
+            "UntagMFADevice",
+        ],
+        &["requestParameters.serialNumber", "responseElements.virtualMFADevice.serialNumber"],
+    ),
     iam("aws_iam_account_password_policy", &["DeleteAccountPasswordPolicy", "UpdateAccountPasswordPolicy"], &[]),
     iam("aws_iam_account_summary", &["CreateVirtualMFADevice", "DeleteVirtualMFADevice"], &[]),
 ];
