@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use super::worker::open_when_free;
 use super::*;
 use crate::checkpoint::store::{MAX_VALUE, MemoryStore};
 
