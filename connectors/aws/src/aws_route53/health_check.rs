@@ -6,6 +6,7 @@ use aws_sdk_route53::types::{HealthCheck, HealthCheckConfig, TagResourceType};
 use serde_json::Value;
 
 use super::request::{PAGE, arn, client, tags};
+use crate::opsbox;
 use crate::provider::{Call, Collector, Declared, Optional, Reach, Table, Unread, sorted, unless_unknown};
 
 const NAME: &str = "aws_route53_health_check";
@@ -63,6 +64,7 @@ fn checks() -> Table<Listed> {
         sorted(regions.iter().map(|region| Some(region.as_str())))
     })
     .known_tags(|listed| listed.tags.clone())
+    .view(opsbox::HEALTH_CHECKS)
 }
 
 /// How the outcome is decided, and what else there is.

@@ -9,6 +9,7 @@ use aws_sdk_route53::types::{HostedZone, TagResourceType};
 use serde_json::Value;
 
 use super::request::{arn, client, is_zone_id, page, tags, zone_id, zones};
+use crate::opsbox;
 use crate::provider::{Call, Collector, Declared, Optional, Reach, Table, Unread, answered, sorted, unless_unknown};
 
 const NAME: &str = "aws_route53_zone";
@@ -62,6 +63,7 @@ fn table() -> Table<Listed> {
         listed.logging.as_ref()?.as_deref()
     })
     .known_tags(|listed| listed.tags.clone())
+    .view(opsbox::HOSTED_ZONES)
 }
 
 /// What is asked for only where the options name it.
