@@ -109,7 +109,7 @@ fn row<'a>(rows: &'a [Value], column: &str, value: &str) -> &'a Value {
 #[test]
 fn databases_and_their_snapshots_are_read_page_by_page() {
     let Some(front) = is_read("aws_rds") else { return };
-    // Seven databases in pages of five, in two accounts, looked at twice.
+    // Twenty-three databases in pages of twenty, in two accounts, looked at twice.
     assert!(REGIONS.iter().all(|region| front.count("DescribeDBInstances", region) == 8));
     // Two snapshots in each, which somebody has made.
     assert!(REGIONS.iter().all(|region| front.count("DescribeDBSnapshotAttributes", region) == 8));
@@ -319,9 +319,9 @@ const PIPELINE: &str = "version: 1\nname: p\nsources:\n  \
     balancers: {aws_elb: {regions: [us-east-1], hydrate: [aws_ec2_classic_load_balancer_instance.state, \
     aws_ec2_target_group_target, aws_ec2_application_load_balancer.request_count]}}\n  \
     files: {aws_efs: {regions: [us-east-1]}}\n  names: {aws_route53: {}}\nsinks:\n  \
-    databases: {from: databases.aws_rds_db_instance, drop: {}}\n  \
-    balancers: {from: balancers.aws_ec2_target_group, drop: {}}\n  \
-    files: {from: files.aws_efs_file_system, drop: {}}\n  names: {from: names.aws_route53_zone, drop: {}}\n";
+    rds: {from: databases.aws_rds_db_instance, drop: {}}\n  \
+    elb: {from: balancers.aws_ec2_target_group, drop: {}}\n  \
+    efs: {from: files.aws_efs_file_system, drop: {}}\n  route53: {from: names.aws_route53_zone, drop: {}}\n";
 
 #[test]
 fn what_opsbox_calls_them_is_there_after_a_run_and_a_second_run_changes_nothing() {
@@ -341,7 +341,7 @@ fn what_opsbox_calls_them_is_there_after_a_run_and_a_second_run_changes_nothing(
          (select count(*) from efss) as files, (select count(*) from hosted_zones where private_zone) as private, \
          (select count(*) from records where type = 'A') as records, (select count(*) from health_checks) as checks",
     );
-    assert_eq!(numbers, json!([{"busy": 1, "snapshots": 9, "files": 7, "private": 1, "records": 17, "checks": 2}]));
+    assert_eq!(numbers, json!([{"busy": 1, "snapshots": 25, "files": 7, "private": 1, "records": 17, "checks": 2}]));
     let balancers = query(
         "select \"Type\" as kind, count(*) as number, max(\"RequestCount\") as requests, \
          min(array_to_string(\"InstanceHealth\", ' ')) as health from elbs group by 1 order by 1",
