@@ -107,7 +107,7 @@ fn what_a_source_uses_is_another_source_and_never_in_a_circle() {
     validated(&pipeline(&format!("  a: {range}, uses: b}}\n  b: {range}}}\n"))).code(0);
     validated(&pipeline(&format!("  a: {range}, uses: b}}\n  b: {range}, uses: a}}\n")))
         .code(3)
-        .said(&["p.yaml:3:3", "these sources need each other to be set up first in a circle: a → b → a"]);
+        .said(&["p.yaml:3:3", "these sources need each other to be set up first in a circle: b → a → b"]);
     validated(&pipeline(&format!("  a: {range}, uses: s}}\n  b: {range}}}\n"))).code(3).said(&[
         "p.yaml:3:32",
         "`s` is a sink, and a source uses sources",

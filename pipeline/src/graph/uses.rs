@@ -128,7 +128,7 @@ mod tests {
              a: {machines: {estate: one, regions: [north], tables: [x]}}\n  t: {clock: {estate: none}}\n",
         );
         assert!(wrong.is_empty(), "{wrong:?}");
-        assert_eq!(options(&spec, "b"), r#"{"estate":"one","regions":["south"]}"#);
+        assert_eq!(options(&spec, "b"), r#"{"regions":["south"],"estate":"one"}"#);
         assert_eq!(options(&spec, "c"), r#"{"estate":"one"}"#);
         assert_eq!(options(&spec, "t"), r#"{"estate":"none"}"#);
     }
@@ -145,7 +145,7 @@ mod tests {
     #[test]
     fn sources_that_need_each_other_are_named_and_so_is_what_is_no_source() {
         let (_, wrong) = settled("  a: {clock: {}, uses: b}\n  b: {clock: {}, uses: a}\n");
-        assert_eq!(wrong[0].message, "these sources need each other to be set up first in a circle: a → b → a");
+        assert_eq!(wrong[0].message, "these sources need each other to be set up first in a circle: b → a → b");
         let (_, wrong) = settled("  a: {clock: {}, uses: a}\n");
         assert_eq!(wrong[0].message, "these sources need each other to be set up first in a circle: a → a");
         let (_, wrong) = settled("  watch: {clock: {}}\n  a: {clock: {}, uses: wach}\n");
