@@ -5,7 +5,7 @@ use aws_sdk_route53::Client;
 use aws_sdk_route53::types::{HealthCheck, HealthCheckConfig, TagResourceType};
 use serde_json::Value;
 
-use super::request::{PAGE, arn, client, tags};
+use super::request::{PAGE, arn, client, in_order, tags};
 use crate::opsbox;
 use crate::provider::{Call, Collector, Declared, Optional, Reach, Table, Unread, sorted, unless_unknown};
 
@@ -119,7 +119,7 @@ impl HealthChecks {
         let mut tags = tags(client, optional, TagResourceType::Healthcheck, &ids).await?;
         let listed = checks.into_iter().map(|check| Listed { tags: tags.remove(check.id()), check });
         let listed: Vec<Listed> = listed.collect();
-        call.give(&self.checks, &listed, raws).await
+        call.give(&self.checks, &listed, in_order(raws)).await
     }
 }
 
