@@ -97,7 +97,7 @@ fn a_kill_in_the_midst_of_reading_an_object_loses_no_notice_and_changes_nothing(
             world.notify(notice);
             *told.lock() = Some(done);
         }
-        world.targeted() > 0 && changes(&stage).len() == 2
+        world.targeted() > 0 && rows_in(status, "changes") == 2
     });
     let mut told = told.into_inner().unwrap();
     assert!(told.try_recv().is_err(), "nobody was told that it is done");

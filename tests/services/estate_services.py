@@ -5,6 +5,8 @@ import json
 
 # More than a page of the tests has.
 MANY = 7
+# RDS has no pages of less than twenty.
+DATABASES = 23
 TAGS = [{"Key": "env", "Value": "test"}]
 
 
@@ -35,7 +37,7 @@ def databases(client, subnets, group):
     rds = client("rds")
     rds.create_db_subnet_group(DBSubnetGroupName="main", DBSubnetGroupDescription="main", SubnetIds=subnets)
     user = {"MasterUsername": "owner", "MasterUserPassword": "of no account"}
-    for number in range(MANY):
+    for number in range(DATABASES):
         rds.create_db_instance(
             DBInstanceIdentifier=f"orders-{number}", Engine="postgres", DBInstanceClass="db.t4g.micro", AllocatedStorage=20,
             VpcSecurityGroupIds=[group], DBSubnetGroupName="main", StorageEncrypted=number > 0, Tags=TAGS, **user,

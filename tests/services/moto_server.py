@@ -1,9 +1,10 @@
-"""moto, with what AWS has and moto lacks: filters that it answers with a crash or with everything, and booleans as XML
-writes them (`true`, where Python writes `True`)."""
+"""moto, with what AWS has and moto lacks: filters that it answers with a crash or with everything, booleans as XML writes
+them (`true`, where Python writes `True`), and text that is no CDATA."""
 
 import moto.core.responses as responses
 import moto.ec2.responses.launch_templates as launch_templates
 import moto.route53.models as route53
+import moto.route53.responses as route53_responses
 from moto.ec2.models.network_acls import NetworkAcl
 from moto.ec2.models.vpcs import VPCEndPoint
 from moto.ec2.models.vpn_connections import VPNConnection
@@ -27,6 +28,9 @@ launch_templates.xml_serialize = lambda tree, key, value: serialize(tree, key, a
 
 template = route53.Template
 route53.Template = lambda text: template(text, finalize=as_xml_writes)
+
+records = route53_responses.LIST_RRSET_RESPONSE
+route53_responses.LIST_RRSET_RESPONSE = records.replace("<![CDATA[{{ resource }}]]>", "{{ resource | e }}")
 
 own_id = property(lambda resource: resource.id)
 NetworkAcl.network_acl_id = own_id

@@ -1,6 +1,7 @@
 //! The way of messages from a task that receives them to their source.
 
 use std::collections::VecDeque;
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use tidegate_pipeline::error::{Error, Result};
@@ -21,17 +22,21 @@ pub(crate) struct Inbox<M> {
     decoder: EventDecoder,
     ready: VecDeque<Arrival>,
     failure: Option<Error>,
+    /// Closed when the last feed is dropped.
+    feeds: mpsc::Receiver<Infallible>,
 }
 
 /// The sending end: of the task that talks to the outside. It may be cloned.
 pub(crate) struct Feed<M> {
     messages: mpsc::Sender<Sent<M>>,
     bytes: Arc<Semaphore>,
+    /// Tells, by being dropped, that the task has left.
+    here: mpsc::Sender<Infallible>,
 }
 
 impl<M> Clone for Feed<M> {
     fn clone(&self) -> Self {
-        Self { messages: self.messages.clone(), bytes: Arc::clone(&self.bytes) }
+        Self { messages: self.messages.clone(), bytes: Arc::clone(&self.bytes), here: self.here.clone() }
     }
 }
 
@@ -55,8 +60,9 @@ enum Sent<M> {
 /// The two ends.
 pub(crate) fn inbox<M>(decoder: EventDecoder) -> (Feed<M>, Inbox<M>) {
     let (sender, messages) = mpsc::channel(MESSAGES);
-    let feed = Feed { messages: sender, bytes: Arc::new(Semaphore::new(BYTES)) };
-    (feed, Inbox { messages, decoder, ready: VecDeque::new(), failure: None })
+    let (here, feeds) = mpsc::channel(1);
+    let feed = Feed { messages: sender, bytes: Arc::new(Semaphore::new(BYTES)), here };
+    (feed, Inbox { messages, decoder, ready: VecDeque::new(), failure: None, feeds })
 }
 
 impl<M> Feed<M> {
@@ -120,7 +126,9 @@ impl<M> Inbox<M> {
     /// Takes nothing more, and waits until the task that receives has left: until it has dropped its feed.
     pub(crate) async fn close(&mut self) {
         self.messages.close();
+        // What waits is thrown away. A channel that was closed says nothing of its senders: they are waited for apart.
         self.ended().await;
+        let _ = self.feeds.recv().await;
     }
 
     /// Waits until the task that receives has ended by itself. What still comes is thrown away: it was never taken.
@@ -131,6 +139,9 @@ impl<M> Inbox<M> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::time::Duration;
+
     use tidegate_pipeline::envelope::envelope_schema;
 
     use super::*;
@@ -162,15 +173,19 @@ mod tests {
     async fn a_source_that_closes_waits_until_its_task_has_left() {
         let (feed, mut inbox) = inbox(EventDecoder::new(&context(), &envelope_schema([], [])));
         assert!(feed.message(1, usize::MAX).await);
-        let (left, has_left) = tokio::sync::oneshot::channel();
+        let left = Arc::new(AtomicBool::new(false));
+        let leaving = Arc::clone(&left);
         tokio::spawn(async move {
             // There is no room for it before the first is thrown away.
             assert!(!feed.message(2, 1).await);
             feed.closed().await;
-            left.send(()).unwrap();
+            // What it still has to say to the outside takes a while.
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            leaving.store(true, Ordering::SeqCst);
+            drop(feed);
         });
         inbox.close().await;
-        has_left.await.unwrap();
+        assert!(left.load(Ordering::SeqCst));
     }
 
     #[tokio::test]

@@ -126,8 +126,8 @@ fn a_member_that_is_stopped_has_committed_what_it_took_and_left_its_group() {
         broker.produce("left", &[], lines.as_bytes());
         let mut program = home.run();
         program.until("every message", || home.numbers().len() as i64 >= life * 100);
-        program.stop().code(0);
-        assert_eq!(broker.lag("leavers", "left", 2), 0);
+        let done = program.stop();
+        assert_eq!(broker.lag("leavers", "left", 2), 0, "life {life}: {}", done.stderr);
     }
     let mut numbers = home.numbers();
     numbers.sort_unstable();

@@ -7,6 +7,7 @@ use futures::stream::{self, TryStreamExt};
 
 use super::file_system_setting::{AUTOMATIC_BACKUPS, PERCENT_IO_LIMIT, POLICY, SettingReader, Settings};
 use super::request::{client, file_systems, is_id, page, tags};
+use crate::opsbox;
 use crate::provider::{CALLS, Call, Collector, Declared, Table, Unread};
 
 const NAME: &str = "aws_efs_file_system";
@@ -92,6 +93,7 @@ fn systems() -> Table<Listed> {
         Some(listed.system.file_system_protection()?.replication_overwrite_protection()?.as_str())
     })
     .tags(|listed| tags(listed.system.tags()))
+    .view(opsbox::EFSS)
     // How much is in it changes with every file.
     .without(["SizeInBytes"])
 }

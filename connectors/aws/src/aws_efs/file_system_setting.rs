@@ -64,7 +64,7 @@ impl<'a> SettingReader<'a> {
     async fn backups(&self, id: String) -> Result<Option<String>, Unread> {
         let answer = self.client.describe_backup_policy().file_system_id(id).send().await;
         let answer = answered("read whether file systems are backed up", unless_unknown(answer))?;
-        let status = answer.and_then(|answer| answer.backup_policy).map(|policy| policy.status.as_str().to_owned());
+        let status = answer.and_then(|answer| answer.backup_policy).map(|policy| policy.status.as_str().to_lowercase());
         Ok(Some(status.unwrap_or_else(|| DISABLED.to_owned())))
     }
 

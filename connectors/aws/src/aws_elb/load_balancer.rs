@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::load_balancer_attribute::{Attributes, attributes, columns, http, logging};
 use super::request::{NAMES, client, is_arn, load_balancers, page, tags};
 use super::traffic::{Counted, Traffic, TrafficReader};
+use crate::opsbox;
 use crate::provider::{Call, Collector, Declared, Named, Optional, Table, Unread, sorted};
 
 /// A type of load balancers, which has a table of its own.
@@ -75,7 +76,7 @@ impl LoadBalancers {
         let network = logging(columns(balancers(&NETWORK, "Network load balancers."), of), of);
         Self {
             tables: [
-                (APPLICATION, grouped(requests(application))),
+                (APPLICATION, grouped(requests(application)).view(opsbox::ELBS)),
                 (GATEWAY, flows(gateway)),
                 (NETWORK, grouped(flows(network))),
             ],

@@ -5,6 +5,7 @@ use aws_sdk_rds::types::DbInstance;
 
 use super::db_instance_load::{AVG_CPU_UTILIZATION, AVG_DATABASE_CONNECTIONS, Load, LoadReader, STORAGE_UTILIZATION};
 use super::request::{IDS, PAGE, client, filters, tags};
+use crate::opsbox;
 use crate::provider::{Call, Collector, Declared, Table, Unread, sorted};
 
 const BYTES_IN_GIB: f64 = 1_073_741_824.0;
@@ -65,6 +66,7 @@ fn instances() -> Table<Listed> {
         listed.instance.deletion_protection()
     })
     .tags(|listed| tags(listed.instance.tag_list()))
+    .view(opsbox::RDS_INSTANCES)
     // What changes every few minutes without anybody having changed anything; and what is secret.
     .without(["LatestRestorableTime", "MasterUserPassword", "PercentProgress", "StorageOperationPercentProgress"])
 }

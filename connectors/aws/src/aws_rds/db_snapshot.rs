@@ -6,6 +6,7 @@ use aws_sdk_rds::types::DbSnapshot;
 
 use super::request::{IDS, PAGE, client, filters, tags};
 use super::sharing::{AUTOMATED, Sharing};
+use crate::opsbox;
 use crate::provider::{Call, Collector, Declared, Optional, Table, Unread, answered, unless_unknown};
 
 /// The column, as options name it. `db_snapshot_attributes` comes with it.
@@ -57,6 +58,7 @@ fn snapshots() -> Table<Listed> {
     })
     .text("source_region", "The region that it was made in, or copied from.", |listed| listed.snapshot.source_region())
     .tags(|listed| tags(listed.snapshot.tag_list()))
+    .view(opsbox::RDS_SNAPSHOTS)
     .without(["PercentProgress"])
 }
 

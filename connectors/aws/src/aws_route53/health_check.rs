@@ -5,7 +5,8 @@ use aws_sdk_route53::Client;
 use aws_sdk_route53::types::{HealthCheck, HealthCheckConfig, TagResourceType};
 use serde_json::Value;
 
-use super::request::{PAGE, arn, client, tags};
+use super::request::{PAGE, arn, client, in_order, tags};
+use crate::opsbox;
 use crate::provider::{Call, Collector, Declared, Optional, Reach, Table, Unread, sorted, unless_unknown};
 
 const NAME: &str = "aws_route53_health_check";
@@ -63,6 +64,7 @@ fn checks() -> Table<Listed> {
         sorted(regions.iter().map(|region| Some(region.as_str())))
     })
     .known_tags(|listed| listed.tags.clone())
+    .view(opsbox::HEALTH_CHECKS)
 }
 
 /// How the outcome is decided, and what else there is.
@@ -117,7 +119,7 @@ impl HealthChecks {
         let mut tags = tags(client, optional, TagResourceType::Healthcheck, &ids).await?;
         let listed = checks.into_iter().map(|check| Listed { tags: tags.remove(check.id()), check });
         let listed: Vec<Listed> = listed.collect();
-        call.give(&self.checks, &listed, raws).await
+        call.give(&self.checks, &listed, in_order(raws)).await
     }
 }
 

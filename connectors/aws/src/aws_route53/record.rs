@@ -7,6 +7,7 @@ use futures::stream::{self, TryStreamExt};
 
 use super::continuation::Continuation;
 use super::request::{arn, client, is_zone_id, page, zone_id, zones};
+use crate::opsbox;
 use crate::provider::{CALLS, Call, Collector, Declared, Reach, Table, Unread, Within, sorted, unless_unknown};
 
 const NAME: &str = "aws_route53_record";
@@ -72,6 +73,7 @@ fn records() -> Table<Record> {
     .boolean("alias_target_evaluate_target_health", "Whether it counts only while that is healthy.", |record| {
         Some(record.part.alias_target()?.evaluate_target_health())
     })
+    .view(opsbox::RECORDS)
 }
 
 /// Which of several records is answered with.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use aws_sdk_route53::Client;
 use aws_sdk_route53::operation::list_hosted_zones::ListHostedZonesOutput;
 use aws_sdk_route53::types::TagResourceType;
+use serde_json::Value;
 
 use crate::estate::{Place, Session};
 use crate::provider::{Call, Listing, Named, NoPages, Optional, Raw, Unread, answered, unless_unknown};
@@ -57,6 +58,17 @@ pub(super) async fn page(
     let request = client.list_hosted_zones().max_items(PAGE).set_marker(token);
     let answer = request.customize().interceptor(listing.capture()).send().await;
     listing.page(answer, |page| page.next_marker().filter(|_| page.is_truncated()))
+}
+
+/// What AWS wrote of things, with their parts in one order: it need not be the same where things are listed and where one
+/// is asked for.
+pub(super) fn in_order(raws: Vec<&Value>) -> Vec<Value> {
+    let sorted = |raw: &Value| {
+        let mut raw = raw.clone();
+        raw.sort_all_objects();
+        raw
+    };
+    raws.into_iter().map(sorted).collect()
 }
 
 /// The tags of things of one type, by their ids. What is gone, or may not be read, has none here.

@@ -6,9 +6,9 @@ use async_trait::async_trait;
 use aws_sdk_route53::Client;
 use aws_sdk_route53::operation::get_hosted_zone::GetHostedZoneOutput;
 use aws_sdk_route53::types::{HostedZone, TagResourceType};
-use serde_json::Value;
 
-use super::request::{arn, client, is_zone_id, page, tags, zone_id, zones};
+use super::request::{arn, client, in_order, is_zone_id, page, tags, zone_id, zones};
+use crate::opsbox;
 use crate::provider::{Call, Collector, Declared, Optional, Reach, Table, Unread, answered, sorted, unless_unknown};
 
 const NAME: &str = "aws_route53_zone";
@@ -62,6 +62,7 @@ fn table() -> Table<Listed> {
         listed.logging.as_ref()?.as_deref()
     })
     .known_tags(|listed| listed.tags.clone())
+    .view(opsbox::HOSTED_ZONES)
 }
 
 /// What is asked for only where the options name it.
@@ -151,7 +152,7 @@ impl Zones {
         let Some((page, raw)) = listing.page_unless_gone(answer, |_| None)? else { return Ok(()) };
         let zones = page.hosted_zone().cloned().into_iter().collect();
         let listed = hydration.of(call, zones, Some(page)).await?;
-        call.give(&self.zones, &listed, raw.items("HostedZone")).await
+        call.give(&self.zones, &listed, in_order(raw.items("HostedZone"))).await
     }
 }
 
@@ -196,8 +197,7 @@ impl Collector for Zones {
         while let Some(token) = listing.token() {
             let (page, raw) = page(&hydration.client, &mut listing, token).await?;
             let listed = hydration.of(call, page.hosted_zones, None).await?;
-            let raws: Vec<&Value> = raw.items("HostedZones/HostedZone");
-            call.give(&self.zones, &listed, raws).await?;
+            call.give(&self.zones, &listed, in_order(raw.items("HostedZones/HostedZone"))).await?;
         }
         Ok(())
     }

@@ -51,6 +51,13 @@ const BEGINNINGS: [(&str, &str); 18] = [
     ("vpce", "aws_vpc_endpoint"),
 ];
 
+/// Load balancers of the second generation have a table for each type, and their ARNs say which.
+const BALANCERS: [(&str, &str); 3] = [
+    ("aws_ec2_application_load_balancer", ":loadbalancer/app/"),
+    ("aws_ec2_gateway_load_balancer", ":loadbalancer/gwy/"),
+    ("aws_ec2_network_load_balancer", ":loadbalancer/net/"),
+];
+
 /// Rows that are to be read again: those of an object, or all of a table in one account and region.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Target {
@@ -88,7 +95,7 @@ pub fn targets(notification: &Notification) -> Reading {
     match &notification.event {
         Event::ApiCall(call) if call.changes() => named.add_call(call),
         Event::Configuration(configuration) => {
-            if let Some(known) = configured(configuration) {
+            for known in configured(configuration) {
                 named.add_all(known.table, known.id(configuration).into_iter().collect());
             }
         }
@@ -122,7 +129,9 @@ impl Named {
         if ids.is_empty() {
             self.found.insert((table, None));
         }
-        ids.into_iter().for_each(|id| self.add(table, id));
+        let part = BALANCERS.iter().find(|(known, _)| *known == table).map(|(_, part)| *part);
+        let ids = ids.into_iter().filter(|id| part.is_none_or(|part| id.contains(part)));
+        ids.for_each(|id| self.add(table, id));
     }
 
     fn add_call(&mut self, call: &ApiCall) {

@@ -3,6 +3,7 @@
 //! It ends when the source is dropped, and when the client cannot go on: then the source is opened again. It polls also
 //! while nobody takes what it has (with its partitions paused), so that a group never takes it for dead.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::mpsc as acknowledgements;
 use std::time::{Duration, Instant};
@@ -12,8 +13,8 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Message};
 use tidegate_pipeline::error::{Error, Result};
 use tidegate_pipeline::source::SourceContext;
-use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::{mpsc, oneshot};
 
 use super::Settings;
 use super::avro::AvroDecoder;
@@ -52,6 +53,8 @@ pub(super) enum FromConsumer {
 pub(super) struct Channels {
     pub(super) inbox: mpsc::Receiver<FromConsumer>,
     pub(super) acknowledge: acknowledgements::Sender<Offsets>,
+    /// Closed when the thread has left the group.
+    pub(super) left: oneshot::Receiver<Infallible>,
 }
 
 /// See the module.
@@ -72,6 +75,8 @@ pub(super) struct Worker {
     looked_around: Instant,
     /// The topics that are subscribed to, in a group.
     pub(super) subscribed: Vec<String>,
+    /// Tells, by being dropped, that the thread has ended. Behind the consumer: fields are dropped in order.
+    _here: oneshot::Sender<Infallible>,
 }
 
 impl Worker {
@@ -92,6 +97,7 @@ impl Worker {
                 .map_err(|error| Error::user(format!("the Kafka client cannot be made: {error}")))?;
         let (outbox, inbox) = mpsc::channel(WAITING);
         let (acknowledge, acknowledged) = acknowledgements::channel();
+        let (here, left) = oneshot::channel();
         let now = Instant::now();
         let mut worker = Self {
             consumer,
@@ -107,12 +113,13 @@ impl Worker {
             outbox,
             looked_around: now,
             subscribed: Vec::new(),
+            _here: here,
         };
         let position = context.position.as_ref().map(Offsets::read).transpose()?;
         worker.begin(position.as_ref()).inspect_err(|_| worker.consumer.context().close())?;
         let thread = std::thread::Builder::new().name(format!("kafka {}", context.node));
         thread.spawn(move || worker.run()).map_err(|error| Error::external(format!("no thread for Kafka: {error}")))?;
-        Ok(Channels { inbox, acknowledge })
+        Ok(Channels { inbox, acknowledge, left })
     }
 
     fn begin(&mut self, position: Option<&Offsets>) -> Result<()> {

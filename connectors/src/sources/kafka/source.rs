@@ -1,13 +1,14 @@
 //! An open `kafka`: batches of the consumer become arrivals.
 
 use std::collections::VecDeque;
+use std::convert::Infallible;
 use std::sync::mpsc as acknowledgements;
 
 use async_trait::async_trait;
 use tidegate_pipeline::error::{Error, Result};
 use tidegate_pipeline::source::{Arrival, Source};
 use tidegate_pipeline::step::Position;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use super::batch::Batch;
 use super::consumer::{Channels, FromConsumer};
@@ -18,6 +19,7 @@ use crate::event::EventDecoder;
 pub(super) struct KafkaSource {
     inbox: mpsc::Receiver<FromConsumer>,
     acknowledge: acknowledgements::Sender<Offsets>,
+    left: oneshot::Receiver<Infallible>,
     decoder: EventDecoder,
     position: Offsets,
     /// Positions are our own: where reading begins is journaled before the first message.
@@ -27,8 +29,8 @@ pub(super) struct KafkaSource {
 
 impl KafkaSource {
     pub(super) fn new(channels: Channels, decoder: EventDecoder, position: Offsets, own_positions: bool) -> Self {
-        let Channels { inbox, acknowledge } = channels;
-        Self { inbox, acknowledge, decoder, position, own_positions, ready: VecDeque::new() }
+        let Channels { inbox, acknowledge, left } = channels;
+        Self { inbox, acknowledge, left, decoder, position, own_positions, ready: VecDeque::new() }
     }
 
     /// Must not wait: what was received would be lost.
@@ -105,6 +107,8 @@ impl Source for KafkaSource {
         // The thread sees that, commits what is durable, leaves the group and ends.
         self.inbox.close();
         while self.inbox.recv().await.is_some() {}
+        // It never says anything: it goes.
+        let _ = (&mut self.left).await;
         Ok(())
     }
 }

@@ -12,8 +12,9 @@ use parking_lot::Mutex;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// The most that a page may have.
+/// The most that a page may have, and of RDS, which takes nothing less.
 const PAGE: usize = 5;
+const RECORDS: usize = 20;
 
 /// What says how much a page may have, in the words of the services.
 const SIZES: [&str; 5] = ["MaxItems=", "MaxRecords=", "MaxResults=", "PageSize=", "maxitems="];
@@ -114,6 +115,7 @@ async fn respond(
         return answered(status, kind, text.to_owned());
     }
     let small = |pair: &str| match SIZES.iter().find(|size| pair.starts_with(**size)) {
+        Some(&"MaxRecords=") => format!("MaxRecords={RECORDS}"),
         Some(size) => format!("{size}{PAGE}"),
         None => pair.to_owned(),
     };

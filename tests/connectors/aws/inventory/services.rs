@@ -7,6 +7,8 @@ use tidegate_pipeline::step::ScopeOutcome;
 use super::front::{Answer, Front};
 use super::reading::{Lacks, every_table_is_read, rows_of, targets_are_read_alone, text};
 use super::{ACCOUNTS, Inventory, REGIONS, moto};
+use crate::aws::program;
+use crate::program::{Done, Folder};
 
 const DENIED: Answer = (
     403,
@@ -107,9 +109,9 @@ fn row<'a>(rows: &'a [Value], column: &str, value: &str) -> &'a Value {
 #[test]
 fn databases_and_their_snapshots_are_read_page_by_page() {
     let Some(front) = is_read("aws_rds") else { return };
-    // Seven databases in pages of five, in two accounts, looked at twice.
+    // Twenty-three databases in pages of twenty, in two accounts, looked at twice.
     assert!(REGIONS.iter().all(|region| front.count("DescribeDBInstances", region) == 8));
-    // Three snapshots in each, none of them automated.
+    // Two snapshots in each, which somebody has made.
     assert!(REGIONS.iter().all(|region| front.count("DescribeDBSnapshotAttributes", region) == 8));
     targets_are_alone("aws_rds");
 }
@@ -140,7 +142,8 @@ fn databases_say_how_much_they_are_used_and_snapshots_who_may_restore_them() {
     let snapshots = rows_of(&inventory, "aws_rds_db_snapshot");
     let public = |name: &str| row(&snapshots, "db_snapshot_identifier", name)["is_public"].clone();
     assert_eq!((public("kept"), public("shared")), (json!(false), json!(true)));
-    let cluster = &rows_of(&inventory, "aws_rds_db_cluster_snapshot")[0];
+    let clusters = rows_of(&inventory, "aws_rds_db_cluster_snapshot");
+    let cluster = row(&clusters, "db_cluster_snapshot_identifier", "kept");
     assert_eq!(cluster["is_public"], false);
     assert!(text(cluster, "db_cluster_snapshot_attributes").contains("210987654321"), "{cluster}");
 }
@@ -235,7 +238,7 @@ fn file_systems_say_how_near_they_are_to_their_limit_and_what_is_set_of_them() {
     let inventory = Inventory::of("aws_efs", &format!("http://{moto}"), &everything("aws_efs"));
     let systems = rows_of(&inventory, "aws_efs_file_system");
     let used = row(&systems, "creation_token", "files-0");
-    assert_eq!((&used["percent_io_limit"], &used["automatic_backups"]), (&json!(81.5), &json!("ENABLED")));
+    assert_eq!((&used["percent_io_limit"], &used["automatic_backups"]), (&json!(81.5), &json!("enabled")));
     assert!(text(used, "policy").contains("ClientMount") && !text(used, "raw").contains("SizeInBytes"), "{used}");
     assert_eq!((&used["number_of_mount_targets"], &used["encrypted"]), (&json!(1), &json!(true)));
     let other = row(&systems, "creation_token", "files-1");
@@ -308,4 +311,43 @@ fn zones_and_records_say_who_answers_what() {
     let checked = row(&checks, "id", text(east, "health_check_id"));
     assert_eq!((&checked["ip_address"], &checked["failure_threshold"]), (&json!("203.0.113.7"), &json!(3)));
     assert_eq!((&checked["tags"]["env"], &checked["inverted"]), (&json!("test"), &json!(false)));
+}
+
+/// A pipeline over all four kinds, in one region of one account.
+const PIPELINE: &str = "version: 1\nname: p\nsources:\n  \
+    databases: {aws_rds: {regions: [us-east-1], hydrate: [aws_rds_db_instance.storage_utilization]}}\n  \
+    balancers: {aws_elb: {regions: [us-east-1], hydrate: [aws_ec2_classic_load_balancer_instance.state, \
+    aws_ec2_target_group_target, aws_ec2_application_load_balancer.request_count]}}\n  \
+    files: {aws_efs: {regions: [us-east-1]}}\n  names: {aws_route53: {}}\nsinks:\n  \
+    rds: {from: databases.aws_rds_db_instance, drop: {}}\n  \
+    elb: {from: balancers.aws_ec2_target_group, drop: {}}\n  \
+    efs: {from: files.aws_efs_file_system, drop: {}}\n  route53: {from: names.aws_route53_zone, drop: {}}\n";
+
+#[test]
+fn what_opsbox_calls_them_is_there_after_a_run_and_a_second_run_changes_nothing() {
+    let Some(moto) = moto() else { return };
+    let folder = Folder::with(&[("p.yaml", PIPELINE)]);
+    let endpoint = format!("http://{moto}");
+    let run = |arguments: &[&str]| Done::of(&mut program(&folder, &endpoint, arguments)).code(0);
+    let _ = run(&["run", "p.yaml", "--once"]);
+    let unchanged = ["databases (aws_rds): 0 rows", "balancers (aws_elb): 0 rows", "files (aws_efs): 0 rows"];
+    let _ = run(&["run", "p.yaml", "--once"]).said(&unchanged).said(&["names (aws_route53): 0 rows"]);
+    let query = |sql: &str| -> Value {
+        serde_json::from_str(&run(&["query", "p.yaml", sql, "--format", "json"]).stdout).expect("JSON")
+    };
+    let numbers = query(
+        "select (select count(*) from rds_instances where \"StorageUtilization\" > 70) as busy, \
+         (select count(*) from rds_snapshots where \"SnapshotCreateTime\" is not null) as snapshots, \
+         (select count(*) from efss) as files, (select count(*) from hosted_zones where private_zone) as private, \
+         (select count(*) from records where type = 'A') as records, (select count(*) from health_checks) as checks",
+    );
+    assert_eq!(numbers, json!([{"busy": 1, "snapshots": 25, "files": 7, "private": 1, "records": 17, "checks": 2}]));
+    let balancers = query(
+        "select \"Type\" as kind, count(*) as number, max(\"RequestCount\") as requests, \
+         min(array_to_string(\"InstanceHealth\", ' ')) as health from elbs group by 1 order by 1",
+    );
+    assert_eq!(balancers[0]["kind"], "application");
+    assert_eq!((&balancers[0]["number"], &balancers[0]["requests"]), (&json!(7), &json!(123)));
+    assert_eq!((&balancers[1]["kind"], &balancers[1]["health"]), (&json!("classic"), &json!("InService")));
+    assert_eq!((&balancers[2]["kind"], &balancers[3]["kind"]), (&json!("gateway"), &json!("network")));
 }

@@ -126,4 +126,31 @@ pub(super) const RULES: &[Rule] = &[
         &["responseElements.dBSnapshotIdentifier"],
     ),
     rds("aws_rds_db_snapshot", &["ModifyDBSnapshotAttribute"], &["requestParameters.dBSnapshotIdentifier"]),
+    rds(
+        "aws_rds_db_cluster",
+        &[
+            "CreateDBCluster",
+            "DeleteDBCluster",
+            "FailoverDBCluster",
+            "ModifyDBCluster",
+            "StartDBCluster",
+            "StopDBCluster",
+        ],
+        &["requestParameters.dBClusterIdentifier", "responseElements.dBClusterIdentifier"],
+    ),
+    rds(
+        "aws_rds_db_cluster",
+        &["RestoreDBClusterFromS3", "RestoreDBClusterFromSnapshot", "RestoreDBClusterToPointInTime"],
+        &["responseElements.dBClusterIdentifier"],
+    ),
+    rds(
+        "aws_rds_db_cluster_snapshot",
+        &["CopyDBClusterSnapshot", "CreateDBClusterSnapshot", "DeleteDBClusterSnapshot"],
+        &["responseElements.dBClusterSnapshotIdentifier"],
+    ),
+    rds(
+        "aws_rds_db_cluster_snapshot",
+        &["ModifyDBClusterSnapshotAttribute"],
+        &["requestParameters.dBClusterSnapshotIdentifier"],
+    ),
 ];

@@ -14,6 +14,18 @@ const fn route53(table: &'static str, calls: &'static [&'static str], ids: &'sta
     Rule { service: "route53", table, calls, ids }
 }
 
+/// Calls that change load balancers of the second generation, and where those are named: their ARN says which type and so
+/// which table it is.
+const BALANCING: &[&str] = &[
+    "CreateLoadBalancer",
+    "DeleteLoadBalancer",
+    "ModifyLoadBalancerAttributes",
+    "SetIpAddressType",
+    "SetSecurityGroups",
+    "SetSubnets",
+];
+const BALANCERS: &[&str] = &["requestParameters.loadBalancerArn", "responseElements.loadBalancers[].loadBalancerArn"];
+
 pub(super) const RULES: &[Rule] = &[
     ec2("aws_vpc", &["CreateDefaultVpc", "CreateVpc"], &["responseElements.vpc.vpcId"]),
     ec2(
@@ -156,24 +168,59 @@ pub(super) const RULES: &[Rule] = &[
         ],
         &["requestParameters.vpnConnectionId", "responseElements.vpnConnection.vpnConnectionId"],
     ),
+    balancers("aws_ec2_application_load_balancer", BALANCING, BALANCERS),
+    balancers("aws_ec2_gateway_load_balancer", BALANCING, BALANCERS),
+    balancers("aws_ec2_network_load_balancer", BALANCING, BALANCERS),
     balancers(
-        "aws_ec2_load_balancer",
+        "aws_ec2_load_balancer_listener",
         &[
-            "CreateLoadBalancer",
-            "DeleteLoadBalancer",
-            "ModifyLoadBalancerAttributes",
-            "SetIpAddressType",
-            "SetSecurityGroups",
-            "SetSubnets",
+            "AddListenerCertificates",
+            "CreateListener",
+            "DeleteListener",
+            "ModifyListener",
+            "RemoveListenerCertificates",
         ],
-        &["requestParameters.loadBalancerArn", "responseElements.loadBalancers[].loadBalancerArn"],
+        &["requestParameters.listenerArn", "responseElements.listeners[].listenerArn"],
+    ),
+    // Its listeners are deleted with it.
+    balancers("aws_ec2_load_balancer_listener", &["DeleteLoadBalancer"], &[]),
+    balancers(
+        "aws_ec2_target_group",
+        &["CreateTargetGroup", "DeleteTargetGroup", "DeregisterTargets", "ModifyTargetGroup", "RegisterTargets"],
+        &["requestParameters.targetGroupArn", "responseElements.targetGroups[].targetGroupArn"],
+    ),
+    // Groups say which load balancers send to them.
+    balancers(
+        "aws_ec2_target_group",
+        &["CreateListener", "DeleteListener", "DeleteLoadBalancer", "ModifyListener"],
+        &[],
     ),
     route53(
         "aws_route53_zone",
         &["CreateHostedZone", "DeleteHostedZone", "UpdateHostedZoneComment"],
         &["requestParameters.id", "responseElements.hostedZone.id"],
     ),
+    route53(
+        "aws_route53_zone",
+        &[
+            "AssociateVPCWithHostedZone",
+            // They say how many records they have.
+            "ChangeResourceRecordSets",
+            "CreateQueryLoggingConfig",
+            "DisassociateVPCFromHostedZone",
+        ],
+        &["requestParameters.hostedZoneId"],
+    ),
+    route53("aws_route53_zone", &["DeleteQueryLoggingConfig"], &[]),
     route53("aws_route53_record", &["ChangeResourceRecordSets"], &["requestParameters.hostedZoneId"]),
+    // A zone has records from its beginning to its end.
+    route53(
+        "aws_route53_record",
+        &["CreateHostedZone", "DeleteHostedZone"],
+        &["requestParameters.id", "responseElements.hostedZone.id"],
+    ),
+    route53("aws_route53_health_check", &["ChangeTagsForResource"], &["requestParameters.resourceId"]),
+    route53("aws_route53_zone", &["ChangeTagsForResource"], &["requestParameters.resourceId"]),
     route53(
         "aws_route53_health_check",
         &["CreateHealthCheck", "DeleteHealthCheck", "UpdateHealthCheck"],

@@ -59,7 +59,7 @@ const fn whole(name: &'static str, table: &'static str) -> ResourceType {
     ResourceType { name, table, named: Named::Whole }
 }
 
-const RESOURCE_TYPES: [ResourceType; 31] = [
+const RESOURCE_TYPES: [ResourceType; 37] = [
     by_id("AWS::EC2::EIP", "aws_vpc_eip"),
     by_id("AWS::EC2::FlowLog", "aws_vpc_flow_log"),
     by_id("AWS::EC2::Instance", "aws_ec2_instance"),
@@ -79,11 +79,17 @@ const RESOURCE_TYPES: [ResourceType; 31] = [
     by_id("AWS::EC2::Volume", "aws_ebs_volume"),
     by_id("AWS::EFS::FileSystem", "aws_efs_file_system"),
     by_id("AWS::ElasticLoadBalancing::LoadBalancer", "aws_ec2_classic_load_balancer"),
-    by_arn("AWS::ElasticLoadBalancingV2::LoadBalancer", "aws_ec2_load_balancer"),
+    by_arn("AWS::ElasticLoadBalancingV2::Listener", "aws_ec2_load_balancer_listener"),
+    by_arn("AWS::ElasticLoadBalancingV2::LoadBalancer", "aws_ec2_application_load_balancer"),
+    by_arn("AWS::ElasticLoadBalancingV2::LoadBalancer", "aws_ec2_gateway_load_balancer"),
+    by_arn("AWS::ElasticLoadBalancingV2::LoadBalancer", "aws_ec2_network_load_balancer"),
+    by_arn("AWS::ElasticLoadBalancingV2::TargetGroup", "aws_ec2_target_group"),
     by_name("AWS::IAM::Group", "aws_iam_group"),
     by_arn("AWS::IAM::Policy", "aws_iam_policy"),
     by_name("AWS::IAM::Role", "aws_iam_role"),
     by_name("AWS::IAM::User", "aws_iam_user"),
+    by_name("AWS::RDS::DBCluster", "aws_rds_db_cluster"),
+    by_name("AWS::RDS::DBClusterSnapshot", "aws_rds_db_cluster_snapshot"),
     by_name("AWS::RDS::DBInstance", "aws_rds_db_instance"),
     by_name("AWS::RDS::DBSnapshot", "aws_rds_db_snapshot"),
     by_id("AWS::Route53::HealthCheck", "aws_route53_health_check"),
@@ -93,9 +99,11 @@ const RESOURCE_TYPES: [ResourceType; 31] = [
     by_id("AWS::S3::Bucket", "aws_s3_bucket"),
 ];
 
-/// The table of a resource.
-pub(in crate::notification) fn configured(configuration: &Configuration) -> Option<&'static ResourceType> {
-    RESOURCE_TYPES.iter().find(|known| known.name == configuration.resource_type)
+/// The tables of a resource.
+pub(in crate::notification) fn configured(
+    configuration: &Configuration,
+) -> impl Iterator<Item = &'static ResourceType> {
+    RESOURCE_TYPES.iter().filter(|known| known.name == configuration.resource_type)
 }
 
 /// What a service tells by itself, and the table whose rows have changed.
@@ -126,7 +134,7 @@ const fn tell(source: &'static str, detail_type: &'static str, table: &'static s
     Told { source, detail_type, table, id }
 }
 
-const TOLD: [Told; 9] = [
+const TOLD: [Told; 11] = [
     tell(
         "aws.ec2",
         "EBS Multi-Volume Snapshots Completion Status",
@@ -139,6 +147,8 @@ const TOLD: [Told; 9] = [
     tell("aws.ec2", "EC2 Instance Rebalance Recommendation", "aws_ec2_instance", "detail.instance-id"),
     tell("aws.ec2", "EC2 Instance State-change Notification", "aws_ec2_instance", "detail.instance-id"),
     tell("aws.ec2", "EC2 Spot Instance Interruption Warning", "aws_ec2_instance", "detail.instance-id"),
+    tell("aws.rds", "RDS DB Cluster Event", "aws_rds_db_cluster", "detail.SourceIdentifier"),
+    tell("aws.rds", "RDS DB Cluster Snapshot Event", "aws_rds_db_cluster_snapshot", "detail.SourceIdentifier"),
     tell("aws.rds", "RDS DB Instance Event", "aws_rds_db_instance", "detail.SourceIdentifier"),
     tell("aws.rds", "RDS DB Snapshot Event", "aws_rds_db_snapshot", "detail.SourceIdentifier"),
 ];

@@ -6,6 +6,10 @@ const fn ec2(table: &'static str, calls: &'static [&'static str], ids: &'static 
     Rule { service: "ec2", table, calls, ids }
 }
 
+const fn files(table: &'static str, calls: &'static [&'static str], ids: &'static [&'static str]) -> Rule {
+    Rule { service: "elasticfilesystem", table, calls, ids }
+}
+
 pub(super) const RULES: &[Rule] = &[
     ec2("aws_ebs_volume", &["CreateVolume"], &["responseElements.volumeId"]),
     ec2(
@@ -86,4 +90,13 @@ pub(super) const RULES: &[Rule] = &[
         ],
         ids: &["requestParameters.fileSystemId", "responseElements.fileSystemId"],
     },
+    files("aws_efs_file_system", &["TagResource", "UntagResource"], &["requestParameters.resourceId"]),
+    // File systems say how many mount targets they have.
+    files("aws_efs_file_system", &["CreateMountTarget"], &["requestParameters.fileSystemId"]),
+    files("aws_efs_file_system", &["DeleteMountTarget"], &[]),
+    files(
+        "aws_efs_mount_target",
+        &["CreateMountTarget", "DeleteMountTarget", "ModifyMountTargetSecurityGroups"],
+        &["requestParameters.mountTargetId", "responseElements.mountTargetId"],
+    ),
 ];

@@ -153,6 +153,36 @@ fn what_a_call_makes_is_read_where_its_answer_names_it() {
 }
 
 #[test]
+fn a_load_balancer_is_read_in_the_table_of_its_type() {
+    let arn = |kind: &str| format!("arn:aws:elasticloadbalancing:eu-west-1:111122223333:loadbalancer/{kind}/web/1");
+    for (kind, table) in [
+        ("app", "aws_ec2_application_load_balancer"),
+        ("gwy", "aws_ec2_gateway_load_balancer"),
+        ("net", "aws_ec2_network_load_balancer"),
+    ] {
+        let arn = arn(kind);
+        let subnets = call("elasticloadbalancing", "SetSubnets", &json!({"loadBalancerArn": arn}), &Value::Null);
+        assert_eq!(to_read(&subnets), [format!("{table} {arn}")]);
+        let mut recorded = configured("AWS::ElasticLoadBalancingV2::LoadBalancer", &arn, &Value::Null);
+        recorded["configurationItem"]["ARN"] = arn.as_str().into();
+        assert_eq!(to_read(&recorded), [format!("{table} {arn}")]);
+    }
+    // One of the first generation has a name instead, and the call may as well be about any other.
+    let old = call("elasticloadbalancing", "DeleteLoadBalancer", &json!({"loadBalancerName": "old"}), &Value::Null);
+    assert_eq!(
+        to_read(&old),
+        [
+            "aws_ec2_application_load_balancer *",
+            "aws_ec2_classic_load_balancer old",
+            "aws_ec2_gateway_load_balancer *",
+            "aws_ec2_load_balancer_listener *",
+            "aws_ec2_network_load_balancer *",
+            "aws_ec2_target_group *",
+        ]
+    );
+}
+
+#[test]
 fn a_call_that_does_not_name_what_it_changes_has_the_table_read_whole() {
     let whole = |name: &str, request: Value| to_read(&call("ec2", name, &request, &Value::Null));
     assert_eq!(
