@@ -90,6 +90,7 @@ pub(crate) const OBJECTS: View = View {
     description: "Objects, with the columns that OpsBox gives them: `LastModified` in seconds since 1970.",
     sql: "select key as \"Key\", to_unixtime(last_modified) as \"LastModified\", storage_class as \"StorageClass\", \
           bucket_name, region, account_id, arn from aws_s3_object",
+};
 
 /// `rds_instances` of OpsBox's RDS provider.
 pub(crate) const RDS_INSTANCES: View = View {
