@@ -159,10 +159,10 @@ mod tests {
     fn only_where_there_are_objects_may_they_be_listed() {
         let options = |text: &str| Options::parse(text).unwrap();
         let listing = options("objects: {most: 10}");
-        assert!(AwsKind(aws_s3::SERVICE).provider(&listing).is_ok());
-        let wrong = AwsKind(aws_ec2::SERVICE).provider(&listing).err().unwrap();
+        assert!(ProviderKind::provider(&AwsKind(aws_s3::SERVICE), &listing).is_ok());
+        let wrong = ProviderKind::provider(&AwsKind(aws_ec2::SERVICE), &listing).err().unwrap();
         assert!(wrong[0].message.contains("`aws_ec2` has no objects to list"), "{wrong:?}");
-        assert!(AwsKind(aws_s3::SERVICE).provider(&options("objects: {most: 0}")).is_err());
+        assert!(ProviderKind::provider(&AwsKind(aws_s3::SERVICE), &options("objects: {most: 0}")).is_err());
         let lists = |service| AwsKind(service).schema().to_value()["properties"].get("objects").is_some();
         assert!(lists(aws_s3::SERVICE) && !lists(aws_ec2::SERVICE));
     }
