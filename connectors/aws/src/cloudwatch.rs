@@ -1,17 +1,25 @@
-//! What CloudWatch has measured, from GetMetricData.
+//! What CloudWatch has measured, from GetMetricData; where that is refused or not offered, from GetMetricStatistics, a
+//! call for each metric.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use aws_sdk_cloudwatch::Client;
 use aws_sdk_cloudwatch::primitives::DateTime;
-use aws_sdk_cloudwatch::types::{Dimension, Metric, MetricDataQuery, MetricStat};
+use aws_sdk_cloudwatch::types::{Dimension, Metric, MetricDataQuery, MetricStat, Statistic};
+use futures::stream::{self, StreamExt, TryStreamExt};
 
 use crate::estate::Session;
-use crate::provider::{Call, NoPages, Unread};
+use crate::provider::{Call, NoPages, Unread, answered};
+
+/// What must be allowed.
+pub(crate) const METRICS: [&str; 1] = ["cloudwatch:GetMetricData"];
 
 /// How many metrics a call may ask for.
 const QUERIES: usize = 500;
+/// How many calls for single metrics are under way at a time.
+const CALLS: usize = 8;
 
 /// A metric of one thing.
 #[derive(Debug, Clone)]
@@ -37,13 +45,18 @@ pub(crate) struct Window {
 pub(crate) type Points = BTreeMap<i64, f64>;
 
 /// CloudWatch of one account in one region.
-pub(crate) struct CloudWatch(Client);
+pub(crate) struct CloudWatch {
+    client: Client,
+    /// GetMetricData was refused: it is not worth asking again.
+    one_by_one: AtomicBool,
+}
 
 impl CloudWatch {
     pub(crate) fn new(session: &Session) -> Self {
         let limits = session.limits("monitoring");
         let config = aws_sdk_cloudwatch::config::Builder::from(session.config()).retry_partition(limits);
-        Self(Client::from_conf(config.retry_classifier(NoPages).build()))
+        let client = Client::from_conf(config.retry_classifier(NoPages).build());
+        Self { client, one_by_one: AtomicBool::new(false) }
     }
 
     /// The datapoints of each of `asked`, in their order. `what` is what is done: `read the use of processors`.
@@ -57,13 +70,51 @@ impl CloudWatch {
         asked: &[Measured],
         window: Window,
     ) -> Result<Vec<Points>, Unread> {
+        if self.one_by_one.load(Ordering::Relaxed) {
+            return self.statistics(what, asked, window).await;
+        }
+        match self.data(call, what, asked, window).await {
+            Err(refused @ (Unread::Denied(_) | Unread::Unsupported(_))) => {
+                // Whoever may do neither is told what is wanted.
+                let found = self.statistics(what, asked, window).await.map_err(|_| refused)?;
+                self.one_by_one.store(true, Ordering::Relaxed);
+                Ok(found)
+            }
+            answer => answer,
+        }
+    }
+
+    /// From GetMetricStatistics.
+    async fn statistics(&self, what: &str, asked: &[Measured], window: Window) -> Result<Vec<Points>, Unread> {
+        let one = |measured: Measured| async move {
+            let (name, value) = measured.dimension;
+            let request = self.client.get_metric_statistics().namespace(measured.namespace);
+            let request = request.metric_name(measured.metric).period(window.period).statistics(Statistic::Average);
+            let request = request.dimensions(Dimension::builder().name(name).value(value).build());
+            let request = request.start_time(DateTime::from_secs(window.from));
+            let answer = answered(what, request.end_time(DateTime::from_secs(window.until)).send().await)?;
+            let point =
+                |point: &aws_sdk_cloudwatch::types::Datapoint| Some((point.timestamp()?.secs(), point.average()?));
+            Ok(answer.datapoints().iter().filter_map(point).collect())
+        };
+        stream::iter(asked.to_vec()).map(one).buffered(CALLS).try_collect().await
+    }
+
+    /// From GetMetricData.
+    async fn data(
+        &self,
+        call: &Call<'_>,
+        what: &'static str,
+        asked: &[Measured],
+        window: Window,
+    ) -> Result<Vec<Points>, Unread> {
         let mut found = vec![Points::new(); asked.len()];
         for (asked, found) in asked.chunks(QUERIES).zip(found.chunks_mut(QUERIES)) {
             let query = |(index, measured)| query(index, measured, window.period);
             let queries: Vec<MetricDataQuery> = asked.iter().enumerate().map(query).collect();
             let mut listing = call.listing(what);
             while let Some(token) = listing.token() {
-                let request = self.0.get_metric_data().set_metric_data_queries(Some(queries.clone()));
+                let request = self.client.get_metric_data().set_metric_data_queries(Some(queries.clone()));
                 let request = request.start_time(DateTime::from_secs(window.from));
                 let request = request.end_time(DateTime::from_secs(window.until)).set_next_token(token);
                 let (page, _) = listing.page(request.send().await, |page| page.next_token())?;

@@ -7,6 +7,7 @@ use super::instance_attribute::{AttributeReader, Attributes, DISABLE_API_TERMINA
 use super::instance_cpu::{AVG_CPU_UTILIZATION, Cpu, CpuReader};
 use super::request::{client, filters, tags};
 use super::transition::transition_time;
+use crate::cloudwatch::METRICS;
 use crate::provider::{Call, Collector, Declared, Table, Unread};
 
 /// How many instances a page may have.
@@ -347,6 +348,13 @@ impl Collector for Instances {
 
     fn hydrations(&self) -> &'static [&'static str] {
         &[AVG_CPU_UTILIZATION, DISABLE_API_TERMINATION, USER_DATA]
+    }
+
+    fn hydration_actions(&self, name: &str) -> &'static [&'static str] {
+        match name {
+            AVG_CPU_UTILIZATION => &METRICS,
+            _ => &["ec2:DescribeInstanceAttribute"],
+        }
     }
 
     async fn collect(&self, call: &Call<'_>) -> Result<(), Unread> {

@@ -95,6 +95,13 @@ impl AwsProvider {
         self.wanted.iter().filter(|name| tables.iter().any(|table| *table.name() == ***name)).cloned().collect()
     }
 
+    /// What a collector must be allowed to do.
+    fn actions(&self, collector: &dyn Collector) -> Vec<&'static str> {
+        let named = self.hydrate.iter().filter(|name| collector.hydrations().contains(&name.as_str()));
+        let hydrated = named.flat_map(|name| collector.hydration_actions(name));
+        collector.actions().iter().chain(hydrated).copied().collect()
+    }
+
     fn group(&self, collector: &dyn Collector, account: &Account, region: &Arc<str>) -> ScopeGroup {
         ScopeGroup::new(Arc::clone(&account.id), Arc::clone(region), self.wanted_of(collector))
     }
@@ -179,7 +186,7 @@ impl Provider for AwsProvider {
         };
         Collected::all(match collector.collect(&call).await {
             Ok(()) => ScopeOutcome::Complete,
-            Err(unread) => unread.outcome(),
+            Err(unread) => unread.outcome(&self.actions(collector.as_ref())),
         })
     }
 }

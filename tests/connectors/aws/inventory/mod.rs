@@ -1,7 +1,9 @@
 //! The inventory of AWS accounts, collected from moto.
 
 mod collecting;
+mod faults;
 mod front;
+mod recorded;
 mod running;
 
 use std::collections::BTreeMap;
@@ -53,10 +55,15 @@ impl Inventory {
             hydrate.join(", "),
             ACCOUNTS[1]
         );
+        Self::of(&text)
+    }
+
+    /// With these options.
+    fn of(options: &str) -> Self {
         let kinds = tidegate_aws::sources();
         let kind = kinds.iter().find(|kind| kind.name() == "aws_ec2").expect("the kind");
         let kind = kind.provider().expect("it is a kind of provider");
-        let provider = kind.provider(&Options::parse(&text).expect("YAML")).expect("good options");
+        let provider = kind.provider(&Options::parse(options).expect("YAML")).expect("good options");
         Self { provider, runtime: Runtime::new().expect("a runtime") }
     }
 
