@@ -11,7 +11,7 @@ use aws_sdk_cloudwatch::types::{Dimension, Metric, MetricDataQuery, MetricStat, 
 use futures::stream::{self, StreamExt, TryStreamExt};
 
 use crate::estate::Session;
-use crate::provider::{Call, NoPages, Unread, answered};
+use crate::provider::{Call, NoPages, Unread, WholeAnswers, answered};
 
 /// What must be allowed.
 pub(crate) const METRICS: [&str; 1] = ["cloudwatch:GetMetricData"];
@@ -55,7 +55,7 @@ impl CloudWatch {
     pub(crate) fn new(session: &Session) -> Self {
         let limits = session.limits("monitoring");
         let config = aws_sdk_cloudwatch::config::Builder::from(session.config()).retry_partition(limits);
-        let client = Client::from_conf(config.retry_classifier(NoPages).build());
+        let client = Client::from_conf(config.retry_classifier(NoPages).interceptor(WholeAnswers).build());
         Self { client, one_by_one: AtomicBool::new(false) }
     }
 

@@ -160,9 +160,10 @@ pub(crate) fn causes(error: &(dyn std::error::Error + 'static)) -> String {
 fn without_answer<E: std::error::Error + 'static>(what: &str, error: &SdkError<E>) -> Error {
     let why = causes(error);
     let happened = match error {
+        // The SDK looks for credentials when it needs them, and reports that there are none as a failed call.
+        _ if why.contains("credential") => return unanswered(what, &why),
         SdkError::ResponseError(_) => "the answer broke off",
-        SdkError::TimeoutError(_) => "AWS does not answer",
-        SdkError::DispatchFailure(failed) if failed.is_io() || failed.is_timeout() => "AWS does not answer",
+        SdkError::TimeoutError(_) | SdkError::DispatchFailure(_) => "AWS does not answer",
         _ => return unanswered(what, &why),
     };
     Error::external(format!("cannot {what}: {happened} ({why})"))
@@ -172,7 +173,6 @@ fn without_answer<E: std::error::Error + 'static>(what: &str, error: &SdkError<E
 /// There was no answer: no connection, no time left, no credentials to begin with.
 pub(crate) fn unanswered(what: &str, why: &str) -> Error {
     let error = Error::external(format!("cannot {what}: {why}"));
-    // The SDK looks for credentials when it needs them, and reports that there are none as a failed call.
     match why.contains("credential") {
         true => error.with_remedy(
             "give `access_key` and `secret_key`, a `profile`, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in the \

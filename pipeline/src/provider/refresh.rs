@@ -22,7 +22,7 @@ use super::schedule::Timer;
 use super::waiting::{Became, Kind, Request, Waiter, Waiting, Wanted};
 use super::watch::Watch;
 use super::{Notice, Provider, RefreshRequest, RefreshStatus, Schedule, ScopeGroup};
-use crate::error::{Domain, Error, Result};
+use crate::error::{Error, Result};
 use crate::source::Reply;
 use crate::step::ScopeOutcome;
 use crate::table::INTERRUPTED;
@@ -226,7 +226,6 @@ impl<P: Provider + ?Sized> Refresher<P> {
             Error::external(format!("the provider panicked while it listed its scopes: {text}"))
         };
         let groups = listed.map_err(panicked)?.map_err(|error| Error {
-            domain: Domain::External,
             message: format!("the provider could not list its scopes: {}", error.message),
             ..error
         });

@@ -57,3 +57,52 @@ impl Patience {
         timeouts.operation_attempt_timeout(self.whole).build()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+    use std::time::Instant;
+
+    use crate::testing::{StandIn, estate_at};
+
+    use super::*;
+
+    const REFUSED: &str = "<Response><Errors><Error><Code>RequestLimitExceeded</Code><Message>Request limit exceeded.\
+                           </Message></Error></Errors></Response>";
+
+    #[tokio::test]
+    async fn a_server_that_takes_connections_and_never_answers_is_not_waited_for_for_ever() {
+        let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+        let estate = estate_at(silent.local_addr().unwrap()).with_patience(Patience::SHORT);
+        let error = estate.own().await.unwrap_err();
+        assert!(
+            error.message.starts_with("cannot find out whose credentials these are: AWS does not answer"),
+            "{error}"
+        );
+        assert!(error.to_string().contains("check the network, proxies, and `endpoint_url`"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn whether_there_is_an_answer_at_all_is_known_within_seconds() {
+        let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let begun = Instant::now();
+        let error = estate_at(closed).with_patience(Patience::VERDICT).own().await.unwrap_err();
+        assert!(error.message.contains("AWS does not answer") && error.message.contains("refused"), "{error}");
+        assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    }
+
+    #[tokio::test]
+    async fn who_is_refused_for_asking_too_often_is_told_what_would_be_less() {
+        let server = StandIn::new(|_| (503, REFUSED.to_owned())).await;
+        let own = server.estate().with_patience(Patience::SHORT).own().await.unwrap();
+        let client = aws_sdk_ec2::Client::new(own.session(&"eu-west-1".into()).config());
+        let error = client.describe_vpcs().send().await.unwrap_err();
+        let error = crate::failure::failure("list the VPCs", &error);
+        assert_eq!(
+            error.message,
+            "cannot list the VPCs: AWS limits how often it may be asked (RequestLimitExceeded: Request limit exceeded.)"
+        );
+        assert!(error.remedy.unwrap().contains("lower `concurrency`"));
+        assert_eq!(server.asked().len(), 2);
+    }
+}

@@ -11,6 +11,7 @@ mod raw;
 mod table;
 mod unread;
 mod verify;
+mod whole;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -31,6 +32,7 @@ pub(crate) use page::NoPages;
 pub(crate) use raw::items;
 pub(crate) use table::{Declared, Table, moment};
 pub(crate) use unread::Unread;
+pub(crate) use whole::WholeAnswers;
 
 use crate::estate::{Account, Estate, GLOBAL};
 use crate::feed::{Coverage, EventsOptions};

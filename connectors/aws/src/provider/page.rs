@@ -3,6 +3,7 @@
 
 use aws_sdk_ec2::config::http::HttpResponse;
 use aws_smithy_runtime_api::client::interceptors::context::InterceptorContext;
+use aws_smithy_runtime_api::client::orchestrator::OrchestratorError;
 use aws_smithy_runtime_api::client::retries::classifiers::{ClassifyRetry, RetryAction};
 
 use crate::failure::{clock_skew, is_dated};
@@ -20,8 +21,8 @@ pub(super) fn is_page(response: &HttpResponse) -> bool {
 
 /// Whether an answer that says that all is well could not be read: it was cut off, or comes from something in between.
 fn is_broken(response: &HttpResponse, context: &InterceptorContext) -> bool {
-    response.status().is_success()
-        && matches!(context.output_or_error(), Some(Err(error)) if error.is_operation_error())
+    let is_broken = |error: &OrchestratorError<_>| error.is_operation_error() || error.is_interceptor_error();
+    response.status().is_success() && matches!(context.output_or_error(), Some(Err(error)) if is_broken(error))
 }
 
 /// Whether a request was refused for its time. The SDK signs the next one with the time of the answer, but does not know

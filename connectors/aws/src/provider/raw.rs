@@ -33,6 +33,7 @@ impl Intercept for Capture {
         _components: &RuntimeComponents,
         _config: &mut ConfigBag,
     ) -> Result<(), BoxError> {
+        super::whole::check(context)?;
         // Only now is the body there as bytes. That of a failed attempt is replaced by that of the next.
         *self.0.lock() = context.response().body().bytes().map(<[u8]>::to_vec);
         Ok(())

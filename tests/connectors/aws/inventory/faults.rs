@@ -45,7 +45,7 @@ const FAULTS: [Fault; 10] = [
     Fault {
         region: "eu-west-1",
         weather: |_| Weather::Changed(|text| text[..text.len() / 2].to_owned()),
-        said: &["the answer cannot be understood (HTTP 200, text/xml", "look at proxies, and at `endpoint_url`"],
+        said: &["the answer broke off", "it ends before `</DescribeVolumesResponse>`", "check the network, proxies"],
     },
     Fault {
         region: "eu-west-2",
@@ -92,6 +92,11 @@ const FAULTS: [Fault; 10] = [
 fn refused(status: u16, code: &str, message: &str) -> Weather {
     let error = format!("<Error><Code>{code}</Code><Message>{message}</Message></Error>");
     Weather::Instead(status, "text/xml", format!("<Response><Errors>{error}</Errors></Response>"))
+}
+
+fn refused_by_sts(code: &str) -> Weather {
+    let error = format!("<Error><Type>Sender</Type><Code>{code}</Code><Message>Expired.</Message></Error>");
+    Weather::Instead(403, "text/xml", format!("<ErrorResponse>{error}</ErrorResponse>"))
 }
 
 fn page_before(token: &str) -> Weather {
@@ -244,6 +249,7 @@ fn strict(asked: &Asked, there: Timestamp) -> Weather {
         _ => "RequestExpired",
     };
     match there.duration_since(signed).abs() > SignedDuration::from_mins(5) {
+        true if code == "SignatureDoesNotMatch" => refused_by_sts(code),
         true => refused(403, code, "Signature expired"),
         false => Weather::Fair,
     }
@@ -280,7 +286,7 @@ fn a_pipeline_outlives_credentials_that_are_refused_for_a_while() {
     let mut running = estate.start();
     running.until("the volumes are there", || estate.volumes().len() == 2);
     estate.front.weather(|asked| match asked.action.as_str() {
-        "GetCallerIdentity" => refused(403, "ExpiredToken", "The security token included in the request is expired"),
+        "GetCallerIdentity" => refused_by_sts("ExpiredToken"),
         _ => Weather::Fair,
     });
     let asked = || estate.front.count("GetCallerIdentity", FAIR);

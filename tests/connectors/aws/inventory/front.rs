@@ -9,7 +9,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
-use futures::stream;
+use futures::stream::{self, StreamExt};
 use jiff::fmt::rfc2822::DateTimePrinter;
 use jiff::{SignedDuration, Timestamp};
 use parking_lot::Mutex;
@@ -155,10 +155,15 @@ async fn respond(
     match weather {
         Weather::Changed(change) => inside.answered(status, &kind, change(text)),
         Weather::Half => {
-            let pieces = [Ok(text[..text.len() / 2].to_owned()), Err(std::io::Error::other("enough"))];
+            let half = text[..text.len() / 2].to_owned();
+            let end = async {
+                // Until the first half is on its way.
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                Err(std::io::Error::other("enough"))
+            };
             let mut response = inside.answered(status, &kind, text);
             response.headers_mut().remove(header::CONTENT_LENGTH);
-            *response.body_mut() = Body::from_stream(stream::iter(pieces));
+            *response.body_mut() = Body::from_stream(stream::once(async { Ok(half) }).chain(stream::once(end)));
             response
         }
         _ => inside.answered(status, &kind, text),

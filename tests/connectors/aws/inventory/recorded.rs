@@ -75,7 +75,7 @@ impl Replay {
         let path = folder.path().join(name);
         std::fs::write(&path, text).expect("the folder can be written");
         // What we say more than was said then: how long a page may be, and that only our own images are wanted.
-        let ignore = "MaxResults, AllRegions, IncludeDisabled, Owner.1, StartTime, EndTime";
+        let ignore = "MaxResults, AllRegions, AllAvailabilityZones, IncludeDisabled, Owner.1, Filter.2.Name, Filter.2.Value.1, StartTime, EndTime";
         let cassette =
             format!("{{path: {}, mode: none, ignore: [{ignore}], allow_playback_repeats: true}}", json!(path));
         let inventory = Inventory::of(&format!("aws: {{cassette: {cassette}}}\n{options}\n"));
