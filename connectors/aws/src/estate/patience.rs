@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
+use aws_smithy_types::retry::RetrySpec;
 
 /// How long AWS is waited for, and how often it is asked.
 #[derive(Debug, Clone, Copy)]
@@ -18,8 +19,10 @@ pub(crate) struct Patience {
     whole: Duration,
 }
 
-/// The longest pause before the second attempt; it doubles with each.
-const FIRST_PAUSE: Duration = Duration::from_millis(200);
+/// The longest pause before the second attempt where AWS limits calls; it doubles with each.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+/// The same where something else is wrong.
+const FIRST_PAUSE_OF_OTHERS: Duration = Duration::from_millis(200);
 /// The longest pause.
 const LONGEST_PAUSE: Duration = Duration::from_secs(20);
 
@@ -48,7 +51,10 @@ impl Patience {
     };
 
     pub(super) fn retries(self) -> RetryConfig {
-        let retries = RetryConfig::adaptive().with_max_attempts(self.attempts);
+        // As the SDK will do it by default. As it does it now, an attempt costs as much as ten calls: after a single
+        // refusal everything of the account and region stands still for up to twenty seconds.
+        let spec = RetrySpec::v2_1().with_non_throttling_initial_backoff(FIRST_PAUSE_OF_OTHERS);
+        let retries = RetryConfig::adaptive().with_max_attempts(self.attempts).with_retry_spec(spec);
         retries.with_initial_backoff(FIRST_PAUSE).with_max_backoff(LONGEST_PAUSE)
     }
 

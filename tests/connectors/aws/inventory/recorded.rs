@@ -240,7 +240,7 @@ fn surroundings(replay: &Replay, interface: &str, address: &str) {
     );
     assert_eq!(row["private_ip_address"], address);
     assert_eq!(
-        replay.shown("aws_availability_zone", "us-east-1e", ["zone_id", "zone_state", "opt_in_status"]),
+        replay.shown("aws_availability_zone", "us-east-1e", ["zone_id", "state", "opt_in_status"]),
         json!(["use1-az2", "available", "opt-in-not-required"])
     );
     assert_eq!(
