@@ -24,7 +24,7 @@ use tidegate_pipeline::spec::Options;
 use tidegate_pipeline::step::ScopeOutcome;
 use tidegate_pipeline::table::TableDefinition;
 
-pub(crate) use collector::{Call, Collector, Filters, Reach, answered};
+pub(crate) use collector::{Call, Collector, Filters, Listing, Reach, answered};
 pub(crate) use kind::{AwsKind, Service};
 pub(crate) use optional::{Optional, unless_unknown};
 pub use options::ProviderOptions;
