@@ -9,6 +9,7 @@ use tempfile::TempDir;
 use tidegate_pipeline::provider::{Collected, Extent};
 
 use super::{Inventory, Rows};
+use crate::program::{Done, Folder, repository};
 
 /// The account of the recordings.
 const ACCOUNT: &str = "200278856672";
@@ -389,4 +390,22 @@ fn the_counters_of_an_instance_are_the_samples_that_were_made_of_its_metrics_the
         assert_eq!(at(15), json!(["2018-01-18T08:15:20Z", second]), "{counter}");
         assert_eq!(at(of.len() - 1), json!([format!("2018-01-18T{until}Z"), last]), "{counter}");
     }
+}
+
+#[test]
+fn the_example_collects_from_a_recording_without_an_account_and_again_finds_nothing_new() {
+    let read = |name: &str| std::fs::read_to_string(repository().join(name)).expect("it is there");
+    let names = ["examples/replayed-inventory.yaml", "examples/data/aws.yml"];
+    let folder =
+        Folder::with(&names.map(|name| (name, read(name))).each_ref().map(|(name, text)| (*name, text.as_str())));
+    let run = || {
+        let mut command = folder.command(&["run", names[0], "--once"]);
+        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("AWS_")) {
+            command.env_remove(name);
+        }
+        Done::of(&mut command).code(0)
+    };
+    run().printed(&["is available", "volumes that are not encrypted"]).never_said(&["could not be read"]);
+    assert_eq!(folder.rows("instances.jsonl").len(), 12);
+    run().said(&["inventory (aws_ec2): 0 rows"]);
 }
