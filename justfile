@@ -41,3 +41,7 @@ bench-state *arguments:
 # Kafka JSON against a bare consumer: `just bench-kafka 1000000 3`
 bench-kafka *arguments:
     cargo bench --bench kafka -- {{arguments}}
+
+# Collecting from AWS against the bare SDK, memory, events: `TIDEGATE_BENCH_ROWS=100000 just bench-aws refresh 3`
+bench-aws *arguments:
+    cargo bench --bench aws -- {{arguments}}

@@ -487,6 +487,9 @@ pub(crate) enum ProviderCommand {
         /// Only for this table
         #[arg(long = "table", value_name = "TABLE")]
         tables: Vec<String>,
+        /// Also for what is read only where the option `hydrate` names it, such as a column `TABLE.COLUMN`
+        #[arg(long, value_name = "NAME")]
+        hydrate: Vec<String>,
     },
     /// Print the options of a provider for a console that asks for them
     Params {

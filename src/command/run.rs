@@ -163,7 +163,9 @@ fn summary(graph: &Graph, status: &PipelineStatus, outcome: RunOutcome, started:
             tidegate_pipeline::spec::pipeline::Section::Operator => format!("{rows_in} → {rows_out} rows"),
             tidegate_pipeline::spec::pipeline::Section::Sink => format!("{rows_in} rows"),
         };
-        text.push_str(&format!("  {} ({}): {flow}{bad}\n", node.name, node.kind));
+        let unread = node.refresh.as_ref().map_or(0, |refresh| refresh.status.report().failed_scopes);
+        let unread = if unread > 0 { format!(", {unread} tables could not be read") } else { String::new() };
+        text.push_str(&format!("  {} ({}): {flow}{bad}{unread}\n", node.name, node.kind));
     }
     text
 }

@@ -1,30 +1,33 @@
-//! What CloudWatch has measured, from GetMetricData.
+//! What CloudWatch has measured, from GetMetricData; where that is refused or not offered, from GetMetricStatistics, a
+//! call for each metric.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use aws_sdk_cloudwatch::Client;
 use aws_sdk_cloudwatch::primitives::DateTime;
-use aws_sdk_cloudwatch::types::{Dimension, Metric, MetricDataQuery, MetricStat};
+pub(crate) use aws_sdk_cloudwatch::types::Statistic;
+use aws_sdk_cloudwatch::types::{Datapoint, Dimension, Metric, MetricDataQuery, MetricStat};
+use futures::stream::{self, StreamExt, TryStreamExt};
 
 use crate::estate::Session;
-use crate::provider::{Call, NoPages, Optional, Unread};
+use crate::provider::{Call, NoPages, Optional, Unread, WholeAnswers, answered};
+
+/// What must be allowed.
+pub(crate) const METRICS: [&str; 1] = ["cloudwatch:GetMetricData"];
 
 /// How many metrics a call may ask for.
 const QUERIES: usize = 500;
-
-/// What is made of everything that was measured in a period.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Statistic {
-    Average,
-    Sum,
-}
+/// How many calls for single metrics are under way at a time.
+const CALLS: usize = 8;
 
 /// A metric of one thing.
 #[derive(Debug, Clone)]
 pub(crate) struct Measured {
     pub(crate) namespace: &'static str,
     pub(crate) metric: &'static str,
+    /// What is made of everything that was measured in a period: the average or the sum.
     pub(crate) statistic: Statistic,
     /// Whose it is: `InstanceId`, and the id.
     pub(crate) dimension: (&'static str, String),
@@ -45,13 +48,18 @@ pub(crate) struct Window {
 pub(crate) type Points = BTreeMap<i64, f64>;
 
 /// CloudWatch of one account in one region.
-pub(crate) struct CloudWatch(Client);
+pub(crate) struct CloudWatch {
+    client: Client,
+    /// GetMetricData was refused: it is not worth asking again.
+    one_by_one: AtomicBool,
+}
 
 impl CloudWatch {
     pub(crate) fn new(session: &Session) -> Self {
         let limits = session.limits("monitoring");
         let config = aws_sdk_cloudwatch::config::Builder::from(session.config()).retry_partition(limits);
-        Self(Client::from_conf(config.retry_classifier(NoPages).build()))
+        let client = Client::from_conf(config.retry_classifier(NoPages).interceptor(WholeAnswers).build());
+        Self { client, one_by_one: AtomicBool::new(false) }
     }
 
     /// The datapoints of each of `asked`, in their order. `what` is what is done: `read the use of processors`.
@@ -65,13 +73,55 @@ impl CloudWatch {
         asked: &[Measured],
         window: Window,
     ) -> Result<Vec<Points>, Unread> {
+        if self.one_by_one.load(Ordering::Relaxed) {
+            return self.statistics(what, asked, window).await;
+        }
+        match self.data(call, what, asked, window).await {
+            Err(refused @ (Unread::Denied(_) | Unread::Unsupported(_))) => {
+                // Whoever may do neither is told what is wanted.
+                let found = self.statistics(what, asked, window).await.map_err(|_| refused)?;
+                self.one_by_one.store(true, Ordering::Relaxed);
+                Ok(found)
+            }
+            answer => answer,
+        }
+    }
+
+    /// From GetMetricStatistics.
+    async fn statistics(&self, what: &str, asked: &[Measured], window: Window) -> Result<Vec<Points>, Unread> {
+        let one = |measured: Measured| async move {
+            let (name, value) = measured.dimension;
+            let request = self.client.get_metric_statistics().namespace(measured.namespace);
+            let request =
+                request.metric_name(measured.metric).period(window.period).statistics(measured.statistic.clone());
+            let request = request.dimensions(Dimension::builder().name(name).value(value).build());
+            let request = request.start_time(DateTime::from_secs(window.from));
+            let answer = answered(what, request.end_time(DateTime::from_secs(window.until)).send().await)?;
+            let value = match measured.statistic {
+                Statistic::Sum => Datapoint::sum,
+                _ => Datapoint::average,
+            };
+            let point = |point: &Datapoint| Some((point.timestamp()?.secs(), value(point)?));
+            Ok(answer.datapoints().iter().filter_map(point).collect())
+        };
+        stream::iter(asked.to_vec()).map(one).buffered(CALLS).try_collect().await
+    }
+
+    /// From GetMetricData.
+    async fn data(
+        &self,
+        call: &Call<'_>,
+        what: &'static str,
+        asked: &[Measured],
+        window: Window,
+    ) -> Result<Vec<Points>, Unread> {
         let mut found = vec![Points::new(); asked.len()];
         for (asked, found) in asked.chunks(QUERIES).zip(found.chunks_mut(QUERIES)) {
             let query = |(index, measured)| query(index, measured, window.period);
             let queries: Vec<MetricDataQuery> = asked.iter().enumerate().map(query).collect();
             let mut listing = call.listing(what);
             while let Some(token) = listing.token() {
-                let request = self.0.get_metric_data().set_metric_data_queries(Some(queries.clone()));
+                let request = self.client.get_metric_data().set_metric_data_queries(Some(queries.clone()));
                 let request = request.start_time(DateTime::from_secs(window.from));
                 let request = request.end_time(DateTime::from_secs(window.until)).set_next_token(token);
                 let (page, _) = listing.page(request.send().await, |page| page.next_token())?;
@@ -92,11 +142,7 @@ fn query(index: usize, measured: &Measured, period: i32) -> MetricDataQuery {
     let (name, value) = &measured.dimension;
     let dimension = Dimension::builder().name(*name).value(value).build();
     let metric = Metric::builder().namespace(measured.namespace).metric_name(measured.metric).dimensions(dimension);
-    let statistic = match measured.statistic {
-        Statistic::Average => "Average",
-        Statistic::Sum => "Sum",
-    };
-    let asked = MetricStat::builder().metric(metric.build()).period(period).stat(statistic).build();
+    let asked = MetricStat::builder().metric(metric.build()).period(period).stat(measured.statistic.as_str()).build();
     MetricDataQuery::builder().id(format!("m{index}")).metric_stat(asked).return_data(true).build()
 }
 

@@ -134,15 +134,19 @@ impl StandIn {
 
     /// The estate that it is.
     pub(crate) fn estate(&self) -> Estate {
-        let options = format!(
-            "access_key: AKIAIOSFODNN7EXAMPLE\nsecret_key: of no account\nendpoint_url: http://{}\nregions: [eu-west-1]",
-            self.address
-        );
-        let options = Options::parse(&options).unwrap();
-        let Together(aws, reach): Together<AwsOptions, ConnectionOptions> = options.read().unwrap();
-        let connection = reach.connection(Some("eu-west-1".to_owned()), &options, Path::new(""));
-        Estate::new(aws, connection)
+        estate_at(self.address)
     }
+}
+
+/// An estate whose services are all at an address.
+pub(crate) fn estate_at(address: SocketAddr) -> Estate {
+    let options = format!(
+        "access_key: AKIAIOSFODNN7EXAMPLE\nsecret_key: of no account\nendpoint_url: http://{address}\nregions: [eu-west-1]"
+    );
+    let options = Options::parse(&options).unwrap();
+    let Together(aws, reach): Together<AwsOptions, ConnectionOptions> = options.read().unwrap();
+    let connection = reach.connection(Some("eu-west-1".to_owned()), &options, Path::new(""));
+    Estate::new(aws, connection)
 }
 
 fn read(uri: &Uri, headers: &HeaderMap, body: Bytes) -> Asked {

@@ -225,6 +225,11 @@ impl<P: Provider + ?Sized> Collector<P> {
         if !collection.begun && collection.has_ended_so(&outcome) && duplicates.is_empty() {
             return Ok(());
         }
+        if let ScopeOutcome::Failed(reason) = &outcome
+            && !collection.has_ended_so(&outcome)
+        {
+            tracing::warn!(scope = %collection.scope, %reason, "A table could not be read; its rows stay as they were.");
+        }
         self.send_begin(&mut collection).await?;
         self.send_end(collection.scope, outcome, duplicates).await
     }

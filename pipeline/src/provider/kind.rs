@@ -18,9 +18,15 @@ pub trait ProviderKind: Send + Sync {
     /// Every table that it can collect.
     fn tables(&self) -> Vec<TableDefinition>;
 
-    /// The least that it must be allowed to do to collect `tables` (all of them where that is absent), as a policy
-    /// document of what it collects from; `None` where nothing has to be allowed.
-    fn policy(&self, _tables: Option<&[String]>) -> Option<serde_json::Value> {
+    /// What of it is collected only where options name it: columns as `table.column`, and tables.
+    fn hydrations(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// The least that it must be allowed to do to collect `tables` (all of them where that is absent), and what of
+    /// [`ProviderKind::hydrations`] `hydrate` names, as a policy document of what it collects from; `None` where nothing
+    /// has to be allowed.
+    fn policy(&self, _tables: Option<&[String]>, _hydrate: &[String]) -> Option<serde_json::Value> {
         None
     }
 }

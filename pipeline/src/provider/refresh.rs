@@ -23,7 +23,7 @@ use super::schedule::Timer;
 use super::waiting::{Became, Kind, Request, Waiter, Waiting, Wanted};
 use super::watch::Watch;
 use super::{Notice, Provider, RefreshRequest, RefreshStatus, Schedule, ScopeGroup};
-use crate::error::{Domain, Error, Result};
+use crate::error::{Error, Result};
 use crate::source::Reply;
 use crate::step::ScopeOutcome;
 use crate::table::INTERRUPTED;
@@ -234,7 +234,7 @@ impl<P: Provider + ?Sized> Refresher<P> {
         let groups = listed.map_err(panicked)?.map_err(|error| {
             self.collector.control.status.verified(Err(&error.clone().into()));
             let message = format!("the provider could not list its scopes: {}", error.message);
-            Error { domain: Domain::External, message, ..error }
+            Error { message, ..error }
         });
         let groups = groups.inspect_err(|error| self.collector.control.status.error(error.message.clone()))?;
         let known = KnownGroups::new(groups, |table| self.collector.has_table(table))?;

@@ -173,7 +173,8 @@ pub fn planned_provider_source<P: Provider + ?Sized>(provider: Arc<P>, schedule:
         acknowledges: provider.notices().is_some(),
         bounded: schedule == Schedule::Once,
         envelope: false,
-        reconnects: false,
+        // What is collected from may be away for any time; the other sources go on meanwhile.
+        reconnects: true,
         ports: tables.iter().map(|table| Port::named(Arc::clone(&table.name), change_schema(table))).collect(),
         tables,
         refresh: Some(Arc::clone(&control)),

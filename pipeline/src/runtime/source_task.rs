@@ -149,7 +149,7 @@ impl SourceTask {
     /// # Errors
     /// The error itself, where it is not to be opened again.
     fn wait_after(&self, error: Error, failures: u32) -> Result<Duration> {
-        if self.is_final(&error) || (failures > self.policy.attempts && !self.reconnects()) {
+        if self.is_final(&error) || (failures > self.policy.attempts && !self.waits_for_ever()) {
             let node = &self.graph.nodes[self.index.0];
             return Err(error.at_node(&node.name).at_place(&node.shown_place));
         }
@@ -273,6 +273,15 @@ impl SourceTask {
         let worked = self.proven.is_some_and(|from| from <= Instant::now());
         let waits = worked && error.domain == Domain::User && self.reconnects() && !self.context.once;
         error.retry == Retry::Never && !waits
+    }
+
+    /// Whether it is opened again however often it has failed. A provider that is to collect once is not.
+    fn waits_for_ever(&self) -> bool {
+        self.reconnects() && !(self.context.once && self.is_provider())
+    }
+
+    fn is_provider(&self) -> bool {
+        matches!(&self.graph.nodes[self.index.0].planned, Planned::Source(planned) if !planned.tables.is_empty())
     }
 
     fn reconnects(&self) -> bool {

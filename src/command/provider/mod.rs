@@ -24,11 +24,12 @@ pub(crate) async fn provider(command: ProviderCommand, queries: Option<&Path>) -
             let catalog = catalog(packs(queries)?);
             verify::verify(provider_kind(&catalog, &kind)?.1, &arguments, format).await
         }
-        ProviderCommand::Policy { kind, tables } => {
+        ProviderCommand::Policy { kind, tables, hydrate } => {
             let catalog = catalog(packs(queries)?);
             let (named, provider) = provider_kind(&catalog, &kind)?;
             known_tables(named, provider, &tables)?;
-            let policy = provider.policy((!tables.is_empty()).then_some(tables.as_slice()));
+            known_hydrations(named, provider, &hydrate)?;
+            let policy = provider.policy((!tables.is_empty()).then_some(tables.as_slice()), &hydrate);
             let message = format!("`{kind}` needs no policy: it reads what this user may read");
             print(&policy.ok_or_else(|| Failure::usage(message))?)
         }
@@ -58,6 +59,15 @@ fn known_tables(kind: &dyn SourceKind, provider: &dyn ProviderKind, tables: &[St
     let known: Vec<String> = provider.tables().iter().map(|table| table.name.to_string()).collect();
     match tables.iter().find(|table| !known.contains(table)) {
         Some(unknown) => Err(Failure::unknown(&format!("table of {}", kind.name()), unknown, &known)),
+        None => Ok(()),
+    }
+}
+
+/// Whether the provider has what is read only where it is named.
+fn known_hydrations(kind: &dyn SourceKind, provider: &dyn ProviderKind, hydrate: &[String]) -> Result<(), Failure> {
+    let known = provider.hydrations();
+    match hydrate.iter().find(|name| !known.contains(name)) {
+        Some(unknown) => Err(Failure::unknown(&format!("hydration of {}", kind.name()), unknown, &known)),
         None => Ok(()),
     }
 }

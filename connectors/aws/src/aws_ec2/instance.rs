@@ -2,14 +2,16 @@
 
 use async_trait::async_trait;
 use aws_sdk_ec2::types::{Instance, InstanceBlockDeviceMapping, InstanceNetworkInterface, Reservation};
+use tidegate_pipeline::error::Error;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::instance_attribute::{AttributeReader, Attributes, DISABLE_API_TERMINATION, USER_DATA};
 use super::instance_cpu::{AVG_CPU_UTILIZATION, CpuReader};
 use super::request::{client, filters, tags};
 use super::transition::transition_time;
-use crate::cloudwatch::Mean;
+use crate::cloudwatch::{METRICS, Mean};
 use crate::opsbox;
-use crate::provider::{Call, Collector, Declared, Table, Unread};
+use crate::provider::{Call, Collector, Declared, Listing, Table, Unread};
 
 /// How many instances a page may have.
 const PAGE: i32 = 1000;
@@ -30,18 +32,14 @@ struct Nested<T> {
 }
 
 impl<T> Nested<T> {
-    fn of(instances: &[Listed], parts: impl Fn(&Instance) -> &[T]) -> Vec<Self>
-    where
-        T: Clone,
-    {
-        let nested = |listed: &Listed| {
+    /// The parts of instances that `parts` takes out of them.
+    fn taken(instances: &mut [Listed], parts: impl Fn(&mut Instance) -> Option<Vec<T>>) -> Vec<Self> {
+        let nested = |listed: &mut Listed| {
+            let parts = parts(&mut listed.instance).unwrap_or_default();
             let instance_id = listed.instance.instance_id().unwrap_or_default().to_owned();
-            parts(&listed.instance)
-                .iter()
-                .map(move |part| Self { instance_id: instance_id.clone(), part: part.clone() })
-                .collect::<Vec<_>>()
+            parts.into_iter().map(move |part| Self { instance_id: instance_id.clone(), part })
         };
-        instances.iter().flat_map(nested).collect()
+        instances.iter_mut().flat_map(nested).collect()
     }
 }
 
@@ -352,20 +350,35 @@ impl Collector for Instances {
         &[AVG_CPU_UTILIZATION, DISABLE_API_TERMINATION, USER_DATA]
     }
 
+    fn hydration_actions(&self, name: &str) -> &'static [&'static str] {
+        match name {
+            AVG_CPU_UTILIZATION => &METRICS,
+            _ => &["ec2:DescribeInstanceAttribute"],
+        }
+    }
+
     async fn collect(&self, call: &Call<'_>) -> Result<(), Unread> {
         let client = client(call.session);
         let hydration = Hydration::new(call, &self.instances);
         for part in call.parts() {
             let mut listing = call.listing("list the instances");
-            while let Some(token) = listing.token() {
-                let request = client.describe_instances().set_filters(filters(call, "instance-id", part.as_deref()));
-                let request = request.max_results(PAGE).set_next_token(token);
-                let answer = request.customize().interceptor(listing.capture()).send().await;
+            let filters = filters(call, "instance-id", part.as_deref());
+            // The next page is asked for, and read by the SDK, while this one becomes rows: an account may have a great
+            // many instances, and there is a lot to be read of each.
+            let ask = |listing: &Listing| {
+                let request = client.describe_instances().set_filters(filters.clone()).max_results(PAGE);
+                let request = request.set_next_token(listing.token()?).customize().interceptor(listing.capture());
+                Some(AbortOnDropHandle::new(tokio::spawn(request.send())))
+            };
+            let mut asked = ask(&listing);
+            while let Some(answer) = asked {
+                let answer = answer.await.map_err(|error| Unread::from(Error::internal(error)))?;
                 let (page, raw) = listing.page(answer, |page| page.next_token())?;
+                asked = ask(&listing);
                 let mut instances = listed(page.reservations.unwrap_or_default());
                 hydration.hydrate(call, &mut instances).await?;
-                let devices = Nested::of(&instances, Instance::block_device_mappings);
-                let interfaces = Nested::of(&instances, Instance::network_interfaces);
+                let devices = Nested::taken(&mut instances, |instance| instance.block_device_mappings.take());
+                let interfaces = Nested::taken(&mut instances, |instance| instance.network_interfaces.take());
                 let nested = |name: &str| raw.items(&format!("reservationSet/instancesSet/{name}"));
                 call.give(&self.block_devices, &devices, nested("blockDeviceMapping")).await?;
                 call.give(&self.network_interfaces, &interfaces, nested("networkInterfaceSet")).await?;

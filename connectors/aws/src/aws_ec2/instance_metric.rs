@@ -7,7 +7,7 @@ use tidegate_connectors::providers::columns::Moment;
 
 use super::instance_sample::{Sample, measured, samples};
 use super::request::{client, filters};
-use crate::cloudwatch::{CloudWatch, Measured, Window, last_whole};
+use crate::cloudwatch::{CloudWatch, METRICS, Measured, Window, last_whole};
 use crate::provider::{Call, Collector, Declared, Table, Unread};
 
 /// The table, as options name it: all of it is read only where they do.
@@ -74,11 +74,15 @@ impl Collector for InstanceMetrics {
     }
 
     fn actions(&self) -> &'static [&'static str] {
-        &["cloudwatch:GetMetricData", "ec2:DescribeInstances"]
+        &["ec2:DescribeInstances"]
     }
 
     fn hydrations(&self) -> &'static [&'static str] {
         &[NAME]
+    }
+
+    fn hydration_actions(&self, _name: &str) -> &'static [&'static str] {
+        &METRICS
     }
 
     async fn collect(&self, call: &Call<'_>) -> Result<(), Unread> {

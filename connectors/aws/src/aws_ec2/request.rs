@@ -4,12 +4,12 @@ use aws_sdk_ec2::Client;
 use aws_sdk_ec2::types::{Filter, Tag};
 
 use crate::estate::{Place, Session};
-use crate::provider::{Call, NoPages};
+use crate::provider::{Call, NoPages, WholeAnswers};
 
 /// A client for this account and region.
 pub(super) fn client(session: &Session) -> Client {
     let config = aws_sdk_ec2::config::Builder::from(session.config()).retry_partition(session.limits("ec2"));
-    Client::from_conf(config.retry_classifier(NoPages).build())
+    Client::from_conf(config.retry_classifier(NoPages).interceptor(WholeAnswers).build())
 }
 
 /// The filters of a request: what the user wants, and the ids of `part`, by the filter that is called `id`. Ids are

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use aws_config::SdkConfig;
-use aws_config::retry::RetryConfig;
 use aws_config::sts::AssumeRoleProvider;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_ec2::config::{ProvideCredentials, SharedCredentialsProvider};
@@ -12,20 +11,16 @@ use tidegate_pipeline::error::{Error, Result};
 use tidegate_pipeline::spec::diagnostic::remedy_for;
 
 use super::options::{AccountOptions, AwsOptions, account_of};
-use super::{Place, Session};
+use super::{Patience, Place, Session};
 use crate::connection::Connection;
 use crate::failure::{causes, failure, unanswered};
-
-/// How often a call is tried. With adaptive retries calls wait for their turn before they are refused.
-const ATTEMPTS: u32 = 8;
 
 /// The accounts and regions of some options.
 #[derive(Debug)]
 pub(crate) struct Estate {
     options: AwsOptions,
     connection: Connection,
-    /// The region where an organisation and an identity are asked for.
-    base: tokio::sync::OnceCell<SdkConfig>,
+    patience: Patience,
 }
 
 /// An account.
@@ -46,16 +41,22 @@ impl Account {
 
 impl Estate {
     pub(crate) fn new(options: AwsOptions, connection: Connection) -> Self {
-        Self { options, connection, base: tokio::sync::OnceCell::new() }
+        Self { options, connection, patience: Patience::REFRESH }
     }
 
-    /// The credentials as they were given. They are read when first needed.
+    /// The same, waited for differently.
+    pub(crate) fn with_patience(&self, patience: Patience) -> Self {
+        Self { options: self.options.clone(), connection: self.connection.clone(), patience }
+    }
+
+    /// The credentials as they are now: those that were renewed meanwhile are read again. The region is the one where an
+    /// organisation and an identity are asked for.
     ///
     /// # Errors
     /// When a secret cannot be read, or no region is known.
-    pub(crate) async fn base(&self) -> Result<&SdkConfig> {
-        let retries = RetryConfig::adaptive().with_max_attempts(ATTEMPTS);
-        self.base.get_or_try_init(|| self.connection.load(retries)).await
+    pub(crate) async fn base(&self) -> Result<SdkConfig> {
+        let config = self.connection.load(self.patience.retries()).await?;
+        Ok(config.into_builder().timeout_config(self.patience.timeouts()).build())
     }
 
     /// Looks for credentials, without asking whether they are good.
@@ -79,12 +80,12 @@ impl Estate {
     /// When AWS does not know them, or cannot be reached.
     pub(crate) async fn own(&self) -> Result<Account> {
         let config = self.base().await?;
-        let identity = aws_sdk_sts::Client::new(config).get_caller_identity().send().await;
+        let identity = aws_sdk_sts::Client::new(&config).get_caller_identity().send().await;
         let identity = identity.map_err(|error| failure("find out whose credentials these are", &error))?;
         let missing = || Error::external("AWS does not say whose credentials these are");
         let arn = identity.arn().ok_or_else(missing)?;
         let partition = arn.split(':').nth(1).unwrap_or("aws").into();
-        Ok(Account { id: identity.account().ok_or_else(missing)?.into(), partition, config: config.clone() })
+        Ok(Account { id: identity.account().ok_or_else(missing)?.into(), partition, config })
     }
 
     /// Every account that is looked at, each once.

@@ -5,11 +5,13 @@
 
 mod accounts;
 mod options;
+mod patience;
 mod session;
 
 pub(crate) use accounts::{Account, Estate};
 pub(crate) use options::no_regions;
 pub use options::{AccountOptions, AwsOptions, OrganizationOptions, OwnAccount};
+pub(crate) use patience::Patience;
 pub(crate) use session::{Place, Session};
 
 /// The region of what belongs to none: users, roles, hosted zones.

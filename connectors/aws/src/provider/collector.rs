@@ -57,6 +57,11 @@ pub(crate) trait Collector: Send + Sync {
         false
     }
 
+    /// What it must be allowed to do besides for that of [`Collector::hydrations`].
+    fn hydration_actions(&self, _name: &str) -> &'static [&'static str] {
+        &[]
+    }
+
     /// Where it lists.
     fn reach(&self) -> Reach {
         Reach::Regional
@@ -142,7 +147,7 @@ impl Call<'_> {
 
     /// Begins a listing. `what` is what is done: `list the volumes`.
     pub(crate) fn listing(&self, what: &'static str) -> Listing {
-        Listing { what, next: Some(None), pages: 0, capture: Capture::default() }
+        Listing { what, next: Some(None), pages: 0, landmark: None, capture: Capture::default() }
     }
 
     /// Hands over rows of a table, unless nobody wants them. `raws` are what AWS wrote of them, in the same order; where
@@ -177,6 +182,9 @@ pub(crate) struct Listing {
     /// The token of the next page; `None` when there is none.
     next: Option<Option<String>>,
     pages: usize,
+    /// A token that has come before: if it comes again, so does all that came since. Moved on whenever the number of
+    /// pages has doubled, so that a circle of any length is found after at most three rounds.
+    landmark: Option<String>,
     capture: Capture,
 }
 
@@ -194,7 +202,7 @@ impl Listing {
     /// Takes a page, with what AWS wrote, and notes the token of the next.
     ///
     /// # Errors
-    /// When the page was not given, or its token is the one that it was asked for with.
+    /// When the page was not given, or its token has come before.
     pub(crate) fn page<O, E>(
         &mut self,
         answer: Result<O, SdkError<E>>,
@@ -240,10 +248,12 @@ impl Listing {
         let page = answer.map_err(|error| Unread::of(self.what, &error))?;
         let next = token(&page).filter(|token| !token.is_empty());
         self.pages += 1;
-        let asked = self.next.take().flatten();
-        if next.is_some() && (next == asked || self.pages >= MOST_PAGES) {
-            let message = format!("cannot {} to the end: AWS gives the same page again and again", self.what);
+        if next.is_some() && (next == self.landmark || self.pages >= MOST_PAGES) {
+            let message = format!("cannot {} to the end: AWS gives the same pages again and again", self.what);
             return Err(Unread::Failed(Error::external(message)));
+        }
+        if self.pages.is_power_of_two() {
+            self.landmark.clone_from(&next);
         }
         self.next = next.map(Some);
         Ok((page, self.capture.take()))

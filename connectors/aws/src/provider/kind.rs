@@ -33,6 +33,12 @@ impl Service {
             .collect()
     }
 
+    /// All that is read only where options name it.
+    pub(crate) fn hydrations(&self) -> Vec<String> {
+        let collectors = (self.collectors)();
+        collectors.iter().flat_map(|collector| collector.hydrations()).map(|&name| name.to_owned()).collect()
+    }
+
     /// The options, found to be good.
     fn read(&self, options: &Options) -> Result<ProviderOptions, Vec<Diagnostic>> {
         let read: ProviderOptions = options.read()?;
@@ -72,9 +78,7 @@ impl Service {
 
     /// What is wrong with what is to be hydrated.
     fn wrong_hydrations(&self, read: &ProviderOptions, options: &Options) -> Vec<Diagnostic> {
-        let collectors = (self.collectors)();
-        let known: Vec<String> =
-            collectors.iter().flat_map(|collector| collector.hydrations()).map(|&name| name.to_owned()).collect();
+        let known = self.hydrations();
         let unknown = read.hydrate.iter().filter(|name| !known.contains(name)).map(|name| {
             let found = format!("`{}` has nothing called `{name}` that is read only where it is named", self.kind);
             let help = match (closest(name, &known), known.is_empty()) {
@@ -145,8 +149,12 @@ impl ProviderKind for AwsKind {
         self.0.tables()
     }
 
-    fn policy(&self, tables: Option<&[String]>) -> Option<serde_json::Value> {
-        Some(self.0.policy(tables))
+    fn hydrations(&self) -> Vec<String> {
+        self.0.hydrations()
+    }
+
+    fn policy(&self, tables: Option<&[String]>, hydrate: &[String]) -> Option<serde_json::Value> {
+        Some(self.0.policy(tables, hydrate))
     }
 }
 

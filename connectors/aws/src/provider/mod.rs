@@ -12,6 +12,7 @@ mod raw;
 mod table;
 mod unread;
 mod verify;
+mod whole;
 mod within;
 
 use std::collections::BTreeMap;
@@ -34,6 +35,7 @@ pub(crate) use page::NoPages;
 pub(crate) use raw::{Capture, Raw, items, settled};
 pub(crate) use table::{Declared, Table, moment};
 pub(crate) use unread::Unread;
+pub(crate) use whole::WholeAnswers;
 pub(crate) use within::{Within, sorted};
 
 use crate::estate::{Account, Estate, GLOBAL};
@@ -100,6 +102,13 @@ impl AwsProvider {
     fn wanted_of(&self, collector: &dyn Collector) -> Vec<Arc<str>> {
         let tables = collector.tables();
         self.wanted.iter().filter(|name| tables.iter().any(|table| *table.name() == ***name)).cloned().collect()
+    }
+
+    /// What a collector must be allowed to do.
+    fn actions(&self, collector: &dyn Collector) -> Vec<&'static str> {
+        let named = self.hydrate.iter().filter(|name| collector.hydrations().contains(&name.as_str()));
+        let hydrated = named.flat_map(|name| collector.hydration_actions(name));
+        collector.actions().iter().chain(hydrated).copied().collect()
     }
 
     fn group(&self, collector: &dyn Collector, account: &Account, region: &Arc<str>) -> ScopeGroup {
@@ -188,7 +197,7 @@ impl Provider for AwsProvider {
         };
         Collected::all(match collector.collect(&call).await {
             Ok(()) => ScopeOutcome::Complete,
-            Err(unread) => unread.outcome(),
+            Err(unread) => unread.outcome(&self.actions(collector.as_ref())),
         })
     }
 }

@@ -30,7 +30,7 @@ impl EstateNotices {
 #[async_trait]
 impl Notices for EstateNotices {
     async fn give(&self, notices: mpsc::Sender<Notice>, cancel: CancellationToken) -> Result<()> {
-        let feed = Feed::new(&self.options, self.estate.base().await?);
+        let feed = Feed::new(&self.options, &self.estate.base().await?);
         feed.give(|target| self.coverage.lock().place(target), notices, cancel).await
     }
 }

@@ -4,11 +4,13 @@
 //! are looked at a second time, by a reader that knows no schema: elements become objects, elements that hold only
 //! `item` or `member` become lists, and so do elements that come more than once.
 
-use std::sync::Arc;
+use std::fmt::Write;
+use std::sync::{Arc, OnceLock};
 
 use aws_sdk_ec2::config::interceptors::AfterDeserializationInterceptorContextRef;
 use aws_sdk_ec2::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_ec2::error::BoxError;
+use aws_smithy_types::body::SdkBody;
 use parking_lot::Mutex;
 use quick_xml::Reader;
 use quick_xml::events::{BytesStart, Event};
@@ -17,9 +19,9 @@ use serde_json::{Map, Value};
 /// How deep an answer may be nested. What is deeper is no answer of AWS.
 const DEEPEST: usize = 64;
 
-/// Keeps the bytes of the newest answer of a call.
+/// Keeps the body of the newest answer of a call.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Capture(Arc<Mutex<Option<Vec<u8>>>>);
+pub(crate) struct Capture(Arc<Mutex<Option<SdkBody>>>);
 
 #[aws_smithy_runtime_api::client::interceptors::dyn_dispatch_hint]
 impl Intercept for Capture {
@@ -33,8 +35,9 @@ impl Intercept for Capture {
         _components: &RuntimeComponents,
         _config: &mut ConfigBag,
     ) -> Result<(), BoxError> {
+        super::whole::check(context)?;
         // Only now is the body there as bytes. That of a failed attempt is replaced by that of the next.
-        *self.0.lock() = context.response().body().bytes().map(<[u8]>::to_vec);
+        *self.0.lock() = context.response().body().try_clone();
         Ok(())
     }
 }
@@ -47,19 +50,28 @@ impl Capture {
 
     /// What the newest answer said; nothing where it is not to be understood.
     pub(crate) fn take(&self) -> Raw {
-        let bytes = self.0.lock().take().unwrap_or_default();
-        Raw(read(&bytes).unwrap_or(Value::Null))
+        Raw { body: Mutex::new(self.0.lock().take()), value: OnceLock::new() }
     }
 }
 
-/// An answer, or a part of one.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Raw(Value);
+/// An answer. It is read when something of it is wanted: a listing can ask for its next page before.
+#[derive(Debug)]
+pub(crate) struct Raw {
+    body: Mutex<Option<SdkBody>>,
+    value: OnceLock<Value>,
+}
 
 impl Raw {
     /// The parts at `path`, whose names are separated by `/`. Lists on the way are gone through.
     pub(crate) fn items(&self, path: &str) -> Vec<&Value> {
-        items(&self.0, path)
+        items(self.value(), path)
+    }
+
+    fn value(&self) -> &Value {
+        self.value.get_or_init(|| {
+            let body = self.body.lock().take();
+            body.as_ref().and_then(SdkBody::bytes).and_then(read).unwrap_or(Value::Null)
+        })
     }
 }
 
@@ -82,41 +94,59 @@ pub(crate) fn settled(value: &Value, without: &[&str]) -> String {
 
 fn settle(value: &Value, without: &[&str], text: &mut String) {
     match value {
-        Value::Array(list) if list.len() == 1 => {
-            between(list, ('[', ']'), text, |part, text| settle(part, without, text))
-        }
         Value::Array(list) => {
-            let mut parts: Vec<String> = list.iter().map(|part| settled(part, without)).collect();
-            parts.sort_unstable();
-            between(parts, ('[', ']'), text, |part, text| text.push_str(&part));
+            text.push('[');
+            let (from, mut ends) = (text.len(), Vec::with_capacity(list.len()));
+            for part in list {
+                settle(part, without, text);
+                ends.push(text.len() - from);
+            }
+            if ends.len() > 1 {
+                let parts = text.split_off(from);
+                arrange(&parts, &ends, text);
+            }
+            text.push(']');
         }
         Value::Object(children) => {
+            text.push('{');
             let kept = children.iter().filter(|(name, _)| !without.contains(&name.as_str()));
-            between(kept, ('{', '}'), text, |(name, part), text| {
-                text.push_str(&Value::from(name.as_str()).to_string());
+            for (index, (name, part)) in kept.enumerate() {
+                if index > 0 {
+                    text.push(',');
+                }
+                quote(name, text);
                 text.push(':');
                 settle(part, without, text);
-            });
+            }
+            text.push('}');
         }
-        single => text.push_str(&single.to_string()),
+        Value::String(said) => quote(said, text),
+        // Text cannot fail to be written.
+        single => drop(write!(text, "{single}")),
     }
 }
 
-/// Writes parts with commas between them.
-fn between<T>(
-    parts: impl IntoIterator<Item = T>,
-    ends: (char, char),
-    text: &mut String,
-    write: impl Fn(T, &mut String),
-) {
-    text.push(ends.0);
-    for (index, part) in parts.into_iter().enumerate() {
+/// Writes parts, which end where `ends` says, in their order, with commas between them.
+fn arrange(parts: &str, ends: &[usize], text: &mut String) {
+    let begins = std::iter::once(0).chain(ends.iter().copied());
+    let mut sorted: Vec<&str> = begins.zip(ends).filter_map(|(begin, end)| parts.get(begin..*end)).collect();
+    sorted.sort_unstable();
+    for (index, part) in sorted.into_iter().enumerate() {
         if index > 0 {
             text.push(',');
         }
-        write(part, text);
+        text.push_str(part);
     }
-    text.push(ends.1);
+}
+
+/// Writes text as JSON does.
+fn quote(said: &str, text: &mut String) {
+    let is_plain = said.bytes().all(|byte| byte >= b' ' && byte != b'"' && byte != b'\\');
+    match is_plain {
+        true => text.extend(["\"", said, "\""]),
+        // Text cannot fail to be written.
+        false => drop(write!(text, "{}", Value::from(said))),
+    }
 }
 
 /// Lists replaced by what is in them; what is empty is left out.
@@ -241,9 +271,13 @@ mod tests {
           <Buckets><Bucket xsi:type="x"><Name>one</Name></Bucket></Buckets>
         </DescribeThingsResponse>"#;
 
+    fn raw(text: &str) -> Raw {
+        Capture(Arc::new(Mutex::new(Some(SdkBody::from(text))))).take()
+    }
+
     #[test]
     fn lists_are_gone_through_in_the_order_in_which_they_were_written() {
-        let raw = Raw(read(ANSWER.as_bytes()).unwrap());
+        let raw = raw(ANSWER);
         let ids: Vec<&Value> = raw.items("reservationSet/things").iter().map(|thing| &thing["id"]).collect();
         assert_eq!(ids, [&json!("a"), &json!("b & c!"), &json!("d")]);
         assert_eq!(raw.items("Buckets/Bucket"), [&json!({"@type": "x", "Name": "one"})]);
@@ -261,7 +295,7 @@ mod tests {
 
     #[test]
     fn what_comes_more_than_once_is_a_list() {
-        let raw = Raw(read(b"<r><G><P><n>1</n></P><P><n>2</n></P></G></r>").unwrap());
+        let raw = raw("<r><G><P><n>1</n></P><P><n>2</n></P></G></r>");
         assert_eq!(raw.items("G/P"), [&json!({"n": "1"}), &json!({"n": "2"})]);
     }
 
@@ -271,6 +305,6 @@ mod tests {
         for broken in ["", "   ", "<a><b></a>", "<a>", "{", "no", deep.as_str()] {
             assert_eq!(read(broken.as_bytes()), None, "{broken:.20}");
         }
-        assert_eq!(read(b"{\"Items\": [{\"x\": 1}]}").map(Raw).unwrap().items("Items"), [&json!({"x": 1})]);
+        assert_eq!(raw("{\"Items\": [{\"x\": 1}]}").items("Items"), [&json!({"x": 1})]);
     }
 }

@@ -55,11 +55,15 @@ impl Unread {
         }
     }
 
-    /// What becomes of the scope.
-    pub(crate) fn outcome(self) -> ScopeOutcome {
+    /// What becomes of the scope, whose listing must be allowed to do `actions`.
+    pub(crate) fn outcome(self, actions: &[&str]) -> ScopeOutcome {
         match self {
             Self::Unsupported(reason) => ScopeOutcome::Skipped(reason),
-            Self::Denied(error) | Self::Failed(error) => ScopeOutcome::Failed(with_remedy(&error)),
+            Self::Denied(error) => {
+                let remedy = format!("allow {} in the policy of the user or role", actions.join(", "));
+                ScopeOutcome::Failed(with_remedy(&error.with_remedy(remedy)))
+            }
+            Self::Failed(error) => ScopeOutcome::Failed(with_remedy(&error)),
             Self::Cancelled => ScopeOutcome::Failed("the refresh was cancelled".to_owned()),
         }
     }

@@ -1,13 +1,17 @@
-//! A server before moto, which cuts listings into small pages, and answers in moto's place what a test says.
+//! A server before moto, which cuts listings into small pages, and does to requests and answers what a test says.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
-use axum::body::Bytes;
+use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
+use futures::stream::{self, StreamExt};
+use jiff::fmt::rfc2822::DateTimePrinter;
+use jiff::{SignedDuration, Timestamp};
 use parking_lot::Mutex;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -29,17 +33,37 @@ pub(super) struct Asked {
     pub(super) region: String,
     /// Whether it is about a page that is not the first.
     pub(super) goes_on: bool,
+    /// The token of the page.
+    pub(super) token: String,
+    /// When it was signed: `20260102T030405Z`.
+    pub(super) signed: String,
 }
 
 /// What is answered in moto's place: status, type and text.
 pub(super) type Answer = (u16, &'static str, &'static str);
 
-type Rule = Box<dyn Fn(&Asked) -> Option<Answer> + Send + Sync>;
+/// What becomes of a request.
+pub(super) enum Weather {
+    /// moto answers.
+    Fair,
+    /// Something else is answered: status, type and text.
+    Instead(u16, &'static str, String),
+    /// moto answers, and this is made of what it says.
+    Changed(fn(String) -> String),
+    /// The connection ends in the middle of what moto says.
+    Half,
+    /// moto answers after a while.
+    Late(Duration),
+}
+
+type Rule = Box<dyn Fn(&Asked) -> Weather + Send + Sync>;
 
 struct Inside {
     moto: SocketAddr,
     rule: Mutex<Rule>,
     asked: Mutex<Vec<Asked>>,
+    /// How much later it is here than everywhere else.
+    ahead: Mutex<SignedDuration>,
 }
 
 /// The server, which runs until the test program ends.
@@ -52,7 +76,8 @@ impl Front {
     /// A server before the moto of that address. It passes everything on.
     pub(super) fn start(moto: &str) -> Self {
         let moto = moto.parse().expect("an address");
-        let inside = Arc::new(Inside { moto, rule: Mutex::new(Box::new(|_| None)), asked: Mutex::default() });
+        let (rule, asked, ahead): (Rule, _, _) = (Box::new(|_| Weather::Fair), Mutex::default(), Mutex::default());
+        let inside = Arc::new(Inside { moto, rule: Mutex::new(rule), asked, ahead });
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
         listener.set_nonblocking(true).expect("it can be");
         let endpoint = format!("http://{}", listener.local_addr().expect("an address"));
@@ -68,7 +93,20 @@ impl Front {
 
     /// From now on `rule` is asked first.
     pub(super) fn answer(&self, rule: impl Fn(&Asked) -> Option<Answer> + Send + Sync + 'static) {
+        self.weather(move |asked| match rule(asked) {
+            Some((status, kind, text)) => Weather::Instead(status, kind, text.to_owned()),
+            None => Weather::Fair,
+        });
+    }
+
+    /// From now on the weather is as `rule` says.
+    pub(super) fn weather(&self, rule: impl Fn(&Asked) -> Weather + Send + Sync + 'static) {
         *self.inside.rule.lock() = Box::new(rule);
+    }
+
+    /// From now on its clock is so much ahead.
+    pub(super) fn set_clock(&self, ahead: SignedDuration) {
+        *self.inside.ahead.lock() = ahead;
     }
 
     /// How often an action was asked for so far, in a region.
@@ -108,11 +146,15 @@ async fn respond(
     let action = action.unwrap_or_else(|| format!("{method} {}", uri.path()));
     let mut pairs = body.split('&').chain(uri.query().unwrap_or_default().split('&'));
     let goes_on = pairs.any(|pair| TOKENS.iter().any(|token| pair.starts_with(token) && pair.len() > token.len()));
-    let asked = Asked { action, region, goes_on };
-    let answer = (inside.rule.lock())(&asked);
+    let (token, signed) = (value("NextToken"), text("x-amz-date").to_owned());
+    let asked = Asked { action, region, goes_on, token, signed };
+    let weather = (inside.rule.lock())(&asked);
     inside.asked.lock().push(asked);
-    if let Some((status, kind, text)) = answer {
-        return answered(status, kind, text.to_owned());
+    if let Weather::Instead(status, kind, text) = weather {
+        return inside.answered(status, kind, text);
+    }
+    if let Weather::Late(after) = weather {
+        tokio::time::sleep(after).await;
     }
     let small = |pair: &str| match SIZES.iter().find(|size| pair.starts_with(**size)) {
         Some(&"MaxRecords=") => format!("MaxRecords={RECORDS}"),
@@ -126,12 +168,35 @@ async fn respond(
     let kept = kept.iter().filter(|name| headers.contains_key(**name));
     let head: String = kept.map(|name| format!("{name}: {}\r\n", text(name))).collect();
     let (status, kind, text) = exchange(inside.moto, &format!("{method} {uri}"), &head, &body).await;
-    answered(status, &kind, text)
+    match weather {
+        Weather::Changed(change) => inside.answered(status, &kind, change(text)),
+        Weather::Half => {
+            let half = text[..text.len() / 2].to_owned();
+            let end = async {
+                // Until the first half is on its way.
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                Err(std::io::Error::other("enough"))
+            };
+            let mut response = inside.answered(status, &kind, text);
+            response.headers_mut().remove(header::CONTENT_LENGTH);
+            *response.body_mut() = Body::from_stream(stream::once(async { Ok(half) }).chain(stream::once(end)));
+            response
+        }
+        _ => inside.answered(status, &kind, text),
+    }
 }
 
-fn answered(status: u16, kind: &str, text: String) -> Response {
-    let status = StatusCode::from_u16(status).expect("a status");
-    (status, [(header::CONTENT_TYPE, kind.to_owned())], text).into_response()
+impl Inside {
+    fn answered(&self, status: u16, kind: &str, text: String) -> Response {
+        let status = StatusCode::from_u16(status).expect("a status");
+        let now = Timestamp::now() + *self.ahead.lock();
+        let date = DateTimePrinter::new().timestamp_to_rfc9110_string(&now).expect("a date");
+        let mut response = (status, [(header::CONTENT_TYPE, kind.to_owned())], text).into_response();
+        response.headers_mut().insert(header::DATE, date.parse().expect("a header"));
+        // Whoever asks again does so soon: tests do not wait as long as everybody else.
+        response.headers_mut().insert("x-amz-retry-after", "10".parse().expect("a header"));
+        response
+    }
 }
 
 /// Sends a body, and gives status, type and text of the answer. In HTTP/1.0: the connection ends with the answer.

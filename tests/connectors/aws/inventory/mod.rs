@@ -2,9 +2,11 @@
 
 mod buckets;
 mod collecting;
+mod faults;
 mod front;
 mod identities;
 mod reading;
+mod recorded;
 mod running;
 mod services;
 
@@ -67,10 +69,15 @@ impl Inventory {
             REGIONS.join(", "),
             ACCOUNTS[1]
         );
+        Self::plain(kind, &text)
+    }
+
+    /// A kind of provider, with these options only.
+    fn plain(kind: &str, options: &str) -> Self {
         let kinds = tidegate_aws::sources();
         let known = kinds.iter().find(|known| known.name() == kind).expect("the kind");
         let kind = known.provider().expect("it is a kind of provider");
-        let provider = kind.provider(&Options::parse(&text).expect("YAML")).expect("good options");
+        let provider = kind.provider(&Options::parse(options).expect("YAML")).expect("good options");
         Self { provider, runtime: Runtime::new().expect("a runtime") }
     }
 
