@@ -5,7 +5,7 @@ use aws_sdk_iam::types::Tag;
 use serde_json::Value;
 
 use crate::estate::Session;
-use crate::provider::{Call, NoPages};
+use crate::provider::{Call, NoPages, WholeAnswers};
 
 /// How many of what is listed a page may have.
 pub(super) const PAGE: i32 = 1000;
@@ -13,7 +13,7 @@ pub(super) const PAGE: i32 = 1000;
 /// A client for this account.
 pub(super) fn client(session: &Session) -> Client {
     let config = aws_sdk_iam::config::Builder::from(session.config()).retry_partition(session.limits("iam"));
-    Client::from_conf(config.retry_classifier(NoPages).build())
+    Client::from_conf(config.retry_classifier(NoPages).interceptor(WholeAnswers).build())
 }
 
 /// The token of the next page: IAM may name one where there is none.

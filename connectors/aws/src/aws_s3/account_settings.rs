@@ -9,7 +9,7 @@ use aws_sdk_s3control::types::PublicAccessBlockConfiguration;
 use serde_json::Value;
 
 use crate::estate::Session;
-use crate::provider::{Call, Collector, Declared, NoPages, Reach, Table, Unread};
+use crate::provider::{Call, Collector, Declared, NoPages, Reach, Table, Unread, WholeAnswers};
 
 const NAME: &str = "aws_s3_account_settings";
 /// What is answered where nothing was ever set.
@@ -58,7 +58,7 @@ impl ResolveEndpoint for OnePlace {
 fn client(session: &Session) -> Client {
     let config =
         aws_sdk_s3control::config::Builder::from(session.config()).retry_partition(session.limits("s3-control"));
-    let config = config.retry_classifier(NoPages);
+    let config = config.retry_classifier(NoPages).interceptor(WholeAnswers);
     let config = match session.config().endpoint_url() {
         Some(url) => config.endpoint_resolver(OnePlace(url.to_owned())),
         None => config,
