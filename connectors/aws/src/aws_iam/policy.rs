@@ -51,6 +51,11 @@ impl Policies {
     }
 }
 
+/// The name; what stands in for AWS may say it in the ARN only.
+fn name(policy: &ManagedPolicyDetail) -> Option<&str> {
+    policy.policy_name().or_else(|| policy.arn()?.rsplit('/').next())
+}
+
 /// Whether it is one of AWS, which the account cannot change.
 fn is_aws_managed(policy: &ManagedPolicyDetail) -> bool {
     policy.arn().is_some_and(|arn| arn.split(':').nth(4) == Some("aws"))
@@ -66,7 +71,7 @@ fn policies() -> Table<Listed> {
     Table::new(NAME, description, |_, listed: &Listed| listed.policy.arn().unwrap_or_default().to_owned())
         .by_arn()
         .view(opsbox::IAM_POLICIES)
-        .text("name", "The name of the policy.", |listed: &Listed| listed.policy.policy_name())
+        .text("name", "The name of the policy.", |listed: &Listed| name(&listed.policy))
         .text("policy_id", "The id of the policy: `ANPA…`.", |listed| listed.policy.policy_id())
         .text("path", "The path of the policy.", |listed| listed.policy.path())
         .text("description", "What it is for.", |listed| listed.policy.description())

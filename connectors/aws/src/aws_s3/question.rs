@@ -246,11 +246,13 @@ where
     }
 }
 
-fn is_nothing(response: &HttpResponse) -> bool {
+/// Whether all is said to be well, and nothing else.
+pub(super) fn is_nothing(response: &HttpResponse) -> bool {
     response.status().as_u16() == 200 && response.body().bytes().is_some_and(<[u8]>::is_empty)
 }
 
-fn is_listing(response: &HttpResponse) -> bool {
+/// Whether the objects were listed instead.
+pub(super) fn is_listing(response: &HttpResponse) -> bool {
     let text = response.body().bytes().unwrap_or_default();
     text.windows(LISTING.len()).take(200).any(|start| start == LISTING)
 }

@@ -45,8 +45,7 @@ impl Intercept for Capture {
 impl Capture {
     /// All that the newest answer said; `None` where it is not to be understood, as half of one.
     pub(crate) fn take_whole(&self) -> Option<Value> {
-        let body = self.0.lock().take()?;
-        read(body.bytes()?)
+        self.0.lock().take()?.bytes().and_then(read)
     }
 
     /// What the newest answer said; nothing where it is not to be understood.

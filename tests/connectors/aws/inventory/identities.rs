@@ -49,6 +49,7 @@ fn users_and_what_they_may_do_are_said_in_columns_that_sql_can_read() {
     assert_eq!(inline[0]["actions"], json!(["s3:getobject", "s3:listbucket"]));
     let statements = rows_of(&inventory, "aws_iam_policy_statement");
     assert_eq!((&statements[0]["actions"], &statements[0]["resources"]), (&json!(["*"]), &json!(["*"])));
+    assert_eq!(text(&rows_of(&inventory, "aws_iam_policy")[0], "name"), "everything");
     let groups = rows_of(&inventory, "aws_iam_group");
     assert_eq!(groups[0]["users"], json!(["ann"]));
     let trust = rows_of(&inventory, "aws_iam_role_trust_statement");
