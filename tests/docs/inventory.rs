@@ -51,7 +51,7 @@ fn views(page: &mut String, definitions: &[TableDefinition]) {
 /// What the provider must be allowed to do for one table, besides what it needs for any.
 fn actions(provider: &dyn ProviderKind, table: &TableDefinition) -> Vec<String> {
     let of = |tables: &[String]| -> Vec<String> {
-        let policy = provider.policy(Some(tables)).unwrap_or_default();
+        let policy = provider.policy(Some(tables), &[]).unwrap_or_default();
         let statements = policy["Statement"].as_array().cloned().unwrap_or_default();
         let actions =
             statements.iter().flat_map(|statement| statement["Action"].as_array().cloned().unwrap_or_default());

@@ -379,6 +379,7 @@ impl Collector for Instances {
                 hydration.hydrate(call, &mut instances).await?;
                 let devices = Nested::taken(&mut instances, |instance| instance.block_device_mappings.take());
                 let interfaces = Nested::taken(&mut instances, |instance| instance.network_interfaces.take());
+                let raw = raw.document();
                 let nested = |name: &str| raw.items(&format!("reservationSet/instancesSet/{name}"));
                 call.give(&self.block_devices, &devices, nested("blockDeviceMapping")).await?;
                 call.give(&self.network_interfaces, &interfaces, nested("networkInterfaceSet")).await?;

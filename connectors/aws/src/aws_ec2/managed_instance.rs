@@ -6,7 +6,7 @@ use aws_sdk_ssm::types::{InstanceInformation, InstanceInformationStringFilter};
 use tidegate_pipeline::error::Error;
 
 use crate::estate::Session;
-use crate::provider::{Call, Collector, Declared, Named, NoPages, Table, Unread, unless_unknown};
+use crate::provider::{Call, Collector, Declared, Named, NoPages, Table, Unread, WholeAnswers, unless_unknown};
 
 /// How many instances a page may have.
 const PAGE: i32 = 50;
@@ -71,7 +71,7 @@ fn agent(table: Table<InstanceInformation>) -> Table<InstanceInformation> {
 
 fn client(session: &Session) -> Client {
     let config = aws_sdk_ssm::config::Builder::from(session.config()).retry_partition(session.limits("ssm"));
-    Client::from_conf(config.retry_classifier(NoPages).build())
+    Client::from_conf(config.retry_classifier(NoPages).interceptor(WholeAnswers).build())
 }
 
 fn filter(name: &str, values: Vec<String>) -> Result<InstanceInformationStringFilter, Unread> {

@@ -5,7 +5,7 @@ use aws_sdk_backup::Client;
 use aws_sdk_backup::types::ProtectedResource;
 
 use crate::estate::Session;
-use crate::provider::{Call, Collector, Declared, NoPages, Table, Unread};
+use crate::provider::{Call, Collector, Declared, NoPages, Table, Unread, WholeAnswers};
 
 const NAME: &str = "aws_backup_protected_resource";
 /// How many resources a page may have.
@@ -39,7 +39,7 @@ fn resources() -> Table<ProtectedResource> {
 
 fn client(session: &Session) -> Client {
     let config = aws_sdk_backup::config::Builder::from(session.config()).retry_partition(session.limits("backup"));
-    Client::from_conf(config.retry_classifier(NoPages).build())
+    Client::from_conf(config.retry_classifier(NoPages).interceptor(WholeAnswers).build())
 }
 
 #[async_trait]

@@ -5,7 +5,7 @@ use aws_sdk_efs::operation::describe_file_systems::DescribeFileSystemsOutput;
 use aws_sdk_efs::types::Tag;
 
 use crate::estate::Session;
-use crate::provider::{Call, Listing, NoPages, Raw, Unread, unless_unknown};
+use crate::provider::{Call, Listing, NoPages, Raw, Unread, WholeAnswers, unless_unknown};
 
 /// How many things a page may have.
 const PAGE: i32 = 100;
@@ -14,7 +14,7 @@ const PAGE: i32 = 100;
 pub(super) fn client(session: &Session) -> Client {
     let limits = session.limits("elasticfilesystem");
     let config = aws_sdk_efs::config::Builder::from(session.config()).retry_partition(limits);
-    Client::from_conf(config.retry_classifier(NoPages).build())
+    Client::from_conf(config.retry_classifier(NoPages).interceptor(WholeAnswers).build())
 }
 
 /// Whether EFS takes this for the id of something whose ids begin so.

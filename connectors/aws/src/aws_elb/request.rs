@@ -7,7 +7,7 @@ use aws_sdk_elasticloadbalancingv2 as current;
 use aws_sdk_elasticloadbalancingv2::operation::describe_load_balancers::DescribeLoadBalancersOutput;
 
 use crate::estate::Session;
-use crate::provider::{Call, Listing, Named, NoPages, Optional, Raw, Unread, answered, unless_unknown};
+use crate::provider::{Call, Listing, Named, NoPages, Optional, Raw, Unread, WholeAnswers, answered, unless_unknown};
 
 /// How many things a page may have.
 pub(super) const PAGE: i32 = 400;
@@ -22,14 +22,14 @@ pub(super) type Tags = BTreeMap<String, Vec<(String, String)>>;
 pub(super) fn client(session: &Session) -> current::Client {
     let limits = session.limits("elasticloadbalancingv2");
     let config = current::config::Builder::from(session.config()).retry_partition(limits);
-    current::Client::from_conf(config.retry_classifier(NoPages).build())
+    current::Client::from_conf(config.retry_classifier(NoPages).interceptor(WholeAnswers).build())
 }
 
 /// The same, for load balancers of the first generation.
 pub(super) fn classic_client(session: &Session) -> classic::Client {
     let limits = session.limits("elasticloadbalancing");
     let config = classic::config::Builder::from(session.config()).retry_partition(limits);
-    classic::Client::from_conf(config.retry_classifier(NoPages).build())
+    classic::Client::from_conf(config.retry_classifier(NoPages).interceptor(WholeAnswers).build())
 }
 
 /// Whether this can be the ARN of something that is called so: `loadbalancer`.

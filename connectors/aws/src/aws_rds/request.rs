@@ -4,7 +4,7 @@ use aws_sdk_rds::Client;
 use aws_sdk_rds::types::{Filter, Tag};
 
 use crate::estate::Session;
-use crate::provider::{Call, NoPages};
+use crate::provider::{Call, NoPages, WholeAnswers};
 
 /// How many things a page may have, and a filter may name.
 pub(super) const PAGE: i32 = 100;
@@ -14,7 +14,7 @@ pub(super) const IDS: usize = 100;
 /// A client for this account and region.
 pub(super) fn client(session: &Session) -> Client {
     let config = aws_sdk_rds::config::Builder::from(session.config()).retry_partition(session.limits("rds"));
-    Client::from_conf(config.retry_classifier(NoPages).build())
+    Client::from_conf(config.retry_classifier(NoPages).interceptor(WholeAnswers).build())
 }
 
 /// The filters of a request: what the user wants, and the ids of `part`, by the filter that is called `id`. Ids are

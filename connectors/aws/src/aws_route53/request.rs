@@ -8,7 +8,7 @@ use aws_sdk_route53::types::TagResourceType;
 use serde_json::Value;
 
 use crate::estate::{Place, Session};
-use crate::provider::{Call, Listing, Named, NoPages, Optional, Raw, Unread, answered, unless_unknown};
+use crate::provider::{Call, Listing, Named, NoPages, Optional, Raw, Unread, WholeAnswers, answered, unless_unknown};
 
 /// How many zones or health checks a page may have.
 pub(super) const PAGE: i32 = 100;
@@ -23,7 +23,7 @@ pub(super) type Tags = BTreeMap<String, Vec<(String, String)>>;
 /// A client for this account.
 pub(super) fn client(session: &Session) -> Client {
     let config = aws_sdk_route53::config::Builder::from(session.config()).retry_partition(session.limits("route53"));
-    Client::from_conf(config.retry_classifier(NoPages).build())
+    Client::from_conf(config.retry_classifier(NoPages).interceptor(WholeAnswers).build())
 }
 
 /// The ARN of something of Route 53, in which no account is named.

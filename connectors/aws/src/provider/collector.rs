@@ -1,18 +1,16 @@
 //! The contract of what reads tables: one for each listing of AWS, with everything that is nested in it.
 
-use std::borrow::Borrow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
 use aws_sdk_ec2::error::{ProvideErrorMetadata, SdkError};
-use serde_json::Value;
 use tidegate_connectors::providers::columns::Moment;
 use tidegate_pipeline::error::Error;
 use tidegate_pipeline::provider::{Extent, Pages};
 
-use super::raw::{Capture, Raw};
+use super::raw::{Capture, Original, Raw};
 use super::table::{Declared, Table};
 use super::unread::Unread;
 use crate::estate::Session;
@@ -159,7 +157,7 @@ impl Call<'_> {
         &self,
         table: &Table<R>,
         rows: &[R],
-        raws: impl IntoIterator<Item = impl Borrow<Value> + Send> + Send,
+        raws: impl IntoIterator<Item = impl Original + Send> + Send,
     ) -> Result<(), Unread> {
         if rows.is_empty() || !self.wants(table) {
             return Ok(());

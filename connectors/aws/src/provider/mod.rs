@@ -1,6 +1,7 @@
 //! A provider of AWS: an estate, and what reads its tables.
 
 mod collector;
+mod document;
 mod kind;
 mod named;
 mod notices;

@@ -13,11 +13,13 @@ use aws_sdk_ec2::error::BoxError;
 use aws_smithy_types::body::SdkBody;
 use parking_lot::Mutex;
 use quick_xml::Reader;
-use quick_xml::events::{BytesStart, Event};
+use quick_xml::events::{BytesRef, BytesStart, Event};
 use serde_json::{Map, Value};
 
+use super::document::Document;
+
 /// How deep an answer may be nested. What is deeper is no answer of AWS.
-const DEEPEST: usize = 64;
+pub(super) const DEEPEST: usize = 64;
 
 /// Keeps the body of the newest answer of a call.
 #[derive(Debug, Clone, Default)]
@@ -50,14 +52,14 @@ impl Capture {
 
     /// What the newest answer said; nothing where it is not to be understood.
     pub(crate) fn take(&self) -> Raw {
-        Raw { body: Mutex::new(self.0.lock().take()), value: OnceLock::new() }
+        Raw { body: self.0.lock().take(), value: OnceLock::new() }
     }
 }
 
 /// An answer. It is read when something of it is wanted: a listing can ask for its next page before.
 #[derive(Debug)]
 pub(crate) struct Raw {
-    body: Mutex<Option<SdkBody>>,
+    body: Option<SdkBody>,
     value: OnceLock<Value>,
 }
 
@@ -68,10 +70,45 @@ impl Raw {
     }
 
     fn value(&self) -> &Value {
-        self.value.get_or_init(|| {
-            let body = self.body.lock().take();
-            body.as_ref().and_then(SdkBody::bytes).and_then(read).unwrap_or(Value::Null)
-        })
+        self.value.get_or_init(|| read(self.bytes()).unwrap_or(Value::Null))
+    }
+
+    fn bytes(&self) -> &[u8] {
+        self.body.as_ref().and_then(SdkBody::bytes).unwrap_or_default()
+    }
+
+    /// The same without a copy, for XML of which there is a lot.
+    pub(crate) fn document(&self) -> Document<'_> {
+        Document::read(self.bytes())
+    }
+}
+
+/// What AWS wrote of a row.
+pub(crate) trait Original {
+    /// Whether that is nothing.
+    fn is_nothing(&self) -> bool;
+    /// It as JSON that is the same each time: AWS gives most lists in any order, so they are sorted. Elements named in
+    /// `without` are left out.
+    fn settled(&self, without: &[&str]) -> String;
+}
+
+impl Original for Value {
+    fn is_nothing(&self) -> bool {
+        self.is_null()
+    }
+
+    fn settled(&self, without: &[&str]) -> String {
+        settled(self, without)
+    }
+}
+
+impl<T: Original> Original for &T {
+    fn is_nothing(&self) -> bool {
+        T::is_nothing(self)
+    }
+
+    fn settled(&self, without: &[&str]) -> String {
+        T::settled(self, without)
     }
 }
 
@@ -101,10 +138,7 @@ fn settle(value: &Value, without: &[&str], text: &mut String) {
                 settle(part, without, text);
                 ends.push(text.len() - from);
             }
-            if ends.len() > 1 {
-                let parts = text.split_off(from);
-                arrange(&parts, &ends, text);
-            }
+            arrange(from, &ends, text);
             text.push(']');
         }
         Value::Object(children) => {
@@ -126,8 +160,13 @@ fn settle(value: &Value, without: &[&str], text: &mut String) {
     }
 }
 
-/// Writes parts, which end where `ends` says, in their order, with commas between them.
-fn arrange(parts: &str, ends: &[usize], text: &mut String) {
+/// Arranges the parts that stand in a text from there on, and end where `ends` says, in their order, with commas between
+/// them.
+pub(super) fn arrange(from: usize, ends: &[usize], text: &mut String) {
+    if ends.len() < 2 {
+        return;
+    }
+    let parts = text.split_off(from);
     let begins = std::iter::once(0).chain(ends.iter().copied());
     let mut sorted: Vec<&str> = begins.zip(ends).filter_map(|(begin, end)| parts.get(begin..*end)).collect();
     sorted.sort_unstable();
@@ -140,7 +179,7 @@ fn arrange(parts: &str, ends: &[usize], text: &mut String) {
 }
 
 /// Writes text as JSON does.
-fn quote(said: &str, text: &mut String) {
+pub(super) fn quote(said: &str, text: &mut String) {
     let is_plain = said.bytes().all(|byte| byte >= b' ' && byte != b'"' && byte != b'\\');
     match is_plain {
         true => text.extend(["\"", said, "\""]),
@@ -163,7 +202,7 @@ fn flat(values: Vec<&Value>) -> Vec<&Value> {
 }
 
 /// An answer in XML or JSON; `None` where it is neither.
-fn read(bytes: &[u8]) -> Option<Value> {
+pub(super) fn read(bytes: &[u8]) -> Option<Value> {
     match bytes.iter().find(|byte| !byte.is_ascii_whitespace())? {
         b'<' => read_xml(bytes),
         _ => serde_json::from_slice(bytes).ok(),
@@ -242,19 +281,21 @@ fn read_xml(bytes: &[u8]) -> Option<Value> {
             }
             Event::Text(text) => open.last_mut()?.text.push_str(&text),
             Event::CData(text) => open.last_mut()?.text.push_str(&text),
-            Event::GeneralRef(reference) => {
-                let resolved = match reference.resolve_char_ref().ok()? {
-                    Some(character) => character.to_string(),
-                    None => quick_xml::escape::resolve_predefined_entity(&reference)?.to_owned(),
-                };
-                open.last_mut()?.text.push_str(&resolved);
-            }
+            Event::GeneralRef(reference) => open.last_mut()?.text.push_str(&resolved(&reference)?),
             Event::Eof => break,
             _ => {}
         }
     }
     let outside = open.pop().filter(|_| open.is_empty())?;
     outside.children.into_iter().next().map(|(_, answer)| answer)
+}
+
+/// What a reference stands for; nothing where that is not known.
+pub(super) fn resolved(reference: &BytesRef<'_>) -> Option<String> {
+    match reference.resolve_char_ref().ok()? {
+        Some(character) => Some(character.to_string()),
+        None => quick_xml::escape::resolve_predefined_entity(reference).map(str::to_owned),
+    }
 }
 
 #[cfg(test)]

@@ -1,17 +1,15 @@
 //! How a table of AWS is declared: what every row has, and what the rows of this one have.
 
-use std::borrow::Borrow;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use aws_sdk_ec2::primitives::DateTime;
-use serde_json::Value;
 use tidegate_connectors::providers::columns::{Columns, Moment};
 use tidegate_pipeline::error::{Error, Result};
 use tidegate_pipeline::table::{Reference, TableDefinition, View};
 
-use super::raw::settled;
+use super::raw::Original;
 use crate::estate::Place;
 
 /// The columns that precede those of a table, all text that is never NULL.
@@ -277,14 +275,14 @@ impl<R: 'static> Table<R> {
         &self,
         place: &Place,
         rows: &[R],
-        raws: &[impl Borrow<Value>],
+        raws: &[impl Original],
         collected: Moment,
     ) -> Result<RecordBatch> {
         let same = |text: &str| -> ArrayRef { Arc::new(StringArray::from_iter_values(rows.iter().map(|_| text))) };
         let arns: StringArray = rows.iter().map(|row| Some((self.arn)(place, row))).collect();
         let known = raws.len() == rows.len();
-        let raw = |row: usize| raws.get(row).filter(|_| known).map(Borrow::borrow).filter(|raw| !raw.is_null());
-        let raw = |row| raw(row).map(|raw| settled(raw, &self.unkept));
+        let raw = |row: usize| raws.get(row).filter(|_| known).filter(|raw| !raw.is_nothing());
+        let raw = |row| raw(row).map(|raw| raw.settled(&self.unkept));
         let raws: StringArray = (0..rows.len()).map(raw).collect();
         let mut arrays =
             vec![same(&place.account_id), same(&place.partition), same(&place.region), Arc::new(arns) as ArrayRef];
