@@ -274,6 +274,11 @@ pub trait OperatorKind: Send + Sync {
     fn runs_queries(&self) -> bool {
         false
     }
+    /// Whether it looks at the tables of its inputs, where these have any, and not at the rows of their changes: then
+    /// columns of one name need not have types in common.
+    fn reads_tables(&self) -> bool {
+        false
+    }
     /// What of the options decides what its state means: with equal answers a changed operator goes on with its
     /// state. `None`: all of them do.
     fn state_of(&self, _options: &Options) -> Option<String> {

@@ -206,6 +206,23 @@ pub fn union_schema(schemas: &[SchemaRef]) -> std::result::Result<SchemaRef, (St
     Ok(Arc::new(Schema::new(fields)))
 }
 
+/// As [`union_schema`], without the columns whose types have none in common: for who looks at tables and not at the rows
+/// of their changes.
+pub fn union_of_what_agrees(schemas: &[SchemaRef]) -> SchemaRef {
+    let mut schemas = schemas.to_vec();
+    loop {
+        match union_schema(&schemas) {
+            Ok(union) => return union,
+            Err((column, ..)) => schemas.iter_mut().for_each(|schema| *schema = without(schema, &column)),
+        }
+    }
+}
+
+fn without(schema: &SchemaRef, column: &str) -> SchemaRef {
+    let fields = schema.fields().iter().filter(|field| field.name() != column);
+    Arc::new(Schema::new(fields.cloned().collect::<Vec<_>>()))
+}
+
 #[cfg(test)]
 mod tests {
     use arrow::array::{AsArray, Float64Array, Int32Array, Int64Array, StringArray};
@@ -221,6 +238,16 @@ mod tests {
 
     fn batch(columns: Vec<(&str, ArrayRef)>) -> RecordBatch {
         RecordBatch::try_from_iter(columns).unwrap()
+    }
+
+    #[test]
+    fn a_union_of_what_agrees_leaves_out_what_has_no_type_in_common() {
+        let a = schema(&[("id", DataType::Utf8), ("users", DataType::Int64), ("n", DataType::Int64)]);
+        let list = DataType::new_list(DataType::Utf8, true);
+        let b = schema(&[("users", list), ("id", DataType::Utf8), ("n", DataType::Float64)]);
+        let union = union_of_what_agrees(&[a, b]);
+        let columns: Vec<_> = union.fields().iter().map(|field| (field.name().as_str(), field.data_type())).collect();
+        assert_eq!(columns, [("id", &DataType::Utf8), ("n", &DataType::Float64)]);
     }
 
     #[test]

@@ -58,6 +58,10 @@ impl OperatorKind for CheckKind {
         true
     }
 
+    fn reads_tables(&self) -> bool {
+        true
+    }
+
     /// Findings are held by control and resource: whatever else changes, they are the same findings.
     fn state_of(&self, _options: &Options) -> Option<String> {
         Some("findings".to_owned())

@@ -10,7 +10,7 @@ use super::order::{Circle, topological};
 use super::{Definition, Graph, Input, Node, NodeIndex, Planned, StateMeaning, uses};
 use crate::catalog::Catalog;
 use crate::operator::{PlanContext, PlannedInput};
-use crate::rows::{ERRORS, Port, PortIndex, errors_schema, union_schema};
+use crate::rows::{ERRORS, Port, PortIndex, errors_schema, union_of_what_agrees, union_schema};
 use crate::source::{SourceKind, SourcePlanContext};
 use crate::spec::diagnostic::{Diagnostic, Located, Severity};
 use crate::spec::pipeline::{NodeSpec, Section};
@@ -81,6 +81,24 @@ pub fn plan_as_recorded(
     Ok((Graph { file: file.to_owned(), nodes, definition, spec }, found))
 }
 
+/// What a node does with an input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum InputUse {
+    /// It takes the rows.
+    Rows,
+    /// It looks at the tables, where there are any.
+    Tables,
+    /// It is looked at beside the others.
+    Side,
+}
+
+impl InputUse {
+    fn of(spec: &NodeSpec, catalog: &Catalog) -> Self {
+        let operator = catalog.operator(&spec.kind).filter(|_| spec.section == Section::Operator);
+        if operator.is_some_and(|kind| kind.reads_tables()) { Self::Tables } else { Self::Rows }
+    }
+}
+
 struct Planner<'a> {
     spec: &'a PipelineSpec,
     file: &'a str,
@@ -115,7 +133,7 @@ impl Planner<'_> {
 
     fn plan_node(&mut self, spec: &NodeSpec) {
         // A node whose inputs could not be planned is skipped in silence: its errors would only be echoes.
-        let Some(inputs) = self.inputs(&spec.from, false) else { return };
+        let Some(inputs) = self.inputs(&spec.from, InputUse::of(spec, self.catalog)) else { return };
         match self.planned(spec, &inputs) {
             Ok((planned, ports)) => self.add(spec, planned, ports, inputs),
             Err(errors) => self.found.extend(errors),
@@ -123,12 +141,12 @@ impl Planner<'_> {
     }
 
     /// The planned inputs of a node; `None` where one of them failed.
-    fn inputs(&mut self, from: &[Located<PortReference>], side: bool) -> Option<Vec<Input>> {
-        let resolved: Vec<Option<Input>> = from.iter().map(|reference| self.input(reference, side)).collect();
+    fn inputs(&mut self, from: &[Located<PortReference>], used: InputUse) -> Option<Vec<Input>> {
+        let resolved: Vec<Option<Input>> = from.iter().map(|reference| self.input(reference, used)).collect();
         resolved.into_iter().collect()
     }
 
-    fn input(&mut self, reference: &Located<PortReference>, side: bool) -> Option<Input> {
+    fn input(&mut self, reference: &Located<PortReference>, used: InputUse) -> Option<Input> {
         let producer = *self.index.get(&reference.node)?;
         let node = &self.nodes[producer.0];
         let ports: Vec<PortIndex> = match &reference.port {
@@ -144,7 +162,12 @@ impl Planner<'_> {
             },
         };
         let schemas: Vec<SchemaRef> = ports.iter().map(|port| Arc::clone(&node.ports[port.0].schema)).collect();
-        match union_schema(&schemas) {
+        let side = used == InputUse::Side;
+        let union = match used == InputUse::Tables && !tables_of(node).is_empty() {
+            true => Ok(union_of_what_agrees(&schemas)),
+            false => union_schema(&schemas),
+        };
+        match union {
             Ok(schema) => Some(Input { reference: reference.clone(), producer, ports, schema, side }),
             Err((column, a, b)) => {
                 let message = format!("the ports of `{}` disagree on column `{column}`: {a} and {b}", reference.node);
@@ -170,7 +193,10 @@ impl Planner<'_> {
         }
         let planned_inputs: Vec<PlannedInput> = inputs.iter().map(|input| self.planned_input(input)).collect();
         let schemas: Vec<SchemaRef> = planned_inputs.iter().map(|input| Arc::clone(&input.schema)).collect();
-        let schema = union_schema(&schemas).map_err(|(column, a, b)| {
+        let over_tables = InputUse::of(spec, catalog) == InputUse::Tables
+            && planned_inputs.iter().any(|input| !input.tables.is_empty());
+        let union = if over_tables { Ok(union_of_what_agrees(&schemas)) } else { union_schema(&schemas) };
+        let schema = union.map_err(|(column, a, b)| {
             let message = format!("the inputs of `{}` disagree on column `{column}`: {a} and {b}", *spec.name);
             vec![
                 Diagnostic::error(spec.place, message).with_help("bring it to one type with `select` before they meet"),
@@ -225,7 +251,7 @@ impl Planner<'_> {
 
     fn add(&mut self, spec: &NodeSpec, planned: Planned, mut ports: Vec<Port>, mut inputs: Vec<Input>) {
         if let Planned::Operator(operator) = &planned {
-            let Some(side) = self.inputs(&operator.side_inputs, true) else {
+            let Some(side) = self.inputs(&operator.side_inputs, InputUse::Side) else {
                 let missing = operator.side_inputs.iter().filter(|side| !self.index.contains_key(&side.node));
                 let unplanned: Vec<Diagnostic> = missing.map(unknown_side_input).collect();
                 self.found.extend(unplanned);
