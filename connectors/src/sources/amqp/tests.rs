@@ -56,8 +56,11 @@ async fn answer(requests: &mut Receiver, answers: &mut Sender, status: i32) -> S
     let said = ApplicationProperties::builder().insert("status-code", status).insert("status-description", "said");
     let answer =
         Message::builder().properties(properties).application_properties(said.build()).value("done".to_owned());
-    let sent = answers.send(answer.build()).await.unwrap();
-    assert!(matches!(sent, Settled::Accepted(_)));
+    let sent = tokio::time::timeout(Duration::from_secs(5), answers.send(answer.build())).await;
+    // Who is refused may go before it says that it has heard.
+    if status == 202 {
+        assert!(matches!(sent.unwrap().unwrap(), Settled::Accepted(_)));
+    }
     token
 }
 

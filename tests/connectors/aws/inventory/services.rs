@@ -121,7 +121,7 @@ fn databases_and_their_snapshots_are_read_page_by_page() {
 #[test]
 fn what_may_not_be_read_of_databases_is_null_or_the_matter_of_its_table() {
     let columns = ["avg_cpu_utilization", "cpu_datapoints", "avg_database_connections", "storage_utilization"];
-    rows_come_without("aws_rds", &["GetMetricData"], "aws_rds_db_instance", &columns);
+    rows_come_without("aws_rds", &["GetMetricData", "GetMetricStatistics"], "aws_rds_db_instance", &columns);
     fails_alone("aws_rds", "DescribeDBClusters", "aws_rds_db_cluster");
 }
 
@@ -163,7 +163,7 @@ fn load_balancers_of_all_types_are_read_page_by_page() {
 #[test]
 fn what_may_not_be_read_of_load_balancers_is_null_or_the_matter_of_its_table() {
     let columns = ["load_balancer_attributes", "deletion_protection_enabled", "request_count", "error_rate", "tags"];
-    let refused = &["GetMetricData", "DescribeLoadBalancerAttributes", "DescribeTags"];
+    let refused = &["GetMetricData", "GetMetricStatistics", "DescribeLoadBalancerAttributes", "DescribeTags"];
     rows_come_without("aws_elb", refused, "aws_ec2_application_load_balancer", &columns);
     rows_come_without(
         "aws_elb",
@@ -228,7 +228,12 @@ fn file_systems_and_where_they_are_mounted_are_read_page_by_page() {
 #[test]
 fn what_may_not_be_read_of_file_systems_is_null_or_the_matter_of_its_table() {
     let columns = ["automatic_backups", "policy", "percent_io_limit"];
-    rows_come_without("aws_efs", &["GetMetricData", "/policy", "/backup-policy"], "aws_efs_file_system", &columns);
+    rows_come_without(
+        "aws_efs",
+        &["GetMetricData", "GetMetricStatistics", "/policy", "/backup-policy"],
+        "aws_efs_file_system",
+        &columns,
+    );
     fails_alone("aws_efs", "GET /2015-02-01/mount-targets", "aws_efs_mount_target");
 }
 
