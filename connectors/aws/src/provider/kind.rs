@@ -57,6 +57,7 @@ impl Service {
             let found = Diagnostic::error(place(options, key), format!("`{}` has no table `{name}`", self.kind));
             wrong.push(found.with_help(remedy_for(name, "tables", &known)));
         }
+        wrong.extend(self.wrong_filters(read, options));
         wrong.extend(self.wrong_hydrations(read, options));
         if read.objects.is_some() && !self.lists_objects() {
             let found = Diagnostic::error(place(options, "objects"), format!("`{}` has no objects to list", self.kind));
@@ -74,6 +75,26 @@ impl Service {
 
     fn lists_objects(&self) -> bool {
         (self.collectors)().iter().any(|collector| collector.lists_objects())
+    }
+
+    /// Filters of tables that are read along with another: they belong to the listing, and so to its first table.
+    fn wrong_filters(&self, read: &ProviderOptions, options: &Options) -> Vec<Diagnostic> {
+        let collectors = (self.collectors)();
+        let wrong = read.filters.keys().filter_map(|name| {
+            let listing = collectors.iter().find_map(|collector| {
+                let tables = collector.tables();
+                tables
+                    .iter()
+                    .skip(1)
+                    .any(|table| table.name() == name)
+                    .then(|| tables.first().map(|table| table.name()))
+            });
+            let first = listing??;
+            let found = format!("`{name}` has no filters of its own: it is read along with `{first}`");
+            let help = format!("filter `{first}`; the rows of both are those of what passes");
+            Some(Diagnostic::error(place(options, "filters"), found).with_help(help))
+        });
+        wrong.collect()
     }
 
     /// What is wrong with what is to be hydrated.
@@ -162,6 +183,17 @@ impl ProviderKind for AwsKind {
 mod tests {
     use super::*;
     use crate::{aws_ec2, aws_s3};
+
+    #[test]
+    fn filters_of_a_table_that_is_read_along_with_another_are_refused_and_never_ignored() {
+        let filtering = |table: &str| {
+            let options = Options::parse(&format!("filters: {{{table}: {{state: [available]}}}}")).unwrap();
+            ProviderKind::provider(&AwsKind(aws_ec2::SERVICE), &options).err().unwrap_or_default()
+        };
+        assert!(filtering("aws_ebs_volume").is_empty());
+        let wrong = filtering("aws_ebs_volume_attachment");
+        assert!(wrong[0].message.contains("it is read along with `aws_ebs_volume`"), "{wrong:?}");
+    }
 
     #[test]
     fn only_where_there_are_objects_may_they_be_listed() {
