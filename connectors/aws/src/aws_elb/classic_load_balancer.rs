@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::classic_attribute::{Health, attributes, columns, health};
 use super::request::{NAMES, PAGE, classic_client, classic_tags};
-use super::traffic::{Counted, Traffic, TrafficReader};
+use super::traffic::{Counted, Traffic, TrafficReader, traffic_columns};
 use crate::provider::{Call, Collector, Declared, Named, Optional, Raw, Table, Unread, Within, sorted, unless_unknown};
 
 const NAME: &str = "aws_ec2_classic_load_balancer";
@@ -116,18 +116,7 @@ fn checked(table: Table<Listed>) -> Table<Listed> {
 
 /// What they have had to do.
 fn traffic(table: Table<Listed>) -> Table<Listed> {
-    table
-        .integer(
-            "request_count",
-            "How many requests it has passed on in the last thirty whole days; NULL unless `hydrate` names this column.",
-            |listed| Some(listed.traffic?.requests),
-        )
-        .integer(
-            "error_rate",
-            "How many answers with 5XX it has given by itself in those days: a number, not a share; NULL as \
-             `request_count`.",
-            |listed| listed.traffic?.errors,
-        )
+    traffic_columns(table, |listed| listed.traffic)
 }
 
 fn instances() -> Table<Behind> {

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::load_balancer_attribute::{Attributes, attributes, columns, http, logging};
 use super::request::{NAMES, client, is_arn, load_balancers, page, tags};
-use super::traffic::{Counted, Traffic, TrafficReader};
+use super::traffic::{Counted, Traffic, TrafficReader, traffic_columns};
 use crate::opsbox;
 use crate::provider::{Call, Collector, Declared, Named, Optional, Table, Unread, sorted};
 
@@ -126,18 +126,7 @@ fn grouped(table: Table<Listed>) -> Table<Listed> {
 
 /// What they have had to do, of those that understand HTTP.
 fn requests(table: Table<Listed>) -> Table<Listed> {
-    table
-        .integer(
-            "request_count",
-            "How many requests it has passed on in the last thirty whole days; NULL unless `hydrate` names this column.",
-            |listed| Some(listed.traffic?.requests),
-        )
-        .integer(
-            "error_rate",
-            "How many answers with 5XX it has given by itself in those days: a number, not a share; NULL as \
-             `request_count`.",
-            |listed| listed.traffic?.errors,
-        )
+    traffic_columns(table, |listed| listed.traffic)
 }
 
 /// What they have had to do, of the others.

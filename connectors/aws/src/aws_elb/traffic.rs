@@ -2,7 +2,7 @@
 
 use crate::cloudwatch::{Measured, Points, Recent, Statistic};
 use crate::estate::Session;
-use crate::provider::{Call, Unread};
+use crate::provider::{Call, Table, Unread};
 
 const DAYS: i64 = 30;
 
@@ -24,6 +24,22 @@ pub(super) struct Counted {
 pub(super) struct Traffic {
     pub(super) requests: i64,
     pub(super) errors: Option<i64>,
+}
+
+/// The columns of what load balancers of HTTP have had to do.
+pub(super) fn traffic_columns<R: 'static>(table: Table<R>, of: fn(&R) -> Option<Traffic>) -> Table<R> {
+    table
+        .integer(
+            "request_count",
+            "How many requests it has passed on in the last thirty whole days; NULL unless `hydrate` names this column.",
+            move |row| Some(of(row)?.requests),
+        )
+        .integer(
+            "error_rate",
+            "How many answers with 5XX it has given by itself in those days: a number, not a share; NULL as \
+             `request_count`.",
+            move |row| of(row)?.errors,
+        )
 }
 
 /// Asks what load balancers have had to do.

@@ -37,7 +37,6 @@ impl Intercept for Capture {
         _components: &RuntimeComponents,
         _config: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        super::whole::check(context)?;
         // Only now is the body there as bytes. That of a failed attempt is replaced by that of the next.
         *self.0.lock() = context.response().body().try_clone();
         Ok(())

@@ -23,15 +23,10 @@ impl Intercept for WholeAnswers {
         _components: &RuntimeComponents,
         _config: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        check(context)
-    }
-}
-
-/// Refuses an answer that is not there to its end.
-pub(super) fn check(context: &AfterDeserializationInterceptorContextRef<'_>) -> Result<(), BoxError> {
-    match context.response().body().bytes().and_then(missing_end) {
-        Some(name) => Err(format!("it ends before `</{name}>`").into()),
-        None => Ok(()),
+        match context.response().body().bytes().and_then(missing_end) {
+            Some(name) => Err(format!("it ends before `</{name}>`").into()),
+            None => Ok(()),
+        }
     }
 }
 
