@@ -3,11 +3,13 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use tidegate_operators::check::pack::{Pack, PackFiles};
+use tidegate_operators::check::pack::{Pack, PackFiles, PackLibrary};
 use tidegate_operators::check::testing::run_pack_tests;
+use tidegate_pipeline::provider::ProviderKind;
 use tidegate_pipeline::table::TableDefinition;
 
 use super::{Filter, Outcome};
+use crate::catalog::catalog;
 use crate::exit::Failure;
 
 /// The folders among these files that hold a pack.
@@ -49,5 +51,6 @@ pub(super) async fn run(folder: &Path, filter: &Filter<'_>) -> Result<Vec<Outcom
 
 /// Every table of every provider that this program has.
 fn known_tables() -> Vec<TableDefinition> {
-    tidegate_connectors::providers::host::definitions()
+    let sources = catalog(PackLibrary::default()).sources;
+    sources.iter().filter_map(|kind| kind.provider()).flat_map(ProviderKind::tables).collect()
 }
