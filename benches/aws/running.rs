@@ -67,7 +67,7 @@ pub(crate) async fn with_pipeline<T>(
 ) -> Outcome<T> {
     let events = events.map(|events| format!("\n      events: {events}")).unwrap_or_default();
     let text = format!(
-        "version: 1\nname: aws\ncheckpoint: {{every: 1s}}\nsources:\n  inventory:\n    aws_ec2:\n      regions: [{REGION}]\n      \
+        "version: 1\nname: aws\ncheckpoint: {{every: 10s}}\nsources:\n  inventory:\n    aws_ec2:\n      regions: [{REGION}]\n      \
          tables: [{}]\n      refresh: off{events}\n      \
          aws: {{access_key: any, secret_key: any, endpoint_url: \"{address}\"}}\n\
          sinks: {{out: {{from: inventory, drop: {{report: false}}}}}}\n",

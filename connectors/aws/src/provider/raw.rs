@@ -86,9 +86,9 @@ impl Raw {
 pub(crate) trait Original {
     /// Whether that is nothing.
     fn is_nothing(&self) -> bool;
-    /// It as JSON that is the same each time: AWS gives most lists in any order, so they are sorted. Elements named in
-    /// `without` are left out.
-    fn settled(&self, without: &[&str]) -> String;
+    /// Appends it as JSON that is the same each time: AWS gives most lists in any order, so they are sorted. Elements
+    /// named in `without` are left out.
+    fn settle(&self, without: &[&str], text: &mut String);
 }
 
 impl Original for Value {
@@ -96,8 +96,8 @@ impl Original for Value {
         self.is_null()
     }
 
-    fn settled(&self, without: &[&str]) -> String {
-        settled(self, without)
+    fn settle(&self, without: &[&str], text: &mut String) {
+        settle(self, without, text);
     }
 }
 
@@ -106,8 +106,8 @@ impl<T: Original> Original for &T {
         T::is_nothing(self)
     }
 
-    fn settled(&self, without: &[&str]) -> String {
-        T::settled(self, without)
+    fn settle(&self, without: &[&str], text: &mut String) {
+        T::settle(self, without, text);
     }
 }
 

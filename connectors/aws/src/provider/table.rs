@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, RecordBatch, StringArray};
+use arrow::array::{ArrayRef, RecordBatch, StringArray, StringBuilder};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use aws_sdk_ec2::primitives::DateTime;
 use tidegate_connectors::providers::columns::{Columns, Moment};
@@ -280,17 +280,33 @@ impl<R: 'static> Table<R> {
     ) -> Result<RecordBatch> {
         let same = |text: &str| -> ArrayRef { Arc::new(StringArray::from_iter_values(rows.iter().map(|_| text))) };
         let arns: StringArray = rows.iter().map(|row| Some((self.arn)(place, row))).collect();
-        let known = raws.len() == rows.len();
-        let raw = |row: usize| raws.get(row).filter(|_| known).filter(|raw| !raw.is_nothing());
-        let raw = |row| raw(row).map(|raw| raw.settled(&self.unkept));
-        let raws: StringArray = (0..rows.len()).map(raw).collect();
         let mut arrays =
             vec![same(&place.account_id), same(&place.partition), same(&place.region), Arc::new(arns) as ArrayRef];
         arrays.extend(self.columns.arrays(rows));
-        arrays.push(Arc::new(raws));
+        arrays.push(Arc::new(self.raw(rows.len(), raws)));
         arrays.push(Moment::array(rows.iter().map(|_| Some(collected))));
         RecordBatch::try_new(self.schema(), arrays)
             .map_err(|error| Error::internal(format!("a page of `{}`: {error}", self.name)))
+    }
+}
+
+impl<R> Table<R> {
+    /// The column `raw` of so many rows: NULL where there are not as many originals.
+    fn raw(&self, rows: usize, raws: &[impl Original]) -> StringArray {
+        if raws.len() != rows {
+            return StringArray::new_null(rows);
+        }
+        let (mut column, mut text) = (StringBuilder::new(), String::new());
+        for raw in raws {
+            if raw.is_nothing() {
+                column.append_null();
+                continue;
+            }
+            text.clear();
+            raw.settle(&self.unkept, &mut text);
+            column.append_value(&text);
+        }
+        column.finish()
     }
 }
 

@@ -95,6 +95,9 @@ pub(crate) fn relaxed(schema: &SchemaRef) -> SchemaRef {
 pub(crate) struct Tables<'s> {
     session: &'s Session,
     sources: BTreeMap<String, Arc<dyn TableSource>>,
+    /// Views whose names no table has. Each is planned when the first query names it.
+    views: BTreeMap<&'static str, View>,
+    planned_views: Mutex<BTreeMap<&'static str, Arc<dyn TableSource>>>,
     /// Tables that a query named and that are not there.
     missing: Mutex<BTreeSet<String>>,
 }
@@ -107,27 +110,28 @@ impl<'s> Tables<'s> {
                 provider_as_source(Arc::new(EmptyTable::new(relaxed(&definition.schema))));
             (definition.name.to_string(), table)
         };
-        let sources = definitions.iter().map(source).collect();
-        let mut tables = Self { session, sources, missing: Mutex::new(BTreeSet::new()) };
-        definitions.iter().flat_map(|definition| &definition.views).for_each(|view| tables.offer(view));
-        tables
+        let sources: BTreeMap<String, Arc<dyn TableSource>> = definitions.iter().map(source).collect();
+        let views = definitions.iter().flat_map(|definition| &definition.views);
+        let views = views.filter(|view| !sources.contains_key(view.name)).map(|view| (view.name, *view)).collect();
+        Self { session, sources, views, planned_views: Mutex::default(), missing: Mutex::default() }
     }
 
-    /// Offers a view, unless a table has its name or one that it reads is not there.
-    fn offer(&mut self, view: &View) {
-        if self.sources.contains_key(view.name) {
-            return;
+    /// A view of that name; `None` where there is none, or a table that it reads is not there.
+    fn view(&self, name: &str) -> Option<Arc<dyn TableSource>> {
+        let view = self.views.get(name)?;
+        if let Some(planned) = self.planned_views.lock().get(name) {
+            return Some(Arc::clone(planned));
         }
-        if let Ok(plan) = super::query::plan_view(view.sql, self) {
-            let view_table = ViewTable::new(plan, Some(view.sql.to_owned()));
-            self.sources.insert(view.name.to_owned(), provider_as_source(Arc::new(view_table)));
-        }
+        let plan = super::query::plan_view(view.sql, self);
         self.take_missing();
+        let source = provider_as_source(Arc::new(ViewTable::new(plan.ok()?, Some(view.sql.to_owned()))));
+        self.planned_views.lock().insert(view.name, Arc::clone(&source));
+        Some(source)
     }
 
     /// The names of the tables.
     pub(crate) fn names(&self) -> Vec<String> {
-        self.sources.keys().cloned().collect()
+        self.sources.keys().cloned().chain(self.views.keys().map(|name| (*name).to_owned())).collect()
     }
 
     /// Tables that were asked for in vain since the last call.
@@ -143,8 +147,9 @@ impl<'s> Tables<'s> {
 
 impl ContextProvider for Tables<'_> {
     fn get_table_source(&self, name: TableReference) -> DataFusionResult<Arc<dyn TableSource>> {
-        if let (None, Some(source)) = (name.schema(), self.sources.get(name.table())) {
-            return Ok(Arc::clone(source));
+        let known = || self.sources.get(name.table()).cloned().or_else(|| self.view(name.table()));
+        if let Some(source) = name.schema().map_or_else(known, |_| None) {
+            return Ok(source);
         }
         self.missing.lock().insert(name.to_string());
         plan_err!("there is no table `{name}`")
