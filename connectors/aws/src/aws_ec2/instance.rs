@@ -379,11 +379,18 @@ impl Collector for Instances {
                 hydration.hydrate(call, &mut instances).await?;
                 let devices = Nested::taken(&mut instances, |instance| instance.block_device_mappings.take());
                 let interfaces = Nested::taken(&mut instances, |instance| instance.network_interfaces.take());
-                let raw = raw.document();
-                let nested = |name: &str| raw.items(&format!("reservationSet/instancesSet/{name}"));
-                call.give(&self.block_devices, &devices, nested("blockDeviceMapping")).await?;
-                call.give(&self.network_interfaces, &interfaces, nested("networkInterfaceSet")).await?;
-                call.give(&self.instances, &instances, raw.items("reservationSet/instancesSet")).await?;
+                let mut devices_raw = self.block_devices.originals();
+                let mut interfaces_raw = self.network_interfaces.originals();
+                let mut instances_raw = self.instances.originals();
+                raw.each("reservationSet/instancesSet", |instance| {
+                    instance.items("blockDeviceMapping").iter().for_each(|part| devices_raw.add(part));
+                    instance.items("networkInterfaceSet").iter().for_each(|part| interfaces_raw.add(part));
+                    instances_raw.add(&instance.whole());
+                });
+                drop(raw);
+                call.give_made(&self.block_devices, &devices, devices_raw).await?;
+                call.give_made(&self.network_interfaces, &interfaces, interfaces_raw).await?;
+                call.give_made(&self.instances, &instances, instances_raw).await?;
             }
         }
         Ok(())

@@ -11,7 +11,7 @@ use tidegate_pipeline::error::Error;
 use tidegate_pipeline::provider::{Extent, Pages};
 
 use super::raw::{Capture, Original, Raw};
-use super::table::{Declared, Table};
+use super::table::{Declared, Originals, Table};
 use super::unread::Unread;
 use crate::estate::Session;
 
@@ -162,9 +162,25 @@ impl Call<'_> {
         if rows.is_empty() || !self.wants(table) {
             return Ok(());
         }
-        let raws: Vec<_> = raws.into_iter().collect();
-        let page = table.page(&self.session.place, rows, &raws, now())?;
-        drop(raws);
+        let mut originals = table.originals();
+        raws.into_iter().for_each(|raw| originals.add(&raw));
+        self.give_made(table, rows, originals).await
+    }
+
+    /// As [`Call::give`], where the column `raw` has been made.
+    ///
+    /// # Errors
+    /// When the refresh is over.
+    pub(crate) async fn give_made<R: Sync + 'static>(
+        &self,
+        table: &Table<R>,
+        rows: &[R],
+        originals: Originals<'_>,
+    ) -> Result<(), Unread> {
+        if rows.is_empty() || !self.wants(table) {
+            return Ok(());
+        }
+        let page = table.page(&self.session.place, rows, originals, now())?;
         self.pages.send(table.name(), page).await.map_err(|_| Unread::Cancelled)
     }
 }

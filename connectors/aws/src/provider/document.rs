@@ -1,5 +1,5 @@
-//! What AWS wrote in XML, without a copy of it: for listings of which there is a lot to be read. What [`super::raw`] makes
-//! of the same text is the same.
+//! What AWS wrote in XML, an element of a list at a time and without a copy of it: for listings of which there is a lot
+//! to be read. What [`super::raw`] makes of the same text is the same.
 
 use std::borrow::Cow;
 
@@ -64,11 +64,11 @@ impl<'t> Node<'t> {
     }
 }
 
-/// An answer in XML.
+/// An element of a list, with all that is in it.
 #[derive(Debug, Default)]
 pub(crate) struct Document<'t>(Vec<Node<'t>>);
 
-/// An element of a document, with all that is in it.
+/// An element that is in another, or that itself.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Part<'d> {
     document: &'d Document<'d>,
@@ -76,9 +76,9 @@ pub(crate) struct Part<'d> {
 }
 
 impl<'t> Document<'t> {
-    /// Reads XML; nothing where it is none, or not all of it.
-    pub(super) fn read(bytes: &'t [u8]) -> Self {
-        Self(std::str::from_utf8(bytes).ok().and_then(nodes).unwrap_or_default())
+    /// All of it; nothing where there is nothing.
+    pub(crate) fn whole(&self) -> Option<Part<'_>> {
+        self.0.first().map(|node| Part { document: self, node })
     }
 
     /// The parts at `path`, as [`super::raw::Raw::items`] gives them.
@@ -215,33 +215,82 @@ impl Original for Part<'_> {
     }
 }
 
-/// The elements of a text, each behind the one that it is in; `None` where it is no XML, or ends too early.
-fn nodes(text: &str) -> Option<Vec<Node<'_>>> {
+/// Goes through the elements of the list at `path`, whose names are separated by `/`: what stands in `item` or `member`
+/// there. Lists on the way are gone through. `None` where the text is no XML, or ends too early: then not all elements have
+/// been visited.
+pub(super) fn each<'t>(text: &'t str, path: &str, mut visit: impl FnMut(&Document<'t>)) -> Option<()> {
+    let path: Vec<&str> = path.split('/').collect();
     let mut reader = Reader::from_str(text);
-    // Most elements have a beginning and an end.
-    let tags = text.bytes().filter(|byte| *byte == b'<').count();
-    let (mut nodes, mut open): (Vec<Node<'_>>, Vec<usize>) = (Vec::with_capacity(tags / 2 + 1), Vec::new());
+    let mut document = Document::default();
+    // Of each element that is open, how much of the path leads to it.
+    let mut open: Vec<usize> = Vec::new();
     loop {
-        let event = reader.read_event().ok()?;
-        match event {
-            // Nothing stands beside the outermost element.
-            Event::Start(_) | Event::Empty(_) if open.is_empty() && !nodes.is_empty() => return None,
-            Event::Start(start) => {
-                open.push(begin(text, start, &open, &mut nodes)?);
-                if open.len() >= DEEPEST {
-                    return None;
-                }
+        let (start, is_empty) = match reader.read_event().ok()? {
+            Event::Start(start) => (start, false),
+            Event::Empty(start) => (start, true),
+            Event::End(_) => {
+                open.pop()?;
+                continue;
             }
-            Event::Empty(start) => drop(begin(text, start, &open, &mut nodes)?),
-            Event::End(_) => drop(open.pop()?),
-            Event::Text(said) => add(said.into_inner(), &open, &mut nodes),
-            Event::CData(said) => add(said.into_inner(), &open, &mut nodes),
-            Event::GeneralRef(reference) => add(resolved(&reference)?.into(), &open, &mut nodes),
-            Event::Eof => break,
-            _ => {}
+            Event::Eof => return open.is_empty().then_some(()),
+            _ => continue,
+        };
+        let name = start.local_name().into_inner();
+        let Some(&way) = open.last() else {
+            open.push(0);
+            continue;
+        };
+        let is_in_list = matches!(name, "item" | "member");
+        if is_in_list && way == path.len() {
+            document.fill(text, &mut reader, start, is_empty)?;
+            visit(&document);
+        } else if !is_empty {
+            let leads = path.get(way) == Some(&name);
+            match is_in_list || leads {
+                true => open.push(way + usize::from(leads)),
+                false => drop(reader.read_to_end(start.to_end().into_owned().name()).ok()?),
+            }
+        }
+        if open.len() >= DEEPEST {
+            return None;
         }
     }
-    open.is_empty().then_some(nodes)
+}
+
+impl<'t> Document<'t> {
+    /// Reads an element that has begun to its end.
+    fn fill(
+        &mut self,
+        text: &'t str,
+        reader: &mut Reader<&'t [u8]>,
+        start: BytesStart<'t>,
+        is_empty: bool,
+    ) -> Option<()> {
+        let (nodes, mut open) = (&mut self.0, Vec::new());
+        nodes.clear();
+        open.push(begin(text, start, &open, nodes)?);
+        if is_empty {
+            return Some(());
+        }
+        while !open.is_empty() {
+            match reader.read_event().ok()? {
+                Event::Start(start) => {
+                    open.push(begin(text, start, &open, nodes)?);
+                    if open.len() >= DEEPEST {
+                        return None;
+                    }
+                }
+                Event::Empty(start) => drop(begin(text, start, &open, nodes)?),
+                Event::End(_) => drop(open.pop()?),
+                Event::Text(said) => add(said.into_inner(), &open, nodes),
+                Event::CData(said) => add(said.into_inner(), &open, nodes),
+                Event::GeneralRef(reference) => add(resolved(&reference)?.into(), &open, nodes),
+                Event::Eof => return None,
+                _ => {}
+            }
+        }
+        Some(())
+    }
 }
 
 /// Whether an attribute is more than a namespace.
@@ -303,35 +352,46 @@ mod tests {
         parts.iter().map(settled).collect()
     }
 
-    /// What is at a path, as text, by both readers.
-    fn by_both(text: &str, path: &str, without: &[&str]) -> [Vec<String>; 2] {
-        let value = raw::read(text.as_bytes()).unwrap_or(Value::Null);
-        let document = Document::read(text.as_bytes());
-        [said(&raw::items(&value, path), without), said(&document.items(path), without)]
+    const ANSWERS: [&str; 9] = [
+        "<r><G><item><n>1</n></item><item><n>2</n></item></G></r>",
+        "<r><G><item><n>b</n><n>a</n><m/><n>c&amp;&#33;</n></item><item y='1' xmlns:z='q' w=\"2\">t</item></G></r>",
+        "<r><G><item><item>1</item><k>2</k><item>0</item></item><item>  x <![CDATA[<y>]]> \"</item><item/></G></r>",
+        "<r><x><G><item>0</item></G></x><G><member><P><item><q>1</q></item></P></member></G><y/></r>",
+        "<r><G><item><P><member>z</member><member>a</member></P></item></G></r>",
+        "<r><G><item><a/><b/><c/><d/><e/><f/><g/><h/><i/><j/><a>1</a><item>2</item><k/><a/></item></G></r>",
+        "<r><G><item><a/><b/><c/><d/><e/><f/><g/><h/><i/><j/><k/></item></G></r>",
+        "<?xml version='1.0'?><r><!-- c --><G/></r>",
+        "<r><G></G></r>",
+    ];
+
+    #[test]
+    fn what_is_read_an_element_at_a_time_is_what_is_read_as_a_whole() {
+        for text in ANSWERS {
+            let value = raw::read(text.as_bytes()).unwrap_or(Value::Null);
+            for without in [[].as_slice(), &["n", "item"]] {
+                let mut found = Vec::new();
+                each(text, "G", |document| found.extend(said(&[document.whole().unwrap()], without))).unwrap();
+                assert_eq!(found, said(&raw::items(&value, "G"), without), "{text}");
+            }
+        }
     }
 
     #[test]
-    fn what_is_read_without_a_copy_is_what_is_read_with_one() {
-        let answers = [
-            "<r><G><P><n>1</n></P><P><n>2</n></P></G></r>",
-            "<r><G><P><n>b</n><n>a</n><m/><n>c&amp;&#33;</n></P><P y='1' xmlns:z='q' w=\"2\">t</P></G></r>",
-            "<r><G><P><item>1</item><k>2</k><item>0</item></P><P>  x <![CDATA[<y>]]> \"</P><P/></G></r>",
-            "<r><G><P><item/><item>2</item></P></G></r>",
-            "<r><G><item><P>1</P></item><item><P><member>z</member><member>a</member></P></item></G></r>",
-            "<r><G><a/><b/><c/><d/><e/><f/><g/><h/><i/><j/><a>1</a><item>2</item><k/><a/></G></r>",
-            "<r><G><P><a/><b/><c/><d/><e/><f/><g/><h/><i/><j/><k/></P></G></r>",
-            "<?xml version='1.0'?><r><!-- c --><G><P>&nope;</P></G></r>",
-            "<r><G>",
-            "",
-        ];
-        for text in answers {
-            for path in ["G/P", "G", "nothing", "G/P/n"] {
-                for without in [[].as_slice(), &["n", "item"]] {
-                    let [with, bare] = by_both(text, path, without);
-                    assert_eq!(bare, with, "{path} in {text}");
-                }
+    fn what_is_nested_in_an_element_is_found_in_it() {
+        for text in ANSWERS {
+            let value = raw::read(text.as_bytes()).unwrap_or(Value::Null);
+            for path in ["P", "n", "nothing", "P/q"] {
+                let mut found = Vec::new();
+                each(text, "G", |document| found.extend(said(&document.items(path), &[]))).unwrap();
+                assert_eq!(found, said(&raw::items(&value, &format!("G/{path}")), &[]), "{path} in {text}");
             }
         }
-        assert_eq!(by_both(answers[1], "G/P", &[])[1][0], r#"{"n":["a","b","c&!"],"m":null}"#);
+    }
+
+    #[test]
+    fn an_answer_that_is_cut_off_is_not_taken_for_a_whole_one() {
+        for text in ["<r><G><item><n>1</n>", "<r><G><item/>", "<r><G><item>&nope;</item></G></r>", "<r></q></r>"] {
+            assert_eq!(each(text, "G", |_| {}), None, "{text}");
+        }
     }
 }

@@ -16,7 +16,7 @@ use quick_xml::Reader;
 use quick_xml::events::{BytesRef, BytesStart, Event};
 use serde_json::{Map, Value};
 
-use super::document::Document;
+use super::document::{self, Document};
 
 /// How deep an answer may be nested. What is deeper is no answer of AWS.
 pub(super) const DEEPEST: usize = 64;
@@ -76,9 +76,10 @@ impl Raw {
         self.body.as_ref().and_then(SdkBody::bytes).unwrap_or_default()
     }
 
-    /// The same without a copy, for XML of which there is a lot.
-    pub(crate) fn document(&self) -> Document<'_> {
-        Document::read(self.bytes())
+    /// Goes through the elements of the list at `path`, for XML of which there is a lot. What cannot be read to its end is
+    /// gone through as far as it goes.
+    pub(crate) fn each<'t>(&'t self, path: &str, visit: impl FnMut(&Document<'t>)) {
+        std::str::from_utf8(self.bytes()).ok().and_then(|text| document::each(text, path, visit));
     }
 }
 
@@ -98,6 +99,18 @@ impl Original for Value {
 
     fn settle(&self, without: &[&str], text: &mut String) {
         settle(self, without, text);
+    }
+}
+
+impl<T: Original> Original for Option<T> {
+    fn is_nothing(&self) -> bool {
+        self.as_ref().is_none_or(T::is_nothing)
+    }
+
+    fn settle(&self, without: &[&str], text: &mut String) {
+        if let Some(original) = self {
+            original.settle(without, text);
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, RecordBatch, StringArray, StringBuilder};
+use arrow::array::{Array, ArrayRef, RecordBatch, StringArray, StringBuilder};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use aws_sdk_ec2::primitives::DateTime;
 use tidegate_connectors::providers::columns::{Columns, Moment};
@@ -267,7 +267,12 @@ impl<R: 'static> Table<R> {
         Arc::new(Schema::new(fields.collect::<Vec<_>>()))
     }
 
-    /// A page of rows. `raws` are what AWS wrote of them, one for each, or none where that is not known.
+    /// Begins the column `raw` of a page.
+    pub(crate) fn originals(&self) -> Originals<'_> {
+        Originals { unkept: &self.unkept, column: StringBuilder::new(), text: String::new() }
+    }
+
+    /// A page of rows, with what AWS wrote of each of them; where there are not as many originals as rows, none is kept.
     ///
     /// # Errors
     /// When the columns do not fit the schema, which is a fault of the program.
@@ -275,7 +280,7 @@ impl<R: 'static> Table<R> {
         &self,
         place: &Place,
         rows: &[R],
-        raws: &[impl Original],
+        originals: Originals<'_>,
         collected: Moment,
     ) -> Result<RecordBatch> {
         let same = |text: &str| -> ArrayRef { Arc::new(StringArray::from_iter_values(rows.iter().map(|_| text))) };
@@ -283,30 +288,34 @@ impl<R: 'static> Table<R> {
         let mut arrays =
             vec![same(&place.account_id), same(&place.partition), same(&place.region), Arc::new(arns) as ArrayRef];
         arrays.extend(self.columns.arrays(rows));
-        arrays.push(Arc::new(self.raw(rows.len(), raws)));
+        arrays.push(Arc::new(originals.finish(rows.len())));
         arrays.push(Moment::array(rows.iter().map(|_| Some(collected))));
         RecordBatch::try_new(self.schema(), arrays)
             .map_err(|error| Error::internal(format!("a page of `{}`: {error}", self.name)))
     }
 }
 
-impl<R> Table<R> {
-    /// The column `raw` of so many rows: NULL where there are not as many originals.
-    fn raw(&self, rows: usize, raws: &[impl Original]) -> StringArray {
-        if raws.len() != rows {
-            return StringArray::new_null(rows);
+/// The column `raw` of a page that is being made.
+pub(crate) struct Originals<'t> {
+    unkept: &'t [&'static str],
+    column: StringBuilder,
+    text: String,
+}
+
+impl Originals<'_> {
+    /// Adds what AWS wrote of the next row.
+    pub(crate) fn add(&mut self, original: &impl Original) {
+        if original.is_nothing() {
+            return self.column.append_null();
         }
-        let (mut column, mut text) = (StringBuilder::new(), String::new());
-        for raw in raws {
-            if raw.is_nothing() {
-                column.append_null();
-                continue;
-            }
-            text.clear();
-            raw.settle(&self.unkept, &mut text);
-            column.append_value(&text);
-        }
-        column.finish()
+        self.text.clear();
+        original.settle(self.unkept, &mut self.text);
+        self.column.append_value(&self.text);
+    }
+
+    fn finish(mut self, rows: usize) -> StringArray {
+        let column = self.column.finish();
+        if column.len() == rows { column } else { StringArray::new_null(rows) }
     }
 }
 
