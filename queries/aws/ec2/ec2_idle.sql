@@ -9,7 +9,7 @@ select arn as resource,
                when cpu_datapoints is null then ': its CPU utilisation was not collected.'
                when avg_cpu_utilization is null then ' has no datapoints of CPU utilisation.'
                when cpu_datapoints < $min_datapoints
-               then ' has ' || cpu_datapoints || ' datapoints of CPU utilisation, fewer than ' || $min_datapoints || '.'
+               then ' has too few datapoints of CPU utilisation: ' || cpu_datapoints || ' of ' || $min_datapoints || '.'
                else coalesce(' (' || instance_type || ')', '') || ' used ' || avg_cpu_utilization
                     || ' % of its CPU in the last seven days.' end as reason,
        account_id, region
