@@ -2,14 +2,17 @@
 --
 -- Whether a policy is public is what S3 says of it, where that was read; which of its statements make it so is found here.
 -- A statement is `narrow` where a condition holds everybody to known networks, accounts or organisations.
-with granted as (
+with permissions as (select unnest($acl_permissions) as permission),
+-- What stands in for S3 may write one grant with several permissions; these are in `raw` only.
+granted as (
   select account_id, region, bucket_name, string_agg(what, ' and ' order by what) as grants
   from (
-    select distinct account_id, region, bucket_name,
-           permission || case when grantee like '%/global/AllUsers' then ' to everybody' else ' to every AWS account' end as what
-    from aws_s3_bucket_grant
-    where (grantee like '%/groups/global/AllUsers' or grantee like '%/groups/global/AuthenticatedUsers')
-      and array_has($acl_permissions, permission)
+    select distinct g.account_id, g.region, g.bucket_name,
+           p.permission || case when g.grantee like '%/global/AllUsers' then ' to everybody' else ' to every AWS account' end as what
+    from aws_s3_bucket_grant g
+    cross join permissions p
+    where (g.grantee like '%/groups/global/AllUsers' or g.grantee like '%/groups/global/AuthenticatedUsers')
+      and (g.permission = p.permission or (g.permission = '' and g.raw like '%"' || p.permission || '"%'))
   )
   group by account_id, region, bucket_name
 ),
