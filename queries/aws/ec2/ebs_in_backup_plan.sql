@@ -19,6 +19,7 @@ newest as (
 )
 select v.arn as resource,
        case when v.state is distinct from 'in-use' then 'skip'
+            when n.backups is null and v.create_time > now() - cast($min_days || ' days' as interval) then 'skip'
             when n.backups is null then 'alarm'
             when n.last_backup_time is null then 'skip'
             when n.last_backup_time < now() - cast($days || ' days' as interval) then 'alarm'
@@ -26,6 +27,8 @@ select v.arn as resource,
        v.volume_id
        || case when v.state is distinct from 'in-use'
                then ' is not attached; its state is ' || coalesce(v.state, 'unknown') || '.'
+               when n.backups is null and v.create_time > now() - cast($min_days || ' days' as interval)
+               then ' was not backed up by AWS Backup yet; it was made on ' || to_char(v.create_time, '%Y-%m-%d') || '.'
                when n.backups is null then ' has never been backed up by AWS Backup.'
                when n.last_backup_time is null then ' was backed up by AWS Backup, but not when was collected.'
                else ' was last backed up by AWS Backup on ' || to_char(n.last_backup_time, '%Y-%m-%d') || '.' end as reason,

@@ -2,10 +2,13 @@ select i.arn as resource,
        case when i.instance_state is distinct from 'running' then 'skip'
             when m.ping_status = 'Online' then 'ok'
             when m.instance_id is not null and m.ping_status is null then 'skip'
+            when m.instance_id is null and i.launch_time > now() - cast($min_minutes || ' minutes' as interval) then 'skip'
             else 'alarm' end as status,
        case when i.instance_state is distinct from 'running'
             then i.instance_id || ' is not running; its state is ' || coalesce(i.instance_state, 'unknown') || '.'
             when m.ping_status = 'Online' then i.instance_id || ' is managed by Systems Manager.'
+            when m.instance_id is null and i.launch_time > now() - cast($min_minutes || ' minutes' as interval)
+            then i.instance_id || ' was just started and is not known to Systems Manager yet.'
             when m.instance_id is null then i.instance_id || ' is not known to Systems Manager.'
             else i.instance_id || ' is known to Systems Manager, but its agent is '
                  || case m.ping_status when 'ConnectionLost' then 'not heard of any more.'
