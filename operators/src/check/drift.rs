@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tidegate_pipeline::step::StepTime;
 
-use super::evaluate::{ControlEvaluation, Frozen, Interest};
+use super::evaluate::{ControlEvaluation, Frozen, Interest, RowEvaluation};
 use super::finding::{Finding, Identity, Status};
 
 /// How a finding relates to what was known before.
@@ -167,6 +167,33 @@ impl DriftState {
         row(drift, Some(first_seen), Some(last_changed), finding)
     }
 
+    /// Takes what a control said of rows that have changed: as [`DriftState::apply`], where all other rows say what they
+    /// said before.
+    pub fn apply_rows(&mut self, evaluation: RowEvaluation, time: StepTime) -> Vec<DriftedFinding> {
+        let RowEvaluation { control, findings, gone, frozen } = evaluation;
+        let mut drifted: Vec<DriftedFinding> =
+            findings.into_iter().map(|finding| self.take(&control, finding, time)).collect();
+        for identity in gone {
+            let held = self.held.get_mut(&control).and_then(|held| held.remove_entry(&identity));
+            match held {
+                Some((_, held)) if frozen.keeps(&held.finding) => {
+                    self.held.entry(Arc::clone(&control)).or_default().insert(identity, held);
+                }
+                Some((_, held)) => drifted.push(self.resolve(&control, identity, held, time)),
+                None => {}
+            }
+        }
+        self.forget_if_empty(&control);
+        drifted.retain(|row| row.drift != Drift::Unchanged);
+        drifted.sort_by(order);
+        drifted
+    }
+
+    /// Whether a finding is held.
+    pub(super) fn holds(&self, control: &str, identity: Identity) -> bool {
+        self.held.get(control).is_some_and(|held| held.contains_key(&identity))
+    }
+
     fn resolve_missing(
         &mut self,
         control: &Arc<str>,
@@ -175,28 +202,31 @@ impl DriftState {
         time: StepTime,
     ) -> Vec<DriftedFinding> {
         let Some(held) = self.held.get_mut(control) else { return Vec::new() };
-        let is_gone = |identity: &Identity, held: &mut Held| {
-            let finding = &held.finding;
-            !mentioned.contains(identity)
-                && !frozen.covers(&finding.resource, finding.account_id.as_deref(), finding.region.as_deref())
-        };
+        let is_gone =
+            |identity: &Identity, held: &mut Held| !mentioned.contains(identity) && !frozen.keeps(&held.finding);
         let gone: Vec<(Identity, Held)> = held.extract_if(is_gone).collect();
-        let resolve = |(identity, held): (Identity, Held)| {
-            self.touched.insert((Arc::clone(control), identity));
-            let finding = Finding { status: Status::Ok, reason: "No longer reported.".into(), ..held.finding.clone() };
-            DriftedFinding {
-                finding,
-                drift: Drift::Resolved,
-                first_seen: Some(held.first_seen),
-                last_changed: Some(time),
-                previous_status: Some(held.finding.status),
-            }
-        };
-        let resolved = gone.into_iter().map(resolve).collect();
+        let resolved = gone.into_iter().map(|(identity, held)| self.resolve(control, identity, held, time)).collect();
+        self.forget_if_empty(control);
+        resolved
+    }
+
+    /// What is told of a finding that is held no more, since nothing says it.
+    fn resolve(&mut self, control: &Arc<str>, identity: Identity, held: Held, time: StepTime) -> DriftedFinding {
+        self.touched.insert((Arc::clone(control), identity));
+        let previous_status = Some(held.finding.status);
+        DriftedFinding {
+            finding: Finding { status: Status::Ok, reason: "No longer reported.".into(), ..held.finding },
+            drift: Drift::Resolved,
+            first_seen: Some(held.first_seen),
+            last_changed: Some(time),
+            previous_status,
+        }
+    }
+
+    fn forget_if_empty(&mut self, control: &str) {
         if self.held.get(control).is_some_and(HashMap::is_empty) {
             self.held.remove(control);
         }
-        resolved
     }
 }
 

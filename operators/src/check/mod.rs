@@ -13,6 +13,7 @@ mod kind;
 mod operator;
 mod options;
 pub mod pack;
+mod pending;
 pub mod plan;
 pub mod report;
 mod rows;

@@ -9,10 +9,11 @@ use tidegate_pipeline::error::Result;
 use tidegate_pipeline::operator::{InputIndex, Operator, Output, StateReader, StateWriter};
 use tidegate_pipeline::rows::PortIndex;
 use tidegate_pipeline::step::{StepHeader, Unit};
-use tidegate_pipeline::table::{TableDefinition, TableSet, TableVersion};
+use tidegate_pipeline::table::{ChangedRows, TableDefinition, TableSet};
 
 use super::drift::{DriftState, DriftedFinding, Emit};
-use super::evaluate::{Evaluator, Frozen, TableContents};
+use super::evaluate::{Evaluator, Frozen, TableContents, identity_of_failure};
+use super::pending::Pending;
 use super::rows::finding_rows;
 
 /// What the controls read.
@@ -32,10 +33,11 @@ pub(super) struct CheckOperator {
     drift: DriftState,
     /// The newest tables of each input.
     tables: BTreeMap<usize, TableSet>,
-    /// Tables that have changed since the last evaluation.
-    changed: BTreeSet<Arc<str>>,
-    /// Tables that were collected again since the last evaluation, changed or not.
-    refreshed: BTreeSet<Arc<str>>,
+    /// What has changed since the last evaluation.
+    pending: Pending,
+    /// Controls that have been evaluated over all rows since this was started: what changed rows say can be added to
+    /// what they said then.
+    settled: BTreeSet<Arc<str>>,
     /// The rows of the step so far.
     rows: Vec<RecordBatch>,
     /// Whether this goes on where a snapshot was written: then the tables of that moment come as no news.
@@ -54,8 +56,8 @@ impl CheckOperator {
             emit,
             drift: DriftState::default(),
             tables: BTreeMap::new(),
-            changed: BTreeSet::new(),
-            refreshed: BTreeSet::new(),
+            pending: Pending::default(),
+            settled: BTreeSet::new(),
             rows: Vec::new(),
             restored: false,
             saved: false,
@@ -85,14 +87,53 @@ impl CheckOperator {
     }
 
     async fn evaluate_tables(&mut self, step: &StepHeader, out: &mut Output) -> Result<()> {
-        if self.changed.is_empty() && self.refreshed.is_empty() {
+        if self.pending.is_empty() {
             return Ok(());
         }
-        let which = self.evaluator.affected(&self.changed, &self.refreshed);
-        self.changed.clear();
-        self.refreshed.clear();
-        let contents = self.contents(&which);
-        self.evaluate(step, &contents, &which, false, out).await
+        let pending = std::mem::take(&mut self.pending);
+        let affected = self.evaluator.affected(&pending.changed(), &pending.refreshed);
+        let (by_row, whole): (Vec<usize>, Vec<usize>) = affected.into_iter().partition(|index| self.goes_on(*index));
+        let (mut rows, failed) = self.evaluate_changed(step, &by_row, &pending.rows()?);
+        let whole: Vec<usize> = whole.into_iter().chain(failed).collect();
+        let contents = self.contents(&whole);
+        rows.extend(self.evaluate(step, &contents, &whole, false).await?);
+        self.settle(&whole);
+        self.emit(rows, out)
+    }
+
+    /// Whether it is enough to look at the rows that have changed, if only few have.
+    fn goes_on(&self, index: usize) -> bool {
+        let Some(control) = self.evaluator.controls().get(index) else { return false };
+        let Some(table) = control.row_local().filter(|_| self.emit == Emit::Changes) else { return false };
+        // Of a table that several inputs bring, several rows may have one identity.
+        let brought_by = self.tables.values().filter(|set| set.tables.contains_key(table)).count();
+        brought_by == 1
+            && self.settled.contains(&control.control.id)
+            && !self.drift.holds(&control.control.id, identity_of_failure(control))
+    }
+
+    /// Evaluates controls over the rows that have changed; the second value are those that must be evaluated over all.
+    fn evaluate_changed(
+        &mut self,
+        step: &StepHeader,
+        which: &[usize],
+        changed: &BTreeMap<Arc<str>, ChangedRows>,
+    ) -> (Vec<DriftedFinding>, Vec<usize>) {
+        let (mut rows, mut failed) = (Vec::new(), Vec::new());
+        let sets = self.tables.values().flat_map(|set| set.tables.iter());
+        let tables = sets.map(|(name, version)| (Arc::clone(name), TableContents::without_rows(version))).collect();
+        for index in which {
+            match self.evaluator.evaluate_rows(*index, &tables, changed) {
+                Some(evaluation) => rows.extend(self.drift.apply_rows(evaluation, step.time)),
+                None => failed.push(*index),
+            }
+        }
+        (rows, failed)
+    }
+
+    fn settle(&mut self, which: &[usize]) {
+        let controls = which.iter().filter_map(|index| self.evaluator.controls().get(*index));
+        self.settled.extend(controls.map(|control| Arc::clone(&control.control.id)));
     }
 
     async fn evaluate_rows(&mut self, step: &StepHeader, out: &mut Output) -> Result<()> {
@@ -103,18 +144,25 @@ impl CheckOperator {
         let table = TableContents::complete(Arc::clone(definition), std::mem::take(&mut self.rows));
         let contents = BTreeMap::from([(Arc::clone(&definition.name), table)]);
         let which: Vec<usize> = (0..self.evaluator.controls().len()).collect();
-        self.evaluate(step, &contents, &which, true, out).await
+        let rows = self.evaluate(step, &contents, &which, true).await?;
+        self.emit(rows, out)
     }
 
-    /// Evaluates and emits. `absent_stays` says that a resource which is not mentioned has not gone.
+    /// Emits what controls have said, in the order of the controls.
+    fn emit(&self, mut rows: Vec<DriftedFinding>, out: &mut Output) -> Result<()> {
+        rows.sort_by(|a, b| a.finding.order(&b.finding));
+        out.emit(PortIndex(0), finding_rows(&rows)?);
+        Ok(())
+    }
+
+    /// Evaluates over all rows. `absent_stays` says that a resource which is not mentioned has not gone.
     async fn evaluate(
         &mut self,
         step: &StepHeader,
         contents: &BTreeMap<Arc<str>, TableContents>,
         which: &[usize],
         absent_stays: bool,
-        out: &mut Output,
-    ) -> Result<()> {
+    ) -> Result<Vec<DriftedFinding>> {
         let interest = |control: &super::plan::PlannedControl| self.drift.interest(&control.control.id, self.emit);
         let evaluations = self.evaluator.evaluate(contents, which, interest, step.time).await?;
         let controls = self.evaluator.controls();
@@ -131,17 +179,8 @@ impl CheckOperator {
             }
             rows.extend(self.drift.apply(evaluation, step.time, self.emit));
         }
-        out.emit(PortIndex(0), finding_rows(&rows)?);
-        Ok(())
+        Ok(rows)
     }
-}
-
-/// Whether two versions of a table hold the same rows and scopes. Versions share the leaves that did not
-/// change, so looking at where they lie is enough.
-fn is_same(a: &TableVersion, b: &TableVersion) -> bool {
-    a.scopes() == b.scopes()
-        && a.batches().count() == b.batches().count()
-        && a.batches().zip(b.batches()).all(|(a, b)| std::ptr::eq(a, b))
 }
 
 #[async_trait]
@@ -174,14 +213,13 @@ impl Operator for CheckOperator {
         }
         let before = before.unwrap_or_default();
         for (name, version) in tables.tables.iter() {
-            let same =
-                before.tables.get(name).is_some_and(|known| Arc::ptr_eq(known, version) || is_same(known, version));
-            if !same {
-                self.changed.insert(Arc::clone(name));
+            let known = before.tables.get(name);
+            if !known.is_some_and(|known| Arc::ptr_eq(known, version)) {
+                self.pending.note(name, known, version);
             }
         }
         if let Unit::End(scope, _) = &step.unit {
-            self.refreshed.insert(Arc::clone(&scope.table));
+            self.pending.refreshed.insert(Arc::clone(&scope.table));
         }
         Ok(())
     }
@@ -229,7 +267,8 @@ mod tests {
             watermark: None,
         };
         let mut out = Output::default();
-        operator.evaluate(&step, contents, &[0], false, &mut out).await.unwrap();
+        let rows = operator.evaluate(&step, contents, &[0], false).await.unwrap();
+        operator.emit(rows, &mut out).unwrap();
         let mut lines = Vec::new();
         for (_, batch) in &out.rows {
             let text = |name: &str, row| batch.column_by_name(name).unwrap().as_string::<i32>().value(row).to_owned();

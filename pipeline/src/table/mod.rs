@@ -37,12 +37,14 @@ pub use references::{Reference, Unresolved};
 pub(crate) use staging::INTERRUPTED;
 pub use staging::Table;
 pub use tables::Tables;
-pub use version::TableVersion;
 pub(crate) use version::lower_bound;
+pub use version::{ChangedRows, Since, TableVersion};
 pub use view::View;
 
 /// The most rows that a leaf of a table holds.
 pub const LEAF_ROWS: usize = 4_096;
+/// The most changes that a version of a table keeps of what made it.
+pub const FEW_CHANGES: usize = 1_024;
 
 /// What a table is.
 #[derive(Debug, Clone)]
@@ -61,6 +63,8 @@ pub struct TableDefinition {
     /// The column (Utf8) that says which object of its group a row belongs to, such as `instance_id` in the table of
     /// instances and in those of their parts. Tables without one are refreshed wholly only.
     pub target: Option<&'static str>,
+    /// Whether no two of its rows of one account and region have the same `arn`.
+    pub distinct_arn: bool,
     /// The rows of other tables that its rows refer to.
     pub references: Vec<Reference>,
     /// Other shapes that it can be read in.
@@ -83,6 +87,7 @@ impl TableDefinition {
             key,
             columns: Vec::new(),
             target: None,
+            distinct_arn: false,
             references: Vec::new(),
             views: Vec::new(),
         }

@@ -8,8 +8,9 @@ use arrow::compute::{concat_batches, interleave_record_batch};
 use arrow::row::Rows;
 use datafusion::common::ScalarValue;
 
+use super::changes::LEADING;
 use super::merge::merge;
-use super::{Changes, LEAF_ROWS, Layout, Operation, TableDefinition};
+use super::{Changes, FEW_CHANGES, LEAF_ROWS, Layout, Operation, TableDefinition};
 use crate::error::{Error, Result};
 use crate::step::{Scope, ScopeOutcome};
 
@@ -36,6 +37,46 @@ pub struct TableVersion {
     layout: Arc<Layout>,
     leaves: Vec<Arc<Leaf>>,
     scopes: Arc<BTreeMap<Scope, ScopeOutcome>>,
+    rows: RowsToken,
+    made_by: Option<Arc<MadeBy>>,
+}
+
+/// Two versions with the same token have the same rows.
+#[derive(Debug, Clone, Default)]
+struct RowsToken(Arc<()>);
+
+impl PartialEq for RowsToken {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+/// The few changes that made a version's rows of those of another.
+#[derive(Debug)]
+struct MadeBy {
+    older: RowsToken,
+    changes: Vec<RecordBatch>,
+}
+
+/// What distinguishes the rows of a version from those of an older one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Since {
+    /// Nothing.
+    Same,
+    /// At most [`FEW_CHANGES`] rows.
+    Few,
+    /// More, or what is not known without a comparison.
+    Unknown,
+}
+
+/// Rows that have changed: as they are, and as they were, both in key order. An inserted row is only among the first, a
+/// deleted one only among the second.
+#[derive(Debug, Clone)]
+pub struct ChangedRows {
+    /// The rows as they are.
+    pub now: RecordBatch,
+    /// The rows as they were.
+    pub before: RecordBatch,
 }
 
 impl TableVersion {
@@ -45,7 +86,64 @@ impl TableVersion {
     /// When the definition lacks a column that it needs (`account_id`, `region`, its key) or has one that
     /// cannot be compared.
     pub fn empty(definition: TableDefinition) -> Result<Self> {
-        Ok(Self { layout: Arc::new(Layout::new(definition)?), leaves: Vec::new(), scopes: Arc::default() })
+        Ok(Self {
+            layout: Arc::new(Layout::new(definition)?),
+            leaves: Vec::new(),
+            scopes: Arc::default(),
+            rows: RowsToken::default(),
+            made_by: None,
+        })
+    }
+
+    /// What distinguishes its rows from those of `older`, as far as that is known without looking at rows.
+    pub fn since(&self, older: &Self) -> Since {
+        match &self.made_by {
+            _ if self.rows == older.rows => Since::Same,
+            Some(made) if made.older == older.rows => Since::Few,
+            _ => Since::Unknown,
+        }
+    }
+
+    /// The rows that are not as they were in `older`, where there are [`Since::Few`] of them. A row may be among them that
+    /// is as it was. The cost is that of the leaves which they stand in.
+    ///
+    /// # Errors
+    /// When the rows cannot be put together.
+    pub fn changed_rows(&self, older: &Self) -> Result<Option<ChangedRows>> {
+        let Some(made) = self.made_by.as_ref().filter(|made| made.older == older.rows) else { return Ok(None) };
+        let changes = concat_batches(self.layout.change_schema(), &made.changes)?;
+        let touched = RecordBatch::try_new(Arc::clone(self.layout.schema()), changes.columns()[LEADING..].to_vec())?;
+        let touched = self.layout.keys(&touched)?;
+        let mut keys: Vec<&[u8]> = (0..touched.num_rows()).map(|row| touched.row(row).data()).collect();
+        keys.sort_unstable();
+        keys.dedup();
+        Ok(Some(ChangedRows { now: self.rows_of(&keys)?, before: older.rows_of(&keys)? }))
+    }
+
+    /// The rows of these keys, which are in order.
+    fn rows_of(&self, keys: &[&[u8]]) -> Result<RecordBatch> {
+        let found = self.places(keys)?.into_iter().flatten();
+        let found: Vec<RecordBatch> = found.map(|(leaf, row)| self.leaves[leaf].rows.slice(row, 1)).collect();
+        Ok(concat_batches(self.layout.schema(), &found)?)
+    }
+
+    /// Where the rows of these keys, which are in order, stand: leaf and row. Each leaf that may have one of them is looked
+    /// at once.
+    fn places(&self, keys: &[&[u8]]) -> Result<Vec<Option<(usize, usize)>>> {
+        let mut places = vec![None; keys.len()];
+        let mut looked_at: Option<(usize, Rows)> = None;
+        for (key, found) in keys.iter().zip(&mut places) {
+            let place = self.leaves.partition_point(|leaf| *leaf.last < **key);
+            let Some(leaf) = self.leaves.get(place) else { break };
+            let rows = match looked_at.take() {
+                Some((known, rows)) if known == place => rows,
+                _ => self.layout.keys(&leaf.rows)?,
+            };
+            let row = lower_bound(&rows, 0, key);
+            *found = (row < rows.num_rows() && rows.row(row).data() == *key).then_some((place, row));
+            looked_at = Some((place, rows));
+        }
+        Ok(places)
     }
 
     /// The rows, in key order, in batches of at most 4,096.
@@ -99,26 +197,17 @@ impl TableVersion {
         Ok(found.then(|| leaf.rows.slice(row, 1)))
     }
 
-    /// Which of these keys have a row. Each leaf that may have one of them is looked at once.
+    /// Which of these keys have a row.
     ///
     /// # Errors
     /// When the keys of its rows cannot be computed.
     pub(crate) fn stores(&self, keys: &[&[u8]]) -> Result<Vec<bool>> {
         let mut order: Vec<usize> = (0..keys.len()).collect();
         order.sort_unstable_by_key(|&index| keys[index]);
+        let sorted: Vec<&[u8]> = order.iter().map(|&index| keys[index]).collect();
         let mut stored = vec![false; keys.len()];
-        let mut looked_at: Option<(usize, Rows)> = None;
-        for index in order {
-            let key = keys[index];
-            let place = self.leaves.partition_point(|leaf| *leaf.last < *key);
-            let Some(leaf) = self.leaves.get(place) else { break };
-            let rows = match looked_at.take() {
-                Some((known, rows)) if known == place => rows,
-                _ => self.layout.keys(&leaf.rows)?,
-            };
-            let row = lower_bound(&rows, 0, key);
-            stored[index] = row < rows.num_rows() && rows.row(row).data() == key;
-            looked_at = Some((place, rows));
+        for (index, place) in order.into_iter().zip(self.places(&sorted)?) {
+            stored[index] = place.is_some();
         }
         Ok(stored)
     }
@@ -179,8 +268,19 @@ impl TableVersion {
     /// The version after `changes`, batches of the table's change schema. Of several changes of one row the
     /// last counts; a delete of a row that is not there does nothing.
     pub(crate) fn with_changes(&self, changes: &[RecordBatch]) -> Result<Self> {
+        let count: usize = changes.iter().map(RecordBatch::num_rows).sum();
+        if count == 0 {
+            return Ok(self.clone());
+        }
         let leaves = merge(&self.layout, &self.leaves, changes)?;
-        Ok(Self { layout: Arc::clone(&self.layout), leaves, scopes: Arc::clone(&self.scopes) })
+        let made_by = || Arc::new(MadeBy { older: self.rows.clone(), changes: changes.to_vec() });
+        Ok(Self {
+            layout: Arc::clone(&self.layout),
+            leaves,
+            scopes: Arc::clone(&self.scopes),
+            rows: RowsToken::default(),
+            made_by: (count <= FEW_CHANGES).then(made_by),
+        })
     }
 
     /// The version in which `scope` has ended with `outcome`.

@@ -53,6 +53,7 @@ fn table() -> Table<Sample> {
     Table::new(NAME, description, |place, sample: &Sample| {
         place.arn("ec2", format_args!("instance/{}", sample.instance_id))
     })
+    .shared_arn()
     .target("instance_id", "The instance.", |sample| Some(&sample.instance_id))
     .key(
         "counter",

@@ -246,9 +246,10 @@ pub(super) fn each<'t>(text: &'t str, path: &str, mut visit: impl FnMut(&Documen
             visit(&document);
         } else if !is_empty {
             let leads = path.get(way) == Some(&name);
-            match is_in_list || leads {
-                true => open.push(way + usize::from(leads)),
-                false => drop(reader.read_to_end(start.to_end().into_owned().name()).ok()?),
+            if is_in_list || leads {
+                open.push(way + usize::from(leads));
+            } else {
+                reader.read_to_end(start.to_end().into_owned().name()).ok()?;
             }
         }
         if open.len() >= DEEPEST {

@@ -34,6 +34,7 @@ pub(crate) struct Table<R> {
     target: Option<&'static str>,
     references: Vec<Reference>,
     views: Vec<View>,
+    distinct_arn: bool,
     /// Elements that `raw` leaves out.
     unkept: Vec<&'static str>,
     arn: MakeArn<R>,
@@ -62,6 +63,7 @@ impl<R: 'static> Table<R> {
             target: None,
             references: Vec::new(),
             views: Vec::new(),
+            distinct_arn: true,
             unkept: Vec::new(),
             arn: Box::new(arn),
             columns: Columns::default(),
@@ -124,6 +126,13 @@ impl<R: 'static> Table<R> {
     ) -> Self {
         self.references.push(Reference::new([name], table, [to]));
         self.text(name, description, value)
+    }
+
+    /// Its ARN is that of something of which there are several rows.
+    #[must_use]
+    pub(crate) fn shared_arn(mut self) -> Self {
+        self.distinct_arn = false;
+        self
     }
 
     /// Another shape that the table can be read in.
@@ -328,6 +337,7 @@ impl<R: 'static> Declared for Table<R> {
         TableDefinition {
             columns: LEADING.into_iter().chain(self.columns.descriptions()).chain([RAW, COLLECTED]).collect(),
             target: self.target,
+            distinct_arn: self.distinct_arn,
             references: self.references.clone(),
             views: self.views.clone(),
             ..TableDefinition::new(self.name, self.description, self.schema(), self.key.clone())

@@ -94,6 +94,7 @@ impl<R: Send + Sync + 'static> HostTable for Table<R> {
         ];
         TableDefinition {
             columns: common.into_iter().chain(self.columns.descriptions()).collect(),
+            distinct_arn: true,
             ..TableDefinition::new(self.name, self.description, self.schema(), self.key.clone())
         }
     }

@@ -1,5 +1,6 @@
 //! Evaluates planned controls over the contents of tables.
 
+mod changed_rows;
 mod rows;
 mod run;
 mod scopes;
@@ -18,6 +19,8 @@ use tidegate_pipeline::rows::adapt;
 use tidegate_pipeline::step::{Scope, ScopeOutcome, StepTime};
 use tidegate_pipeline::table::{TableDefinition, TableVersion};
 
+pub use changed_rows::RowEvaluation;
+pub(super) use run::identity_of_failure;
 use run::{Run, Unanswered};
 pub use scopes::Frozen;
 
@@ -45,6 +48,12 @@ impl TableContents {
 }
 
 impl TableContents {
+    /// How collecting a table has ended, without its rows.
+    pub(super) fn without_rows(version: &TableVersion) -> Self {
+        let (definition, scopes) = (Arc::clone(version.definition()), version.scopes().clone());
+        Self { definition, batches: Vec::new(), scopes }
+    }
+
     /// Adds the contents of the same table as another source has collected it.
     pub(super) fn join(&mut self, more: Self) {
         self.batches.extend(more.batches);

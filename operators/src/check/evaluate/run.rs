@@ -141,7 +141,7 @@ impl Run {
 
     /// The answer of a control that could not be evaluated: one error; what it said before stays.
     fn failed(&self, reason: &str) -> ControlEvaluation {
-        let resource = format!("{CONTROL_PREFIX}{}", self.control().control.id);
+        let resource = resource_of_failure(self.control());
         let finding = engine_finding(self.control(), &resource, None, Status::Error, &sentence(reason));
         ControlEvaluation { frozen: Frozen::everything(), ..self.evaluation(vec![finding]) }
     }
@@ -187,6 +187,16 @@ fn with_sources(
         other => Ok(Transformed::no(other)),
     })?;
     Ok(plan.data)
+}
+
+/// The resource of what is said where a control could not be evaluated.
+fn resource_of_failure(control: &PlannedControl) -> String {
+    format!("{CONTROL_PREFIX}{}", control.control.id)
+}
+
+/// The identity of what is said where a control could not be evaluated.
+pub(in crate::check) fn identity_of_failure(control: &PlannedControl) -> Identity {
+    engine_finding(control, &resource_of_failure(control), None, Status::Error, "").identity
 }
 
 /// A finding that no row of the control stands behind.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tidegate_pipeline::step::{Scope, ScopeOutcome};
 
 use super::TableContents;
-use crate::check::finding::Status;
+use crate::check::finding::{Finding, Status};
 use crate::check::plan::PlannedControl;
 
 /// The region of scopes that belong to an account as a whole.
@@ -33,7 +33,12 @@ impl Frozen {
         Self { everything: true, places: BTreeSet::new() }
     }
 
-    /// Whether an earlier finding stays as it is. One that names no account or region, or the region
+    /// Whether an earlier finding stays as it is.
+    pub(crate) fn keeps(&self, finding: &Finding) -> bool {
+        self.covers(&finding.resource, finding.account_id.as_deref(), finding.region.as_deref())
+    }
+
+    /// As [`Frozen::keeps`], for the parts of a finding. One that names no account or region, or the region
     /// `global`, rests on all of them: it stays if any does. What is said about scopes and about controls
     /// themselves is known anew each time and never stays.
     pub fn covers(&self, resource: &str, account_id: Option<&str>, region: Option<&str>) -> bool {

@@ -4,6 +4,7 @@ mod columns;
 mod determinism;
 mod parameters;
 mod query;
+mod row_local;
 mod session;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,6 +18,7 @@ use tidegate_pipeline::table::TableDefinition;
 
 pub(crate) use columns::OutputColumns;
 use query::{Query, QueryProblem};
+pub(crate) use row_local::RowLocal;
 pub(crate) use session::{Session, relaxed};
 
 use super::pack::{Control, Pack, PackProblem, ParameterValue, glob};
@@ -85,12 +87,20 @@ pub struct PlannedControl {
 pub(crate) struct PlannedQuery {
     pub(crate) plan: LogicalPlan,
     pub(crate) columns: OutputColumns,
+    /// The same for single rows, where what is said of a row depends on nothing else.
+    pub(crate) row_local: Option<RowLocal>,
 }
 
 impl PlannedControl {
     /// What is wrong with its query.
     pub fn problems(&self) -> &[PackProblem] {
         self.query.as_ref().err().map_or(&[], Vec::as_slice)
+    }
+
+    /// The table of which only changed rows need to be looked at, where what the control says of a row depends on nothing
+    /// else.
+    pub fn row_local(&self) -> Option<&Arc<str>> {
+        self.query.as_ref().ok()?.row_local.as_ref().map(|local| &local.table)
     }
 
     /// Its logical plan as text, for `explain`; `None` where it could not be planned.
@@ -134,7 +144,7 @@ impl PlannedPack {
         check_overrides(pack, overrides, &mut problems);
         let mut planned = Self { controls: Vec::new(), without_tables: Vec::new(), session: session.clone() };
         for control in selected {
-            let (planned_control, missing) = plan_control(pack, &control, overrides, &offered);
+            let (planned_control, missing) = plan_control(pack, &control, overrides, tables, &offered);
             let named = selection.controls.iter().any(|name| **name == *control.id);
             match missing {
                 Some(table) if !named => planned.without_tables.push((Arc::clone(&control.id), table)),
@@ -209,6 +219,7 @@ fn plan_control(
     pack: &Pack,
     control: &Arc<Control>,
     overrides: &Overrides,
+    definitions: &[TableDefinition],
     tables: &Tables<'_>,
 ) -> (PlannedControl, Option<String>) {
     let planned = |query: Result<PlannedQuery, Vec<PackProblem>>, reads, reads_time| PlannedControl {
@@ -240,7 +251,11 @@ fn plan_control(
             if !problems.is_empty() {
                 return (fail(problems), None);
             }
-            (planned(Ok(PlannedQuery { plan: query.plan, columns }), query.reads, query.reads_time), None)
+            let row_local = match query.reads_time {
+                true => None,
+                false => RowLocal::of(&query.plan, &columns, definitions, tables.session().state()),
+            };
+            (planned(Ok(PlannedQuery { plan: query.plan, columns, row_local }), query.reads, query.reads_time), None)
         }
         Err(found) => {
             let missing = found.iter().find_map(|problem| problem.missing_table.clone());

@@ -1,5 +1,6 @@
 //! Tests of `check` as a whole, over a small pack of volumes.
 
+mod by_row;
 mod drifting;
 mod evaluating;
 mod loading;
@@ -64,7 +65,10 @@ pub(crate) fn pack_of(controls: &[(&str, &str)]) -> Pack {
 }
 
 fn definition(name: &str, columns: Vec<Field>) -> TableDefinition {
-    TableDefinition::new(name, "For tests.", Arc::new(Schema::new(columns)), ["volume_id"])
+    TableDefinition {
+        distinct_arn: true,
+        ..TableDefinition::new(name, "For tests.", Arc::new(Schema::new(columns)), ["volume_id"])
+    }
 }
 
 /// `volume` and `snapshot`.

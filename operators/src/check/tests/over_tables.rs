@@ -16,13 +16,13 @@ const SNAPSHOTS: &str = "sql: select arn as resource, 'alarm' as status, volume_
 const AGE: &str = "sql: select arn as resource, 'alarm' as status, cast(now() as text) as reason from volume";
 
 /// The tables `volume` and `snapshot`, and the number of the next step.
-struct Inventory {
+pub(super) struct Inventory {
     tables: Tables,
     number: u64,
 }
 
 impl Inventory {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self { tables: Tables::new(definitions()).unwrap(), number: 0 }
     }
 
@@ -39,7 +39,7 @@ impl Inventory {
     }
 
     /// Refreshes the volumes of a region: what changes (`insert`, `update`, `delete`), and how it ends.
-    fn volumes(
+    pub(super) fn volumes(
         &mut self,
         region: &str,
         changes: &[(&str, Volume<'_>)],
@@ -80,7 +80,7 @@ impl Inventory {
     }
 }
 
-fn operator(options: &str) -> Box<dyn Operator> {
+pub(super) fn operator(options: &str) -> Box<dyn Operator> {
     (plan(options, definitions()).0.unwrap().build)().unwrap()
 }
 
