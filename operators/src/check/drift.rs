@@ -11,6 +11,7 @@ use tidegate_pipeline::step::StepTime;
 
 use super::evaluate::{ControlEvaluation, Frozen, Interest, RowEvaluation};
 use super::finding::{Finding, Identity, Status};
+use super::waiver::{Waiver, Waivers};
 
 /// How a finding relates to what was known before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -62,6 +63,25 @@ pub struct DriftedFinding {
     pub last_changed: Option<StepTime>,
     /// The status before, where it was not ok.
     pub previous_status: Option<Status>,
+    /// Who answers for it, where it is waived.
+    pub waiver: Option<Waived>,
+}
+
+/// The waiver of a finding.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Waived {
+    /// The id of the waiver.
+    pub id: Arc<str>,
+    /// Its reason.
+    pub reason: Arc<str>,
+    /// From when on it counts no more; `None`: never.
+    pub until: Option<StepTime>,
+}
+
+impl From<&Waiver> for Waived {
+    fn from(waiver: &Waiver) -> Self {
+        Self { id: Arc::clone(&waiver.id), reason: Arc::clone(&waiver.reason), until: waiver.expires }
+    }
 }
 
 /// A finding that is not ok.
@@ -70,6 +90,7 @@ pub(crate) struct Held {
     pub(crate) finding: Finding,
     pub(crate) first_seen: StepTime,
     pub(crate) last_changed: StepTime,
+    pub(crate) waiver: Option<Waived>,
 }
 
 /// Every finding that is not ok, by control.
@@ -78,6 +99,10 @@ pub struct DriftState {
     pub(super) held: BTreeMap<Arc<str>, HashMap<Identity, Held>>,
     /// What has changed since the last snapshot.
     pub(super) touched: HashSet<(Arc<str>, Identity)>,
+    /// What is waived.
+    pub(super) waivers: Waivers,
+    /// Whether the next snapshot must write everything, since what was written has another form.
+    pub(super) rewrite: bool,
 }
 
 impl DriftState {
@@ -139,32 +164,36 @@ impl DriftState {
         let same = before
             .is_some_and(|before| before.finding.status == finding.status && before.finding.reason == finding.reason);
         let last_changed = before.filter(|_| same).map_or(time, |before| before.last_changed);
-        let unchanged_entirely = before.is_some_and(|before| before.finding == finding);
-        let row = |drift, first_seen, last_changed, finding| DriftedFinding {
+        let waiver = self.waivers.of(&finding, time).map(Waived::from);
+        let same_waiver = before.is_none_or(|before| before.waiver == waiver);
+        let unchanged_entirely = same_waiver && before.is_some_and(|before| before.finding == finding);
+        let row = |drift, first_seen, last_changed, finding, waiver| DriftedFinding {
             finding,
             drift,
             first_seen,
             last_changed,
             previous_status,
+            waiver,
         };
         if finding.status == Status::Ok {
             if previous_status.is_none() {
-                return row(Drift::Unchanged, None, None, finding);
+                return row(Drift::Unchanged, None, None, finding, None);
             }
             held.remove(&finding.identity);
             self.touched.insert((Arc::clone(control), finding.identity));
-            return row(Drift::Resolved, Some(first_seen), Some(time), finding);
+            return row(Drift::Resolved, Some(first_seen), Some(time), finding, None);
         }
         if !unchanged_entirely {
-            held.insert(finding.identity, Held { finding: finding.clone(), first_seen, last_changed });
+            let now = Held { finding: finding.clone(), first_seen, last_changed, waiver: waiver.clone() };
+            held.insert(finding.identity, now);
             self.touched.insert((Arc::clone(control), finding.identity));
         }
         let drift = match previous_status {
             None => Drift::New,
-            Some(_) if same => Drift::Unchanged,
+            Some(_) if same && same_waiver => Drift::Unchanged,
             Some(_) => Drift::Changed,
         };
-        row(drift, Some(first_seen), Some(last_changed), finding)
+        row(drift, Some(first_seen), Some(last_changed), finding, waiver)
     }
 
     /// Takes what a control said of rows that have changed: as [`DriftState::apply`], where all other rows say what they
@@ -220,7 +249,46 @@ impl DriftState {
             first_seen: Some(held.first_seen),
             last_changed: Some(time),
             previous_status,
+            waiver: None,
         }
+    }
+
+    /// Takes other waivers: what of the findings that are held is told anew, since it is waived now, or no more, or by
+    /// another waiver.
+    pub fn waive(&mut self, waivers: Waivers, time: StepTime) -> Vec<DriftedFinding> {
+        self.waivers = waivers;
+        self.judge_waivers(time)
+    }
+
+    /// As [`DriftState::waive`], where only time has passed.
+    pub fn judge_waivers(&mut self, time: StepTime) -> Vec<DriftedFinding> {
+        let (waivers, touched, mut changed) = (&self.waivers, &mut self.touched, Vec::new());
+        for (control, of_control) in &mut self.held {
+            for (identity, held) in of_control {
+                let waiver = waivers.of(&held.finding, time).map(Waived::from);
+                if held.waiver == waiver {
+                    continue;
+                }
+                held.waiver.clone_from(&waiver);
+                touched.insert((Arc::clone(control), *identity));
+                changed.push(DriftedFinding {
+                    finding: held.finding.clone(),
+                    drift: Drift::Changed,
+                    first_seen: Some(held.first_seen),
+                    last_changed: Some(held.last_changed),
+                    previous_status: Some(held.finding.status),
+                    waiver,
+                });
+            }
+        }
+        changed.sort_by(order);
+        changed
+    }
+
+    /// When the first of the waivers that count now counts no more.
+    pub fn next_expiry(&self) -> Option<StepTime> {
+        let held = self.held.values().flat_map(HashMap::values);
+        held.filter_map(|held| held.waiver.as_ref()?.until).min()
     }
 
     fn forget_if_empty(&mut self, control: &str) {

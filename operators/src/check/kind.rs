@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tidegate_pipeline::error::Error;
-use tidegate_pipeline::operator::{Operator, OperatorKind, PlanContext, PlannedOperator};
+use tidegate_pipeline::operator::{LookupFile, Operator, OperatorKind, PlanContext, PlannedOperator};
 use tidegate_pipeline::rows::Port;
 use tidegate_pipeline::spec::diagnostic::{Diagnostic, Located, Place};
 use tidegate_pipeline::spec::{ByteSize, Options, SqlText, Tree};
@@ -13,11 +13,12 @@ use tidegate_pipeline::table::TableDefinition;
 use super::drift::DriftState;
 use super::evaluate::Evaluator;
 use super::finding::Severity;
-use super::operator::{CheckOperator, Reading};
+use super::operator::{CheckOperator, Reading, WAIVERS};
 use super::options::CheckOptions;
 use super::pack::{Control, Mode, Pack, PackFiles, PackLibrary, Parameter, ParameterType, Remediation};
 use super::plan::{Overrides, PlanProblems, PlannedPack, Selection};
 use super::rows::finding_schema;
+use super::waiver::Waivers;
 use crate::options;
 
 /// The table that queries over events read.
@@ -94,10 +95,13 @@ impl OperatorKind for CheckKind {
         report(&planned, &problems, read.sql.is_some(), &place, context)?;
         let evaluator = Evaluator::new(planned);
         let emit = read.emit;
+        let waivers = read.waivers.as_deref().map(|file| self.waivers(file, &place, context)).transpose()?;
+        let about = Arc::<str>::from(read.waivers.unwrap_or_default());
         let build = move || -> tidegate_pipeline::error::Result<Box<dyn Operator>> {
-            Ok(Box::new(CheckOperator::new(evaluator.clone(), reading.clone(), emit)))
+            Ok(Box::new(CheckOperator::new(evaluator.clone(), reading.clone(), emit, Arc::clone(&about))))
         };
         let mut operator = PlannedOperator::new(vec![Port::out(finding_schema())], build);
+        operator.lookups.extend(waivers);
         operator.state = Some(DriftState::layout());
         operator.contents = contents(&pack);
         operator.evaluates_tables = true;
@@ -106,6 +110,25 @@ impl OperatorKind for CheckKind {
 }
 
 impl CheckKind {
+    /// The file of waivers. What is wrong in it becomes warnings: it can be mended while the pipeline runs, and until then
+    /// is an error among the findings.
+    fn waivers(
+        &self,
+        file: &str,
+        place: &impl Fn(&str) -> Place,
+        context: &mut PlanContext<'_>,
+    ) -> Result<LookupFile, Vec<Diagnostic>> {
+        let path = context.working_directory.join(file);
+        let unreadable =
+            |error| vec![Diagnostic::error(place("waivers"), format!("cannot read the waivers `{file}`: {error}"))];
+        let contents = std::fs::read(&path).map_err(unreadable)?;
+        for problem in &Waivers::read(file, &contents).1 {
+            let severity = tidegate_pipeline::spec::diagnostic::Severity::Warning;
+            context.warnings.push(Diagnostic { severity, ..Diagnostic::from(problem) });
+        }
+        Ok(LookupFile { name: WAIVERS.to_owned(), path })
+    }
+
     /// The pack that `pack:` names. What is wrong with its files becomes warnings.
     fn named(
         &self,

@@ -10,6 +10,7 @@ pub mod drift;
 pub mod evaluate;
 pub mod finding;
 mod kind;
+mod moment;
 mod operator;
 mod options;
 pub mod pack;
@@ -18,6 +19,7 @@ pub mod plan;
 pub mod report;
 mod rows;
 pub mod testing;
+pub mod waiver;
 
 pub use kind::{CheckKind, INPUT};
 pub use rows::{finding_rows, finding_schema};

@@ -8,13 +8,16 @@ use async_trait::async_trait;
 use tidegate_pipeline::error::Result;
 use tidegate_pipeline::operator::{InputIndex, Operator, Output, StateReader, StateWriter};
 use tidegate_pipeline::rows::PortIndex;
-use tidegate_pipeline::step::{StepHeader, Unit};
+use tidegate_pipeline::step::{StepHeader, StepTime, Unit};
 use tidegate_pipeline::table::{ChangedRows, TableDefinition, TableSet};
 
 use super::drift::{DriftState, DriftedFinding, Emit};
-use super::evaluate::{Evaluator, Frozen, TableContents, identity_of_failure};
+use super::evaluate::{ControlEvaluation, Evaluator, Frozen, TableContents, identity_of_failure, sentence};
+use super::finding::{Finding, Identity, IdentityParts, Severity, Status};
+use super::pack::PackProblem;
 use super::pending::Pending;
 use super::rows::finding_rows;
+use super::waiver::Waivers;
 
 /// What the controls read.
 #[derive(Debug, Clone)]
@@ -25,11 +28,16 @@ pub(super) enum Reading {
     Events(Arc<TableDefinition>),
 }
 
+/// The name under which the file of waivers arrives, and the control of what is wrong with it.
+pub(super) const WAIVERS: &str = "waivers";
+
 /// `check` as it runs.
 pub(super) struct CheckOperator {
     evaluator: Evaluator,
     reading: Reading,
     emit: Emit,
+    /// The file of waivers, as the pipeline names it.
+    waivers_file: Arc<str>,
     drift: DriftState,
     /// The newest tables of each input.
     tables: BTreeMap<usize, TableSet>,
@@ -49,11 +57,12 @@ pub(super) struct CheckOperator {
 }
 
 impl CheckOperator {
-    pub(super) fn new(evaluator: Evaluator, reading: Reading, emit: Emit) -> Self {
+    pub(super) fn new(evaluator: Evaluator, reading: Reading, emit: Emit, waivers_file: Arc<str>) -> Self {
         Self {
             evaluator,
             reading,
             emit,
+            waivers_file,
             drift: DriftState::default(),
             tables: BTreeMap::new(),
             pending: Pending::default(),
@@ -166,7 +175,7 @@ impl CheckOperator {
         let interest = |control: &super::plan::PlannedControl| self.drift.interest(&control.control.id, self.emit);
         let evaluations = self.evaluator.evaluate(contents, which, interest, step.time).await?;
         let controls = self.evaluator.controls();
-        let is_known = |id: &str| controls.iter().any(|control| &*control.control.id == id);
+        let is_known = |id: &str| id == WAIVERS || controls.iter().any(|control| &*control.control.id == id);
         let mut rows: Vec<DriftedFinding> = self.drift.retire(is_known, step.time);
         for mut evaluation in evaluations {
             if !evaluation.warnings.is_empty() && self.warned.insert(Arc::clone(&evaluation.control)) {
@@ -180,6 +189,27 @@ impl CheckOperator {
             rows.extend(self.drift.apply(evaluation, step.time, self.emit));
         }
         Ok(rows)
+    }
+}
+
+/// What is wrong with an entry of the file of waivers, as a finding.
+fn about_waivers(pack: &Arc<str>, problem: &PackProblem) -> Finding {
+    let resource: Arc<str> = format!("waivers:{}:{}", problem.file, problem.place.line).into();
+    let dimensions = "{}";
+    let parts =
+        IdentityParts { pack, control: WAIVERS, resource: &resource, account_id: None, region: None, dimensions };
+    Finding {
+        identity: Identity::from(parts),
+        pack: Arc::clone(pack),
+        control: WAIVERS.into(),
+        title: "Waivers should be readable".into(),
+        resource,
+        status: Status::Error,
+        reason: sentence(&problem.to_string()).into(),
+        severity: Severity::High,
+        account_id: None,
+        region: None,
+        dimensions: dimensions.into(),
     }
 }
 
@@ -231,6 +261,35 @@ impl Operator for CheckOperator {
         }
     }
 
+    async fn lookup(&mut self, step: &StepHeader, _name: &str, contents: &[u8], out: &mut Output) -> Result<()> {
+        let (waivers, problems) = Waivers::read(&self.waivers_file, contents);
+        let mut rows = self.drift.waive(waivers, step.time);
+        let pack = self.evaluator.controls().first().map(|control| Arc::clone(&control.pack)).unwrap_or_default();
+        let findings = problems.iter().map(|problem| about_waivers(&pack, problem)).collect();
+        let evaluation = ControlEvaluation {
+            control: WAIVERS.into(),
+            findings,
+            frozen: Frozen::default(),
+            without_resources: false,
+            warnings: Vec::new(),
+        };
+        rows.extend(self.drift.apply(evaluation, step.time, Emit::Changes));
+        self.emit(rows, out)
+    }
+
+    fn deadline(&self) -> Option<StepTime> {
+        self.drift.next_expiry()
+    }
+
+    async fn on_deadline(&mut self, step: &StepHeader, out: &mut Output) -> Result<()> {
+        let rows = self.drift.judge_waivers(step.time);
+        let expired = rows.iter().filter(|row| row.waiver.is_none()).count();
+        if expired > 0 {
+            tracing::warn!(step = step.number.0, "Waivers have expired: {expired} findings are alarms again.");
+        }
+        self.emit(rows, out)
+    }
+
     fn snapshot(&mut self, writer: &mut StateWriter) -> Result<()> {
         let always = !self.saved;
         self.saved = true;
@@ -238,7 +297,8 @@ impl Operator for CheckOperator {
     }
 
     fn restore(&mut self, reader: StateReader) -> Result<()> {
-        self.drift = DriftState::restore(&reader)?;
+        let waivers = std::mem::take(&mut self.drift.waivers);
+        self.drift = DriftState { waivers, ..DriftState::restore(&reader)? };
         (self.restored, self.saved) = (true, true);
         Ok(())
     }
@@ -247,14 +307,14 @@ impl Operator for CheckOperator {
 #[cfg(test)]
 mod tests {
     use arrow::array::AsArray;
-    use tidegate_pipeline::step::{ScopeOutcome, StepNumber, StepTime};
+    use tidegate_pipeline::step::{ScopeOutcome, StepNumber};
 
     use super::*;
     use crate::check::tests::{ENCRYPTED, TIME, complete, pack_of, plan, tables};
 
     fn operator() -> CheckOperator {
         let evaluator = Evaluator::new(plan(&pack_of(&[("a", ENCRYPTED)])).0);
-        CheckOperator::new(evaluator, Reading::Tables, Emit::Changes)
+        CheckOperator::new(evaluator, Reading::Tables, Emit::Changes, "waivers.yaml".into())
     }
 
     async fn after(operator: &mut CheckOperator, contents: &BTreeMap<Arc<str>, TableContents>) -> Vec<String> {

@@ -30,6 +30,9 @@ pub(super) struct CheckOptions {
     #[serde(default)]
     #[expect(dead_code, reason = "read from the tree, where each value has its place")]
     params: BTreeMap<String, Value>,
+    /// A file of waivers, alarms that somebody answers for: read again whenever it changes.
+    #[serde(default)]
+    pub(super) waivers: Option<String>,
     /// A single control, right here: a query that selects `resource`, `status` and `reason`. Events are
     /// the table `input`.
     #[serde(default)]

@@ -11,14 +11,17 @@ use tidegate_pipeline::error::{Error, Result};
 use tidegate_pipeline::operator::{BATCH_ROWS, SnapshotMode, StateReader, StateWriter, unreadable_section};
 use tidegate_pipeline::step::StepTime;
 
-use super::drift::{DriftState, DriftedFinding, Held};
+use super::drift::{DriftState, DriftedFinding, Held, Waived};
 use super::finding::{Finding, Identity};
 
 /// The part of the state that holds findings which are not ok.
-const FINDINGS: &str = "findings.v1";
+const FINDINGS: &str = "findings.v2";
+/// The same as it was before there were waivers.
+const FINDINGS_V1: &str = "findings.v1";
 
 /// The columns of the rows that `check` emits. `account_id` and `region` are NULL where the query does not
-/// select them, `first_seen`, `last_changed` and `previous_status` for findings that always were ok.
+/// select them, `first_seen`, `last_changed` and `previous_status` for findings that always were ok, `waiver` and
+/// `waiver_reason` where nothing is waived, `waived_until` also where that has no end.
 pub fn finding_schema() -> SchemaRef {
     let text = |name: &str, nullable: bool| Field::new(name, DataType::Utf8, nullable);
     let time = |name: &str| Field::new(name, DataType::Timestamp(TimeUnit::Millisecond, None), true);
@@ -37,6 +40,9 @@ pub fn finding_schema() -> SchemaRef {
         time("first_seen"),
         time("last_changed"),
         text("previous_status", true),
+        text("waiver", true),
+        text("waiver_reason", true),
+        time("waived_until"),
     ]))
 }
 
@@ -72,6 +78,9 @@ pub fn finding_rows(rows: &[DriftedFinding]) -> Result<RecordBatch> {
         times(rows, |row| row.first_seen),
         times(rows, |row| row.last_changed),
         optional_texts(rows, |row| row.previous_status.map(super::finding::Status::word)),
+        optional_texts(rows, |row| Some(&row.waiver.as_ref()?.id)),
+        optional_texts(rows, |row| Some(&row.waiver.as_ref()?.reason)),
+        times(rows, |row| row.waiver.as_ref()?.until),
     ];
     Ok(RecordBatch::try_new(finding_schema(), columns)?)
 }
@@ -90,6 +99,9 @@ impl DriftState {
     /// # Errors
     /// When it is too much for one batch.
     pub fn snapshot(&mut self, writer: &mut StateWriter, always: bool) -> Result<()> {
+        if std::mem::take(&mut self.rewrite) {
+            writer.everything();
+        }
         let mut entries: Vec<Entry<'_>> = match writer.mode {
             SnapshotMode::Full => {
                 let all = self.held.iter().flat_map(|(control, held)| {
@@ -121,7 +133,7 @@ impl DriftState {
     pub fn layout() -> StateLayout {
         let key = vec!["control".to_owned(), "identity".to_owned()];
         let findings = Keyed { key, gone: Gone::False("held".to_owned()), expires: None };
-        StateLayout::default().keyed(FINDINGS, findings)
+        StateLayout::default().keyed(FINDINGS_V1, findings.clone()).keyed(FINDINGS, findings)
     }
 
     /// The state that the snapshots describe.
@@ -131,16 +143,28 @@ impl DriftState {
     pub fn restore(reader: &StateReader) -> Result<Self> {
         let mut state = Self::default();
         for (name, batch) in &reader.batches {
-            if name != FINDINGS {
-                return Err(unreadable_section(name));
+            match name.as_str() {
+                FINDINGS => read_state(batch, &state_schema(), &mut state)?,
+                FINDINGS_V1 => {
+                    state.rewrite = true;
+                    read_state(batch, &state_schema_v1(), &mut state)?;
+                }
+                _ => return Err(unreadable_section(name)),
             }
-            read_state(batch, &mut state)?;
         }
         Ok(state)
     }
 }
 
 fn state_schema() -> SchemaRef {
+    let text = |name: &str| Field::new(name, DataType::Utf8, true);
+    let until = Field::new("waived_until", DataType::Timestamp(TimeUnit::Millisecond, None), true);
+    let of_waiver = [text("waiver"), text("waiver_reason"), until].map(Arc::new);
+    let fields = state_schema_v1().fields().iter().cloned().chain(of_waiver).collect::<Vec<_>>();
+    Arc::new(Schema::new(fields))
+}
+
+fn state_schema_v1() -> SchemaRef {
     let text = |name: &str, nullable: bool| Field::new(name, DataType::Utf8, nullable);
     let time = |name: &str| Field::new(name, DataType::Timestamp(TimeUnit::Millisecond, None), true);
     Arc::new(Schema::new(vec![
@@ -187,13 +211,16 @@ fn state_rows(entries: &[Entry<'_>]) -> Result<RecordBatch> {
         of(|finding| Some(&finding.dimensions)),
         times(entries, |entry| entry.held.map(|held| held.first_seen)),
         times(entries, |entry| entry.held.map(|held| held.last_changed)),
+        optional_texts(entries, |entry| Some(&entry.held?.waiver.as_ref()?.id)),
+        optional_texts(entries, |entry| Some(&entry.held?.waiver.as_ref()?.reason)),
+        times(entries, |entry| entry.held?.waiver.as_ref()?.until),
     ];
     Ok(RecordBatch::try_new(state_schema(), columns)?)
 }
 
-fn read_state(batch: &RecordBatch, state: &mut DriftState) -> Result<()> {
+fn read_state(batch: &RecordBatch, schema: &SchemaRef, state: &mut DriftState) -> Result<()> {
     let damaged = || Error::internal("the state of `check` cannot be understood");
-    if batch.schema().fields() != state_schema().fields() {
+    if batch.schema().fields() != schema.fields() {
         return Err(damaged());
     }
     let column = |position: usize| batch.column(position);
@@ -233,8 +260,20 @@ fn read_state(batch: &RecordBatch, state: &mut DriftState) -> Result<()> {
             region: text(10, row),
             dimensions: required(11)?,
         };
-        let held = Held { finding, first_seen: time(12, row), last_changed: time(13, row) };
+        let waiver = read_waiver(batch, row);
+        let held = Held { finding, first_seen: time(12, row), last_changed: time(13, row), waiver };
         state.held.entry(control).or_default().insert(identity, held);
     }
     Ok(())
+}
+
+/// The waiver of a finding; before there were any, there is none.
+fn read_waiver(batch: &RecordBatch, row: usize) -> Option<Waived> {
+    let text = |name: &str| -> Option<Arc<str>> {
+        let texts = batch.column_by_name(name)?.as_string::<i32>();
+        texts.is_valid(row).then(|| texts.value(row).into())
+    };
+    let until = batch.column_by_name("waived_until")?.as_primitive::<TimestampMillisecondType>();
+    let until = until.is_valid(row).then(|| StepTime(until.value(row)));
+    Some(Waived { id: text("waiver")?, reason: text("waiver_reason")?, until })
 }

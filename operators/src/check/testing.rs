@@ -15,6 +15,7 @@ use tidegate_pipeline::table::TableDefinition;
 
 use super::evaluate::{Evaluator, TableContents};
 use super::finding::Finding;
+use super::moment::moment;
 use super::pack::{ExpectedFinding, GivenTest, Pack};
 use super::plan::{Overrides, PlannedPack, Selection, relaxed};
 use super::report::evaluate_all;
@@ -79,7 +80,8 @@ async fn run(pack: &Pack, definitions: &[TableDefinition], test: &GivenTest) -> 
     let tables = given_tables(definitions, test)?;
     let now = match &test.now {
         None => NOW,
-        Some(text) => time_of(text)?,
+        Some(text) => moment(&text.value)
+            .ok_or_else(|| format!("`now: {}` is not a time like 2026-01-01T00:00:00Z", text.value))?,
     };
     let report = evaluate_all(&Evaluator::new(planned), &tables, now).await.map_err(|error| error.to_string())?;
     compare(&test.expect, &report.findings, test.partial)
@@ -128,15 +130,6 @@ fn batches(definition: &TableDefinition, rows: &[&Located<Tree>]) -> Result<Vec<
     let mut decoder = ReaderBuilder::new(schema).with_coerce_primitive(true).build_decoder().map_err(unreadable)?;
     decoder.serialize(&values).map_err(unreadable)?;
     Ok(decoder.flush().map_err(unreadable)?.into_iter().collect())
-}
-
-/// A time like `2026-01-01T00:00:00Z`, or a date like `2026-01-01`.
-fn time_of(text: &str) -> Result<StepTime, String> {
-    let full = if text.contains('T') { text.to_owned() } else { format!("{text}T00:00:00Z") };
-    let nanoseconds = arrow::compute::kernels::cast_utils::string_to_timestamp_nanos(&full);
-    nanoseconds
-        .map(|time| StepTime(time.div_euclid(1_000_000)))
-        .map_err(|_| format!("`now: {text}` is not a time like 2026-01-01T00:00:00Z"))
 }
 
 /// Pairs each expected finding with one that is there.

@@ -23,6 +23,7 @@ pub use changed_rows::RowEvaluation;
 pub(super) use run::identity_of_failure;
 use run::{Run, Unanswered};
 pub use scopes::Frozen;
+pub(super) use scopes::sentence;
 
 use super::finding::Finding;
 use super::plan::{PlannedControl, PlannedPack, relaxed};

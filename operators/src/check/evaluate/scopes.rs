@@ -120,6 +120,6 @@ fn is_complete(table: &TableContents, (account, region): &Place) -> bool {
 }
 
 /// `text` with a period at its end.
-pub(super) fn sentence(text: &str) -> String {
+pub(in crate::check) fn sentence(text: &str) -> String {
     format!("{}.", text.trim_end().trim_end_matches('.'))
 }

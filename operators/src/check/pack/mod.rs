@@ -28,6 +28,7 @@ use tidegate_pipeline::spec::diagnostic::{Diagnostic, Place};
 
 pub use benchmark::{Benchmark, BenchmarkNode};
 pub use control::{Control, Mode, Parameter, ParameterType, ParameterValue, Remediation};
+pub(crate) use fields::{Fields, Problems};
 pub use test_case::{ExpectedFinding, GivenTest};
 
 /// What is wrong with a file of a pack.

@@ -112,15 +112,21 @@ fn state_of_each_earlier_version_is_read_and_of_a_later_one_refused() {
     let mut now = snapshot(&mut state, SnapshotMode::Changes);
     say(&mut state, &[("a", Status::Alarm, "z."), ("b", Status::Ok, "y.")], 2, Emit::Changes);
     now.extend(snapshot(&mut state, SnapshotMode::Changes));
-    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/check.v1.segment");
-    let batches = golden_state(&path, &now).unwrap();
-    let mut read = DriftState::restore(&StateReader { batches: batches.clone() }).unwrap();
-    let rows = say(&mut read, &[("a", Status::Alarm, "z.")], 9, Emit::All);
-    assert_eq!(words(&rows), [("a", Status::Alarm, Drift::Unchanged)]);
-    assert_eq!((rows[0].first_seen, rows[0].last_changed), (Some(StepTime(1)), Some(StepTime(2))));
-    let later = vec![("findings.v2".to_owned(), batches[0].1.clone())];
-    let error = DriftState::restore(&StateReader { batches: later }).unwrap_err().to_string();
-    assert!(error.contains("findings.v2") && error.contains("newer program"), "{error}");
+    for version in ["v1", "v2"] {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("golden/check.{version}.segment"));
+        let batches = golden_state(&path, &now).unwrap();
+        let mut read = DriftState::restore(&StateReader { batches: batches.clone() }).unwrap();
+        let rows = say(&mut read, &[("a", Status::Alarm, "z.")], 9, Emit::All);
+        assert_eq!(words(&rows), [("a", Status::Alarm, Drift::Unchanged)]);
+        assert_eq!((rows[0].first_seen, rows[0].last_changed), (Some(StepTime(1)), Some(StepTime(2))));
+        let mut writer = StateWriter::new(SnapshotMode::Changes);
+        read.snapshot(&mut writer, false).unwrap();
+        let is_whole = writer.mode == SnapshotMode::Full;
+        assert_eq!(is_whole, version == "v1", "state of an earlier version is written anew, not added to");
+        let later = vec![("findings.v3".to_owned(), batches[0].1.clone())];
+        let error = DriftState::restore(&StateReader { batches: later }).unwrap_err().to_string();
+        assert!(error.contains("findings.v3") && error.contains("newer program"), "{error}");
+    }
 }
 
 fn arbitrary_status() -> impl Strategy<Value = Status> {

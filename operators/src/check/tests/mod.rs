@@ -8,6 +8,7 @@ mod operating;
 mod over_tables;
 mod planning;
 mod testing;
+mod waiving;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

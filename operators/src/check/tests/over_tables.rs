@@ -26,7 +26,7 @@ impl Inventory {
         Self { tables: Tables::new(definitions()).unwrap(), number: 0 }
     }
 
-    fn header(&mut self, unit: Unit) -> StepHeader {
+    pub(super) fn header(&mut self, unit: Unit) -> StepHeader {
         self.number += 1;
         StepHeader {
             number: StepNumber(self.number),
