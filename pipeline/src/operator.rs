@@ -222,6 +222,20 @@ pub struct LookupFile {
     pub path: PathBuf,
 }
 
+/// The state of an operator as a table that people can ask, such as the findings of a check.
+#[derive(Debug, Clone)]
+pub struct StateTable {
+    /// The name of the table. Nodes whose tables have one name share it, told apart by its first column, `node`.
+    pub name: &'static str,
+    /// The columns of [`StateTable::rows`].
+    pub schema: SchemaRef,
+    /// The rows that a state means.
+    ///
+    /// # Errors
+    /// When it cannot be understood.
+    pub rows: fn(&StateReader) -> Result<RecordBatch>,
+}
+
 /// An operator as planned.
 pub struct PlannedOperator {
     /// Its data ports.
@@ -237,6 +251,8 @@ pub struct PlannedOperator {
     pub evaluates_tables: bool,
     /// How what it writes at checkpoints is merged; without it, it writes everything from time to time.
     pub state: Option<StateLayout>,
+    /// How what it writes at checkpoints is read as a table.
+    pub shown: Option<StateTable>,
     /// Makes it.
     pub build: Box<dyn Fn() -> Result<Box<dyn Operator>> + Send + Sync>,
 }
@@ -251,6 +267,7 @@ impl PlannedOperator {
             contents: Vec::new(),
             evaluates_tables: false,
             state: None,
+            shown: None,
             build: Box::new(build),
         }
     }

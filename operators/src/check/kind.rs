@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tidegate_pipeline::error::Error;
-use tidegate_pipeline::operator::{LookupFile, Operator, OperatorKind, PlanContext, PlannedOperator};
+use tidegate_pipeline::operator::{LookupFile, Operator, OperatorKind, PlanContext, PlannedOperator, StateTable};
 use tidegate_pipeline::rows::Port;
 use tidegate_pipeline::spec::diagnostic::{Diagnostic, Located, Place};
 use tidegate_pipeline::spec::{ByteSize, Options, SqlText, Tree};
@@ -17,10 +17,12 @@ use super::operator::{CheckOperator, Reading, WAIVERS};
 use super::options::CheckOptions;
 use super::pack::{Control, Mode, Pack, PackFiles, PackLibrary, Parameter, ParameterType, Remediation};
 use super::plan::{Overrides, PlanProblems, PlannedPack, Selection};
-use super::rows::finding_schema;
+use super::rows::{finding_schema, held_findings};
 use super::waiver::Waivers;
 use crate::options;
 
+/// The table that the findings of a pipeline are, for `tidegate query`: all that are not ok.
+pub const FINDINGS: &str = "findings";
 /// The table that queries over events read.
 pub const INPUT: &str = "input";
 
@@ -103,6 +105,7 @@ impl OperatorKind for CheckKind {
         let mut operator = PlannedOperator::new(vec![Port::out(finding_schema())], build);
         operator.lookups.extend(waivers);
         operator.state = Some(DriftState::layout());
+        operator.shown = Some(StateTable { name: FINDINGS, schema: finding_schema(), rows: held_findings });
         operator.contents = contents(&pack);
         operator.evaluates_tables = true;
         Ok(operator)

@@ -21,7 +21,7 @@ mod rows;
 pub mod testing;
 pub mod waiver;
 
-pub use kind::{CheckKind, INPUT};
+pub use kind::{CheckKind, FINDINGS, INPUT};
 pub use rows::{finding_rows, finding_schema};
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use tidegate_pipeline::error::{Error, Result};
 use tidegate_pipeline::operator::{BATCH_ROWS, SnapshotMode, StateReader, StateWriter, unreadable_section};
 use tidegate_pipeline::step::StepTime;
 
-use super::drift::{DriftState, DriftedFinding, Held, Waived};
+use super::drift::{Drift, DriftState, DriftedFinding, Held, Waived};
 use super::finding::{Finding, Identity};
 
 /// The part of the state that holds findings which are not ok.
@@ -83,6 +83,25 @@ pub fn finding_rows(rows: &[DriftedFinding]) -> Result<RecordBatch> {
         times(rows, |row| row.waiver.as_ref()?.until),
     ];
     Ok(RecordBatch::try_new(finding_schema(), columns)?)
+}
+
+/// The findings that a state holds, as rows of [`finding_schema`], in the order of [`Finding::order`].
+///
+/// # Errors
+/// When the state is of a form that this program does not know.
+pub(super) fn held_findings(reader: &StateReader) -> Result<RecordBatch> {
+    let state = DriftState::restore(reader)?;
+    let row = |held: &Held| DriftedFinding {
+        finding: held.finding.clone(),
+        drift: Drift::Unchanged,
+        first_seen: Some(held.first_seen),
+        last_changed: Some(held.last_changed),
+        previous_status: Some(held.finding.status),
+        waiver: held.waiver.clone(),
+    };
+    let mut rows: Vec<DriftedFinding> = state.held.values().flat_map(|held| held.values()).map(row).collect();
+    rows.sort_by(|a, b| a.finding.order(&b.finding));
+    finding_rows(&rows)
 }
 
 /// A change of the state: a finding that is not ok, or the identity of one that is not held any more.

@@ -8,17 +8,23 @@ mod moment;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use arrow::array::{ArrayRef, RecordBatch, StringArray};
+use arrow::compute::concat_batches;
+use arrow::datatypes::{DataType, Field, Schema};
+
 use super::{TableDefinition, TableSet, Tables};
 use crate::checkpoint::{
-    CheckpointNumber, CheckpointSummary, Content, Manifest, at_head, list_checkpoints, read_manifest, read_node_state,
+    CheckpointNumber, CheckpointSummary, Content, Manifest, Section, at_head, list_checkpoints, read_manifest,
+    read_node_state,
 };
 use crate::error::{Domain, Error, Result};
 use crate::journal::record::{Record, StepBody, StepRecord, decode_batch};
 use crate::journal::{JournalReader, read_directory};
-use crate::operator::StateReader;
+use crate::operator::{StateReader, StateTable};
 use crate::step::{StepNumber, StepTime};
 
 pub use history::{Change, History};
@@ -29,6 +35,7 @@ pub use moment::Moment;
 pub struct Past {
     directory: PathBuf,
     sources: Vec<(Arc<str>, Vec<TableDefinition>)>,
+    states: Vec<(Arc<str>, StateTable)>,
 }
 
 /// Which moment was found.
@@ -49,6 +56,8 @@ pub struct Shown {
 pub struct Found {
     /// A set for each source with tables.
     pub tables: Vec<TableSet>,
+    /// The tables that states of operators are, with the column `node` before theirs: as of the checkpoint of `shown`.
+    pub states: Vec<(&'static str, RecordBatch)>,
     /// Which moment it is.
     pub shown: Shown,
 }
@@ -82,7 +91,14 @@ impl Past {
     /// Of the pipeline directory `directory` (`.tidegate/NAME`), whose sources have these tables.
     pub fn new(directory: &Path, sources: Vec<(Arc<str>, Vec<TableDefinition>)>) -> Self {
         let sources = sources.into_iter().filter(|(_, tables)| !tables.is_empty()).collect();
-        Self { directory: directory.to_owned(), sources }
+        Self { directory: directory.to_owned(), sources, states: Vec::new() }
+    }
+
+    /// With the states of these operators.
+    #[must_use]
+    pub fn with_states(mut self, states: Vec<(Arc<str>, StateTable)>) -> Self {
+        self.states = states;
+        self
     }
 
     /// The definitions of all tables.
@@ -128,9 +144,11 @@ impl Past {
         let before = checkpoints.iter().find(|checkpoint| until.covers(checkpoint.step, checkpoint.time));
         let mut tables = self.empty()?;
         let mut shown = Shown { checkpoint: None, step: StepNumber::ZERO, time: StepTime::default(), note: None };
+        let mut states = Vec::new();
         if let Some(checkpoint) = before {
             let manifest = read_manifest(&self.directory, &checkpoint.manifest)?;
             self.restore(&mut tables, &manifest)?;
+            states = self.states_of(&manifest)?;
             shown = shown_of(&manifest);
         }
         match self.journal_after(shown.step)? {
@@ -155,14 +173,32 @@ impl Past {
             let message = format!("step {step} has not been made yet; the last one is {}", shown.step);
             return Err(Error::user(message));
         }
-        Ok(Found { tables: tables.iter().map(|(_, tables)| tables.current()).collect(), shown })
+        Ok(Found { tables: tables.iter().map(|(_, tables)| tables.current()).collect(), states, shown })
     }
 
     fn of_checkpoint(&self, manifest: &Manifest) -> Result<Found> {
         let mut tables = self.empty()?;
         self.restore(&mut tables, manifest)?;
-        let shown = shown_of(manifest);
-        Ok(Found { tables: tables.iter().map(|(_, tables)| tables.current()).collect(), shown })
+        let (states, shown) = (self.states_of(manifest)?, shown_of(manifest));
+        Ok(Found { tables: tables.iter().map(|(_, tables)| tables.current()).collect(), states, shown })
+    }
+
+    /// The states of operators at a checkpoint, as tables.
+    fn states_of(&self, manifest: &Manifest) -> Result<Vec<(&'static str, RecordBatch)>> {
+        let mut tables: BTreeMap<&'static str, Vec<RecordBatch>> = BTreeMap::new();
+        for (node, shown) in &self.states {
+            let batches = match manifest.nodes.get(&**node) {
+                Some(state) => batches(read_node_state(&self.directory, state, node)?),
+                None => Vec::new(),
+            };
+            let rows = (shown.rows)(&StateReader { batches })?;
+            tables.entry(shown.name).or_default().push(with_node(node, &rows)?);
+        }
+        let whole = |(name, parts): (&'static str, Vec<RecordBatch>)| {
+            let schema = parts.first().map_or_else(|| Arc::new(Schema::empty()), RecordBatch::schema);
+            Ok((name, concat_batches(&schema, &parts)?))
+        };
+        tables.into_iter().map(whole).collect()
     }
 
     fn empty(&self) -> Result<Vec<(Arc<str>, Tables)>> {
@@ -176,11 +212,7 @@ impl Past {
         for (name, tables) in tables {
             let Some(state) = manifest.sources.get(&**name) else { continue };
             let sections = read_node_state(&self.directory, &state.tables, name)?;
-            let batches = sections.into_iter().filter_map(|section| match section.content {
-                Content::Batch(batch) => Some((section.name, batch)),
-                Content::Bytes(_) => None,
-            });
-            tables.restore(StateReader { batches: batches.collect() })?;
+            tables.restore(StateReader { batches: batches(sections) })?;
         }
         Ok(())
     }
@@ -194,6 +226,24 @@ impl Past {
             Err(error) => Err(error),
         }
     }
+}
+
+/// The sections that are rows, by name.
+fn batches(sections: Vec<Section>) -> Vec<(String, RecordBatch)> {
+    let rows = |section: Section| match section.content {
+        Content::Batch(batch) => Some((section.name, batch)),
+        Content::Bytes(_) => None,
+    };
+    sections.into_iter().filter_map(rows).collect()
+}
+
+/// Rows with the name of the node that they are of before them.
+fn with_node(node: &str, rows: &RecordBatch) -> Result<RecordBatch> {
+    let fields = std::iter::once(Arc::new(Field::new("node", DataType::Utf8, false)));
+    let schema = Schema::new(fields.chain(rows.schema().fields().iter().cloned()).collect::<Vec<_>>());
+    let nodes: ArrayRef = Arc::new(StringArray::from_iter_values(std::iter::repeat_n(node, rows.num_rows())));
+    let columns = std::iter::once(nodes).chain(rows.columns().iter().cloned()).collect();
+    Ok(RecordBatch::try_new(Arc::new(schema), columns)?)
 }
 
 fn shown_of(manifest: &Manifest) -> Shown {
