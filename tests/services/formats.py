@@ -95,7 +95,8 @@ def enums(shape, value, place):
     """ParamValidator does not look at the words that a text may be."""
     if shape.type_name == "structure":
         for name, inner in value.items():
-            yield from enums(shape.members[name], inner, f"{place}.{name}")
+            if name in shape.members:
+                yield from enums(shape.members[name], inner, f"{place}.{name}")
     elif shape.type_name == "list":
         for item in value:
             yield from enums(shape.member, item, place)

@@ -131,8 +131,11 @@ impl Layout {
             text.push_str(&format!("{}{line}\n", if position == 0 { "  mend: " } else { "        " }));
         }
         // A command is shown as it is written, so that it can be copied.
+        let mut goes_on = false;
         for line in remedy.cli.lines().filter(|line| !line.trim().is_empty()) {
-            text.push_str(&format!("        $ {}\n", printable(line)));
+            let prompt = if goes_on { ' ' } else { '$' };
+            text.push_str(&format!("        {prompt} {}\n", printable(line)));
+            goes_on = line.trim_end().ends_with('\\');
         }
         if let Some(page) = control.page().filter(|_| remedy.text.is_empty() || !remedy.url.is_empty()) {
             text.push_str(&format!("        see {}\n", printable(page)));

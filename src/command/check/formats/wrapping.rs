@@ -21,7 +21,13 @@ pub(super) fn wrapped(text: &str, width: usize) -> Vec<String> {
     lines
 }
 
-/// Text without the characters by which a terminal is commanded: an inventory holds what strangers wrote.
+/// Text without the characters by which a terminal is commanded, and without the marks that turn the direction of what
+/// follows: an inventory holds what strangers wrote.
 pub(super) fn printable(text: &str) -> String {
-    text.chars().map(|character| if character.is_control() { ' ' } else { character }).collect()
+    let shown = |character: char| match character {
+        '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => None,
+        character if character.is_control() => Some(' '),
+        character => Some(character),
+    };
+    text.chars().filter_map(shown).collect()
 }

@@ -25,9 +25,10 @@ fn by_severity(report: &Report) -> String {
     let bars = severities.iter().map(|(severity, count)| Bar {
         label: severity.word().to_owned(),
         parts: vec![(*count, severity.word())],
+        whole: most,
         text: count.to_string(),
     });
-    chart("Alarms by severity", most, bars)
+    chart("Alarms by severity", bars)
 }
 
 /// The share of what is wrong, of each service; the worst first.
@@ -43,7 +44,7 @@ fn by_service(report: &Report) -> String {
     services.truncate(SERVICES);
     let bars = services.iter().map(|(service, counts)| {
         let rest = counts.skip + counts.info;
-        // Each bar is a whole: what matters is the share.
+        // Each bar is a whole: what matters is the share. A small share is still to be seen.
         let scale = |count: usize| count * 1_000 / counts.all().max(1) + usize::from(count > 0) * 12;
         let parts = [
             (counts.alarm, "alarm"),
@@ -52,24 +53,28 @@ fn by_service(report: &Report) -> String {
             (counts.ok, "ok"),
             (rest, "skip"),
         ];
+        let parts: Vec<(usize, &'static str)> = parts.into_iter().map(|(count, class)| (scale(count), class)).collect();
         Bar {
             label: (*service).to_owned(),
-            parts: parts.into_iter().map(|(count, class)| (scale(count), class)).collect(),
+            whole: parts.iter().map(|(share, _)| share).sum(),
+            parts,
             text: format!("{} of {}", counts.alarm + counts.error, counts.all()),
         }
     });
     let title = if left > 0 { format!("Wrong by service (worst {SERVICES})") } else { "Wrong by service".to_owned() };
-    chart(&title, 1_024, bars)
+    chart(&title, bars)
 }
 
 /// A line of a chart: its parts one after another.
 struct Bar {
     label: String,
     parts: Vec<(usize, &'static str)>,
+    /// What a bar over the whole width stands for.
+    whole: usize,
     text: String,
 }
 
-fn chart(title: &str, most: usize, bars: impl Iterator<Item = Bar>) -> String {
+fn chart(title: &str, bars: impl Iterator<Item = Bar>) -> String {
     let (mut lines, mut said, mut top) = (String::new(), Vec::new(), 4);
     for bar in bars {
         let middle = top + 14;
@@ -87,7 +92,7 @@ fn chart(title: &str, most: usize, bars: impl Iterator<Item = Bar>) -> String {
         ));
         let mut x = LEFT as f64;
         for (count, class) in bar.parts.into_iter().filter(|(count, _)| *count > 0) {
-            let width = (count as f64 / most as f64 * WIDTH).max(2.0).min(LEFT as f64 + WIDTH - x);
+            let width = (count as f64 / bar.whole.max(1) as f64 * WIDTH).max(2.0).min(LEFT as f64 + WIDTH - x);
             lines.push_str(&format!(
                 "<rect x=\"{x:.1}\" y=\"{top}\" width=\"{width:.1}\" height=\"18\" rx=\"3\" class=\"bar-{class}\"/>\n"
             ));
