@@ -86,6 +86,7 @@ fn parameters_are_of_the_types_that_their_declarations_say() {
     };
     check(&["low_uid.least=500"]).code(1).printed(&["root has the id 0.", "1 alarm"]);
     check(&["*.least=5000"]).code(1).printed(&["2 alarm"]);
+    check(&["low_uid.least=0", "*.least=5000"]).code(0);
     check(&["known_name.names=root"]).code(1).printed(&["bob is a name."]);
     check(&["name_known.names=[root, bob]", "late.year=1999"]).code(1).printed(&["It should not be late", "1 alarm"]);
     check(&["low_uid.least=many"]).code(3).said(&["`many` is not int", "low_uid.least=30"]);
@@ -107,7 +108,7 @@ fn at_a_given_time_the_same_inventory_gives_the_same_report() {
 #[test]
 fn a_saved_report_is_what_a_later_one_is_compared_with() {
     let folder = machine();
-    let strict = ["check", "p.yaml", "--param", "low_uid.least=500"];
+    let strict = ["check", "p.yaml", "--controls", "low_uid", "--param", "low_uid.least=500"];
     folder.run(&[&strict[..], &["--save", "before.json"]].concat()).code(1);
     let again = [&strict[..], &["--baseline", "before.json", "--fail-on-new"]].concat();
     folder.run(&again).code(0).printed(&["unchanged  ", "0 new, 1 unchanged"]);

@@ -80,13 +80,19 @@ impl Assignment {
             _ => Vec::new(),
         };
         let mut any = false;
-        for assignment in assignments {
+        // What is said of one control counts more than what is said of all.
+        let (of_all, of_one): (Vec<&Self>, Vec<&Self>) =
+            assignments.iter().partition(|assignment| assignment.control == EVERY_CONTROL);
+        for assignment in of_all.into_iter().chain(of_one) {
             let Some(kind) = assignment.kind_in(node) else { continue };
             let value = assignment.typed(kind)?;
             any = true;
             if node.pack.is_none() {
                 put(&mut params, &assignment.name, value);
                 continue;
+            }
+            if assignment.control == EVERY_CONTROL {
+                forget(&mut params, &assignment.name);
             }
             let key = assignment.key_in(node);
             let mut of_control = match entry(&params, &key) {
@@ -189,6 +195,15 @@ fn entry<'a>(entries: &'a Entries, key: &str) -> Option<&'a Tree> {
 fn put(entries: &mut Entries, key: &str, value: Tree) {
     entries.retain(|(name, _)| &*name.value != key);
     entries.push((Located::new(key.into(), NOWHERE), Located::new(value, NOWHERE)));
+}
+
+/// Takes a parameter from what the pipeline says of single controls.
+fn forget(params: &mut Entries, name: &str) {
+    for (_, of_control) in params {
+        if let Tree::Map(values) = &mut of_control.value {
+            values.retain(|(known, _)| &*known.value != name);
+        }
+    }
 }
 
 /// The type that a value in a pipeline has.

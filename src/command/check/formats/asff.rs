@@ -94,6 +94,7 @@ fn entry(report: &Report, finding: &Finding) -> Value {
 }
 
 fn resource(control: Option<&Control>, finding: &Finding) -> Value {
+    let control = control.filter(|_| !finding.is_about_no_resource());
     let kind = control.map_or("Other".to_owned(), |control| resource_type(&control.about.resource_type));
     json!({
         "Type": kind,

@@ -1,5 +1,7 @@
 //! A suite per control, a case per finding, for build servers.
 
+use std::collections::HashMap;
+
 use tidegate_operators::check::finding::Status;
 
 use crate::command::check::report::{Control, Finding, Report, plural};
@@ -74,9 +76,13 @@ fn properties(control: &Control) -> String {
 
 fn cases(report: &Report, control: &Control, all: bool, tally: &mut Tally) -> String {
     let mut text = String::new();
-    let shown = report.findings_of(control).filter(|finding| all || finding.status != Status::Ok);
+    let shown: Vec<&Finding> =
+        report.findings_of(control).filter(|finding| all || finding.status != Status::Ok).collect();
+    let mut of_resource: HashMap<&str, usize> = HashMap::new();
+    shown.iter().for_each(|finding| *of_resource.entry(&finding.resource).or_default() += 1);
     for finding in shown {
-        text.push_str(&case(control, finding, tally));
+        let is_alone = of_resource.get(&*finding.resource) == Some(&1);
+        text.push_str(&case(control, finding, is_alone, tally));
     }
     let is_told = all && report.findings_of(control).any(|finding| finding.status == Status::Ok);
     if control.counts.ok > 0 && !is_told {
@@ -97,13 +103,17 @@ fn head(control: &Control, name: &str) -> String {
     format!("    <testcase classname=\"{class}\" name=\"{}\" time=\"0\"", escaped(name))
 }
 
-fn case(control: &Control, finding: &Finding, tally: &mut Tally) -> String {
+/// `is_alone`: no other finding is about the same resource; else dimensions tell them apart.
+fn case(control: &Control, finding: &Finding, is_alone: bool, tally: &mut Tally) -> String {
     tally.tests += 1;
     let mut name = finding.resource.clone();
     let place = [&finding.account_id, &finding.region].into_iter().flatten().map(String::as_str);
     let place: Vec<&str> = place.filter(|place| !finding.resource.contains(*place)).collect();
     if !place.is_empty() {
         name.push_str(&format!(" ({})", place.join(", ")));
+    }
+    if !is_alone && finding.dimensions != "{}" {
+        name.push_str(&format!(" {}", finding.dimensions));
     }
     let head = head(control, &name);
     let reason = escaped(&finding.reason);

@@ -146,7 +146,7 @@ fn resource(control: Option<&Control>, finding: &Finding) -> Value {
     resource.insert("uid".into(), finding.resource.as_str().into());
     resource.insert("name".into(), name.into());
     if let Some(control) = control {
-        if !control.about.resource_type.is_empty() {
+        if !control.about.resource_type.is_empty() && !finding.is_about_no_resource() {
             resource.insert("type".into(), control.about.resource_type.as_str().into());
         }
         resource.insert("group".into(), json!({"name": control.service()}));
@@ -165,9 +165,16 @@ fn remediation(control: &Control) -> Option<Value> {
     let remedy = &control.about.remediation;
     let parts = [&remedy.text, &remedy.cli, &remedy.terraform].into_iter().filter(|text| !text.trim().is_empty());
     let text = parts.map(|text| text.trim()).collect::<Vec<_>>().join("\n");
+    if text.is_empty() {
+        return None;
+    }
+    let mut remediation = Map::from_iter([("desc".to_owned(), Value::from(text))]);
     let pages = [&remedy.url].into_iter().chain(&control.about.references).filter(|page| page.starts_with("http"));
-    let pages: Vec<&String> = pages.collect();
-    if text.is_empty() { None } else { Some(json!({"desc": text, "references": pages})) }
+    let pages: Vec<&str> = pages.map(String::as_str).collect();
+    if !pages.is_empty() {
+        remediation.insert("references".into(), pages.into());
+    }
+    Some(Value::Object(remediation))
 }
 
 /// Where it is, for resources of AWS.

@@ -113,7 +113,7 @@ fn result(report: &Report, finding: &Finding) -> Value {
     result.extend(index.map(|index| ("ruleIndex".into(), index.into())));
     result.insert("kind".into(), kind.into());
     result.insert("level".into(), if kind == "fail" { level(finding.severity).into() } else { "none".into() });
-    result.insert("message".into(), json!({"text": finding.reason}));
+    result.insert("message".into(), json!({"text": plain(&finding.reason)}));
     result.insert("locations".into(), json!([location(control, finding)]));
     result.insert("partialFingerprints".into(), json!({"tidegateIdentity/v1": finding.identity}));
     if let Some(waiver) = finding.waiver_text() {
@@ -166,9 +166,14 @@ fn notification(report: &Report, finding: &Finding) -> Value {
     rule.extend(index.map(|index| ("index".into(), index.into())));
     json!({
         "level": "error",
-        "message": {"text": format!("{}: {}", finding.resource, finding.reason)},
+        "message": {"text": plain(&format!("{}: {}", finding.resource, finding.reason))},
         "associatedRule": rule,
     })
+}
+
+/// In messages `[text](address)` is a link. What strangers wrote is none.
+fn plain(text: &str) -> String {
+    text.replace("](", "] (")
 }
 
 /// A path as a relative reference: whatever a URI cannot hold is written as bytes.

@@ -110,6 +110,11 @@ impl Finding {
         self.is_alarm() || self.status == Status::Error
     }
 
+    /// Whether it is about a control, a scope or a row as a whole, and not about a resource.
+    pub(in crate::command::check) fn is_about_no_resource(&self) -> bool {
+        ["control:", "scope:", "row:"].iter().any(|prefix| self.resource.starts_with(prefix))
+    }
+
     /// The status as people read it: that of a waived alarm is `waived`.
     pub(in crate::command::check) fn word(&self) -> &'static str {
         if self.is_waived() { "waived" } else { self.status.word() }
