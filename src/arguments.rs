@@ -131,24 +131,118 @@ pub(crate) struct RunArguments {
     pub(crate) quiet: bool,
 }
 
+/// The formats of a report of findings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ReportFormat {
+    /// For people
+    Text,
+    /// One JSON document: a list of findings
+    Json,
+    /// A finding a line
+    Jsonl,
+    /// A table for spreadsheets
+    Csv,
+    /// A comment on a pull request
+    Markdown,
+    /// One page for a browser, with charts
+    Html,
+    /// A suite per control, for build servers
+    Junit,
+    /// SARIF 2.1.0, for code scanning
+    Sarif,
+    /// OCSF 1.5.0: a list of Compliance Findings
+    Ocsf,
+    /// AWS Security Hub: a line for each call of BatchImportFindings
+    Asff,
+    /// Everything, to compare with or to show again in another format
+    Snapshot,
+}
+
+/// The severity from which on alarms fail a check.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum FailOn {
+    /// Any alarm
+    None,
+    /// low and worse
+    Low,
+    /// medium and worse
+    Medium,
+    /// high and worse
+    High,
+    /// critical
+    Critical,
+}
+
 /// `check`.
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Exit codes: 0 no alarm, 1 alarms (at or above --fail-on), 2 something could not be evaluated or \
+    collected, 3 usage or an invalid pipeline."
+)]
 pub(crate) struct CheckArguments {
-    /// A pipeline's YAML file, or the name of a control pack (`host`)
-    #[arg(value_name = "PIPELINE|PACK")]
+    /// A pipeline's YAML file, the name of a control pack (`host`), or a snapshot (FILE.json) to report anew
+    #[arg(value_name = "PIPELINE|PACK|SNAPSHOT")]
     pub(crate) target: String,
     /// Only these controls (globs)
     #[arg(long, value_name = "GLOB", value_delimiter = ',')]
     pub(crate) controls: Vec<String>,
+    /// Not these controls (globs)
+    #[arg(long, value_name = "GLOB", value_delimiter = ',')]
+    pub(crate) except: Vec<String>,
+    /// Only the controls of this benchmark; reports follow its tree
+    #[arg(long, value_name = "ID")]
+    pub(crate) benchmark: Option<String>,
+    /// The value of a parameter of a control, or with `*` of every control that has it
+    #[arg(long = "param", value_name = "CONTROL.NAME=VALUE")]
+    pub(crate) params: Vec<String>,
+    /// Evaluate as of this time (2026-11-20T08:00:00Z) instead of now
+    #[arg(long, value_name = "TIME")]
+    pub(crate) now: Option<String>,
     /// Where pipelines keep their state, a folder each
     #[arg(long, default_value = ".tidegate", value_name = "DIR", env = "TIDEGATE_DIR")]
     pub(crate) dir: PathBuf,
+    /// Fail only for alarms of this severity or worse [default: any alarm]
+    #[arg(long, value_name = "SEVERITY")]
+    pub(crate) fail_on: Option<FailOn>,
+    /// An earlier snapshot: show what is new, changed and resolved since
+    #[arg(long, value_name = "SNAPSHOT")]
+    pub(crate) baseline: Option<PathBuf>,
+    /// Fail only for alarms that the baseline does not have
+    #[arg(long, requires = "baseline")]
+    pub(crate) fail_on_new: bool,
     /// Show findings that are ok, too
     #[arg(long)]
     pub(crate) all: bool,
+    /// Show how to mend what is wrong
+    #[arg(long)]
+    pub(crate) remediation: bool,
     /// How findings are printed
     #[arg(long, default_value = "text")]
-    pub(crate) format: Format,
+    pub(crate) format: ReportFormat,
+    /// Also write a report to a file; may be given several times
+    #[arg(long, value_name = "FORMAT=FILE", value_parser = report_file)]
+    pub(crate) output: Vec<(ReportFormat, PathBuf)>,
+    /// Also write a snapshot: the same as `--output snapshot=FILE`
+    #[arg(long, value_name = "FILE")]
+    pub(crate) save: Option<PathBuf>,
+}
+
+/// `sarif=findings.sarif`.
+fn report_file(text: &str) -> Result<(ReportFormat, PathBuf), String> {
+    let names = || {
+        let names: Vec<String> = ReportFormat::value_variants()
+            .iter()
+            .filter_map(|format| format.to_possible_value().map(|value| value.get_name().to_owned()))
+            .collect();
+        names.join(", ")
+    };
+    match text.split_once('=') {
+        Some((format, file)) if !file.is_empty() => match ReportFormat::from_str(format, false) {
+            Ok(format) => Ok((format, PathBuf::from(file))),
+            Err(_) => Err(format!("`{format}` is none of {}", names())),
+        },
+        _ => Err(format!("write FORMAT=FILE, such as sarif=findings.sarif (formats: {})", names())),
+    }
 }
 
 /// `query`.

@@ -14,6 +14,7 @@ mod refresh_api;
 mod rewrite;
 mod serve;
 mod status_page;
+mod xml;
 
 use std::process::ExitCode;
 use std::time::Duration;

@@ -7,6 +7,7 @@ mod checking;
 mod checkpoints;
 mod commands;
 mod files;
+mod formats;
 mod past;
 #[allow(dead_code, unused_imports, reason = "each suite takes what it needs of it")]
 #[path = "../program/mod.rs"]
@@ -15,6 +16,7 @@ mod providers;
 mod refreshing;
 mod replay;
 mod running;
+mod selecting;
 mod sources;
 mod state;
 mod testing;

@@ -20,7 +20,8 @@ const SET_BACK: Duration = Duration::from_secs(60);
 #[derive(Debug, Clone)]
 pub(crate) struct Clock {
     anchor: i64,
-    since: Instant,
+    /// When it was started; `None`: it stands still.
+    since: Option<Instant>,
     last: StepTime,
 }
 
@@ -42,7 +43,12 @@ impl Clock {
             let wall = StepTime(anchor);
             tracing::warn!(%wall, %last, "The clock is behind the last step: step time goes on from that step.");
         }
-        Ok(Self { anchor: anchor.max(last.0), since: Instant::now(), last })
+        Ok(Self { anchor: anchor.max(last.0), since: Some(Instant::now()), last })
+    }
+
+    /// A clock that always says `time`.
+    pub(crate) fn standing(time: StepTime) -> Self {
+        Self { anchor: time.0, since: None, last: time }
     }
 
     /// The time for the next step.
@@ -53,7 +59,8 @@ impl Clock {
 
     /// What time it is, without giving it to a step.
     pub(crate) fn now(&self) -> StepTime {
-        StepTime(self.anchor.saturating_add(self.since.elapsed().as_millis() as i64))
+        let elapsed = self.since.map_or(0, |since| since.elapsed().as_millis() as i64);
+        StepTime(self.anchor.saturating_add(elapsed))
     }
 
     /// How long until a step made then would be at or past `deadline`.
@@ -127,6 +134,13 @@ mod tests {
             let times = [clock.next(), clock.next(), clock.next()];
             assert!(times.is_sorted() && times[0] >= StepTime(YEAR), "{anchor}: {times:?}");
         }
+    }
+
+    #[test]
+    fn a_clock_that_stands_gives_every_step_the_same_time() {
+        let mut clock = Clock::standing(StepTime(YEAR));
+        std::thread::sleep(Duration::from_millis(3));
+        assert_eq!([clock.next(), clock.next()], [StepTime(YEAR); 2]);
     }
 
     #[test]

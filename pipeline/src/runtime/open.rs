@@ -104,7 +104,10 @@ impl Pipeline {
         let definition = store_definition(&graph, &store).await?;
         check_definition(&graph, &definition, manifest.as_ref(), &journal)?;
         let last_time = manifest.as_ref().map_or(StepTime(0), |manifest| manifest.time).max(recovered);
-        let clock = Clock::start((options.wall)(), last_time, options.accept_clock)?;
+        let clock = match options.now {
+            Some(time) => Clock::standing(time.max(last_time)),
+            None => Clock::start((options.wall)(), last_time, options.accept_clock)?,
+        };
         let effects = Ledger::new(options.delivery.bounds());
         let status = Arc::new(PipelineStatus::new(statuses(&graph), effects.clone()));
         if let (Some(place), Some(copies)) = (&graph.spec.checkpoint.copy_to, &options.copies) {

@@ -3,12 +3,15 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use tidegate_operators::check::pack::PackLibrary;
 use tidegate_pipeline::catalog::Catalog;
 use tidegate_pipeline::graph::{Graph, plan};
 use tidegate_pipeline::spec::diagnostic::Located;
 use tidegate_pipeline::spec::pipeline::NodeSpec;
 use tidegate_pipeline::spec::{NOWHERE, PipelineSpec, PortReference, Tree};
 
+use super::narrow::Narrowed;
+use super::report::Choice;
 use crate::arguments::CheckArguments;
 use crate::exit::Failure;
 use crate::load::{self, PipelineFile};
@@ -17,55 +20,75 @@ use crate::rewrite;
 /// The sink that the findings are read from.
 pub(super) const FINDINGS: &str = "findings";
 /// The kind whose findings are reported.
-const CHECK: &str = "check";
+pub(super) const CHECK: &str = "check";
+
+/// What is to be run.
+pub(super) struct Target {
+    pub(super) graph: Graph,
+    /// Whether it is the user's file, and not one made for a pack.
+    pub(super) in_pipeline: bool,
+}
 
 /// Plans what is to be run.
 ///
 /// # Errors
-/// When the target is neither a file nor one of `packs`, or the pipeline is not valid.
-pub(super) fn graph(arguments: &CheckArguments, catalog: &Catalog, packs: &[String]) -> Result<Graph, Failure> {
+/// When the target is neither a file nor one of the packs, the pipeline is not valid, or it has not what the command
+/// line asks for.
+pub(super) fn plan_target(
+    arguments: &CheckArguments,
+    catalog: &Catalog,
+    packs: &PackLibrary,
+) -> Result<Target, Failure> {
     let path = Path::new(&arguments.target);
-    let file = if path.extension().is_some() || path.is_file() {
+    let names = packs.names();
+    let in_pipeline = path.extension().is_some() || path.is_file();
+    let file = if in_pipeline {
         PipelineFile::read(path)?
-    } else if packs.contains(&arguments.target) {
+    } else if names.contains(&arguments.target) {
         of_pack(&arguments.target)
     } else {
-        return Err(Failure::unknown("pipeline file or pack", &arguments.target, packs));
+        return Err(Failure::unknown("pipeline file or pack", &arguments.target, &names));
     };
     let shown = |diagnostics: Vec<_>| {
         file.show(&diagnostics);
         Failure::usage(load::invalid(&file.name, &diagnostics))
     };
     let (spec, _) = file.spec(catalog).map_err(shown)?;
-    let spec = only_checks(spec, &file.name, &arguments.controls)?;
+    let spec = only_checks(spec, &file.name, arguments, packs)?;
     let (graph, _) = plan(Arc::new(spec), &file.name, catalog, &load::working_directory()).map_err(shown)?;
-    Ok(graph)
+    Ok(Target { graph, in_pipeline })
 }
 
 /// A pipeline for a pack that is named without YAML: the provider of the pack's name, checked by the pack.
 fn of_pack(pack: &str) -> PipelineFile {
     let quoted = serde_json::Value::from(pack);
     let text = format!(
-        "version: 1\nname: check\nsources: {{inventory: {{{quoted}: {{}}}}}}\n\
+        "version: 1\nname: {quoted}\nsources: {{inventory: {{{quoted}: {{}}}}}}\n\
          operators: {{checked: {{from: inventory, check: {{pack: {quoted}}}}}}}\n\
          sinks: {{ignored: {{from: checked, drop: {{}}}}}}\n"
     );
     PipelineFile { name: format!("check {pack}"), text }
 }
 
-/// Keeps the `check` nodes and what feeds them; every finding leaves, into one sink.
-fn only_checks(mut spec: PipelineSpec, file: &str, controls: &[String]) -> Result<PipelineSpec, Failure> {
-    let checks: Vec<Arc<str>> =
-        spec.operators.iter().filter(|node| *node.kind.value == *CHECK).map(|node| Arc::clone(&node.name)).collect();
-    if checks.is_empty() {
+/// Keeps the `check` nodes that are asked for and what feeds them; every finding leaves, into one sink.
+fn only_checks(
+    mut spec: PipelineSpec,
+    file: &str,
+    arguments: &CheckArguments,
+    packs: &PackLibrary,
+) -> Result<PipelineSpec, Failure> {
+    let is_check = |node: &&NodeSpec| *node.kind.value == *CHECK;
+    if !spec.operators.iter().any(|node| is_check(&node)) {
         return Err(Failure::usage(format!("{file} has no `check` node")));
     }
+    let nodes: Vec<&NodeSpec> = spec.operators.iter().filter(is_check).collect();
+    let narrowed = Narrowed::of(&nodes, file, &Choice::of(arguments), &arguments.params, packs)?;
+    let checks = narrowed.nodes();
     rewrite::keep_feeding(&mut spec, checks.iter().cloned());
     for node in spec.operators.iter_mut().filter(|node| *node.kind.value == *CHECK) {
         set(node, "emit", Tree::Text("all".into()));
-        if !controls.is_empty() {
-            let globs = controls.iter().map(|glob| Located::new(Tree::Text(glob.as_str().into()), NOWHERE));
-            set(node, "controls", Tree::List(globs.collect()));
+        for (option, value) in narrowed.options_of(&node.name) {
+            set(node, option, value);
         }
     }
     let from = checks.into_iter().map(|node| PortReference { node, port: None }).collect();

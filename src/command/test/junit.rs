@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::Outcome;
+use crate::xml::escaped;
 
 /// The report: a suite for each subject.
 pub(super) fn report(outcomes: &[Outcome], took: Duration) -> String {
@@ -45,23 +46,6 @@ fn case(outcome: &Outcome) -> String {
     let first = escaped(outcome.message.lines().next().unwrap_or_default());
     let whole = escaped(&format!("{}: {}", outcome.place, outcome.message));
     format!("{head}>\n      <failure message=\"{first}\">{whole}</failure>\n    </testcase>\n")
-}
-
-/// Text as XML wants it in attributes and elements. Characters that XML 1.0 cannot hold become `U+FFFD`.
-fn escaped(text: &str) -> String {
-    let mut safe = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            '&' => safe.push_str("&amp;"),
-            '<' => safe.push_str("&lt;"),
-            '>' => safe.push_str("&gt;"),
-            '"' => safe.push_str("&quot;"),
-            '\n' | '\t' => safe.push(character),
-            '\u{0}'..='\u{1f}' | '\u{fffe}' | '\u{ffff}' => safe.push('\u{fffd}'),
-            _ => safe.push(character),
-        }
-    }
-    safe
 }
 
 #[cfg(test)]

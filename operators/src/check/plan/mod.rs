@@ -41,6 +41,13 @@ pub struct Selection {
     pub benchmark: Option<String>,
 }
 
+impl Selection {
+    /// The controls of a pack that this means, by id. Whatever fits nothing is passed over.
+    pub fn of(&self, pack: &Pack) -> Vec<Arc<Control>> {
+        select(pack, self, &mut PlanProblems::default())
+    }
+}
+
 /// What is wrong with what was asked of a pack, not with the pack.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OptionProblem {
