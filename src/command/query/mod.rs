@@ -62,7 +62,7 @@ fn note(text: Option<&str>) {
 }
 
 async fn answer(session: &SessionContext, sql: &str, format: Format) -> Result<(), Failure> {
-    let frame = session.sql(sql).await.map_err(session::failure)?;
+    let frame = session::rows(session, sql).await?;
     let schema = Arc::new(frame.schema().as_arrow().clone());
     let mut batches = frame.collect().await.map_err(session::failure)?;
     if batches.is_empty() {
