@@ -38,7 +38,8 @@ impl ExprPlanner for Operators {
             | BinaryOperator::LtEq
             | BinaryOperator::Gt
             | BinaryOperator::GtEq => {
-                let (left, right) = truth(left, right, schema)?;
+                let (left, right) = truth(left, right, schema);
+                let (left, right) = lengths(left, right, schema)?;
                 return Ok(PlannerResult::Original(RawBinaryExpr { op, left, right }));
             }
             _ => return Ok(PlannerResult::Original(RawBinaryExpr { op, left, right })),
@@ -119,8 +120,22 @@ fn text(value: &ScalarValue) -> Option<&str> {
     value.try_as_str().flatten()
 }
 
+/// Compares intervals by their lengths, as PostgreSQL does. DataFusion compares months, then days, then the rest: to
+/// it 67 days of 24 hours are less than one day.
+fn lengths(left: Expr, right: Expr, schema: &DFSchema) -> Result<(Expr, Expr)> {
+    // A type that is not known is an error of its own, told where it is looked for.
+    let is = |expression: &Expr, wanted: fn(&DataType) -> bool| expression.get_type(schema).is_ok_and(|is| wanted(&is));
+    let interval = |expression: &Expr| is(expression, |is| matches!(is, DataType::Interval(_)));
+    let length = |expression: &Expr| is(expression, |is| matches!(is, DataType::Interval(_) | DataType::Duration(_)));
+    let compared = (interval(&left) && length(&right)) || (length(&left) && interval(&right));
+    match compared {
+        true => Ok((call("interval_microseconds", vec![left])?, call("interval_microseconds", vec![right])?)),
+        false => Ok((left, right)),
+    }
+}
+
 /// `x = 'true'` where `x` is true or false: PostgreSQL takes the literal for one too.
-fn truth(left: Expr, right: Expr, schema: &DFSchema) -> Result<(Expr, Expr)> {
+fn truth(left: Expr, right: Expr, schema: &DFSchema) -> (Expr, Expr) {
     let meant = |literal: &Expr| match literal {
         Expr::Literal(value, _) => match text(value)?.trim().to_ascii_lowercase().as_str() {
             "true" | "t" | "yes" | "y" | "on" | "1" => Some(lit(true)),
@@ -130,14 +145,14 @@ fn truth(left: Expr, right: Expr, schema: &DFSchema) -> Result<(Expr, Expr)> {
         _ => None,
     };
     if let Some(truth) = meant(&right)
-        && left.get_type(schema)? == DataType::Boolean
+        && left.get_type(schema).is_ok_and(|is| is == DataType::Boolean)
     {
-        return Ok((left, truth));
+        return (left, truth);
     }
     if let Some(truth) = meant(&left)
-        && right.get_type(schema)? == DataType::Boolean
+        && right.get_type(schema).is_ok_and(|is| is == DataType::Boolean)
     {
-        return Ok((truth, right));
+        return (truth, right);
     }
-    Ok((left, right))
+    (left, right)
 }

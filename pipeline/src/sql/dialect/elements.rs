@@ -3,12 +3,12 @@
 
 use std::ops::ControlFlow;
 
+use datafusion::sql::sqlparser::ast::{BinaryOperator, DataType};
 use datafusion::sql::sqlparser::ast::{
     Expr, Function, Ident, Join, JoinConstraint, JoinOperator, Query, Select, SelectItem,
     SelectItemQualifiedWildcardKind, SetExpr, Spanned, TableAlias, TableFactor, TableWithJoins, Value, VisitMut,
     VisitorMut,
 };
-use datafusion::sql::sqlparser::ast::{BinaryOperator, DataType};
 use datafusion::sql::sqlparser::tokenizer::Span;
 
 use super::scope::{self, Names};
@@ -29,11 +29,16 @@ pub(super) fn list_of(function: &str) -> Option<&'static str> {
 /// # Errors
 /// The first that cannot be rewritten.
 pub(super) fn lower(query: &mut Query) -> Result<(), Refusal> {
-    let mut found = Vec::new();
+    let mut found: Vec<(Expansion, Option<Ident>)> = Vec::new();
     lower_body(&mut query.body, &mut found)?;
-    for expansion in &found {
+    for (expansion, into) in &found {
         // `x.value` in a subquery with an `x` of its own would be another one.
-        if expansion.alias.as_ref().is_some_and(|alias| scope::called(query, alias) > 0) {
+        let wraps = |alias: &Ident| {
+            let into = found.iter().filter(|(_, into)| into.as_ref().is_some_and(|into| scope::same(into, alias)));
+            into.count()
+        };
+        let own = |alias: &Ident| if into.is_none() { 1 + wraps(alias) } else { 0 };
+        if expansion.alias.as_ref().is_some_and(|alias| scope::called(query, alias) > own(alias)) {
             let message = format!("`{}` names two relations", expansion.column);
             return Err(Refusal::new(expansion.span, message, "give one of them another name"));
         }
@@ -42,7 +47,7 @@ pub(super) fn lower(query: &mut Query) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn lower_body(body: &mut SetExpr, found: &mut Vec<Expansion>) -> Result<(), Refusal> {
+fn lower_body(body: &mut SetExpr, found: &mut Vec<(Expansion, Option<Ident>)>) -> Result<(), Refusal> {
     match body {
         SetExpr::Select(select) => lower_select(select, found),
         SetExpr::SetOperation { left, right, .. } => {
@@ -53,7 +58,7 @@ fn lower_body(body: &mut SetExpr, found: &mut Vec<Expansion>) -> Result<(), Refu
     }
 }
 
-fn lower_select(select: &mut Select, found: &mut Vec<Expansion>) -> Result<(), Refusal> {
+fn lower_select(select: &mut Select, found: &mut Vec<(Expansion, Option<Ident>)>) -> Result<(), Refusal> {
     for item in &mut select.projection {
         let _ = item.visit(&mut InProjection);
     }
@@ -72,7 +77,7 @@ fn lower_select(select: &mut Select, found: &mut Vec<Expansion>) -> Result<(), R
         }
     }
     select.from = relations.tables;
-    found.extend(relations.placed.into_iter().map(|(expansion, _)| expansion));
+    found.extend(relations.placed);
     Ok(())
 }
 
@@ -157,8 +162,7 @@ impl Expansion {
                 };
                 let length = build::call("array_length", vec![self.list.clone()], self.span);
                 let zero = Expr::Value(Value::Number("0".to_owned(), false).with_empty_span());
-                let filled =
-                    Expr::BinaryOp { left: Box::new(length), op: BinaryOperator::Gt, right: Box::new(zero) };
+                let filled = Expr::BinaryOp { left: Box::new(length), op: BinaryOperator::Gt, right: Box::new(zero) };
                 Expr::Case {
                     case_token: datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken::empty(),
                     end_token: datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken::empty(),
@@ -294,14 +298,16 @@ impl Relations {
             return Ok(self.tables.len() - 1);
         };
         for (position, table) in self.tables.iter_mut().enumerate() {
-            let optional = |join: &Join| matches!(join.join_operator, JoinOperator::Left(_) | JoinOperator::LeftOuter(_));
+            let optional =
+                |join: &Join| matches!(join.join_operator, JoinOperator::Left(_) | JoinOperator::LeftOuter(_));
             let joined = table.joins.iter_mut().map(|join| (optional(join), &mut join.relation));
             for (optional, factor) in std::iter::once((false, &mut table.relation)).chain(joined) {
                 if !scope::name(factor).is_some_and(|name| scope::same(&name, &owner)) {
                     continue;
                 }
                 if optional {
-                    let message = format!("`{owner}` is joined by LEFT JOIN, so its elements cannot be listed behind it");
+                    let message =
+                        format!("`{owner}` is joined by LEFT JOIN, so its elements cannot be listed behind it");
                     return Err(Refusal::new(expansion.span, message, "list the elements in a subquery of its own"));
                 }
                 let wrapped = build::derived(rows, expansion.column.clone(), Some(factor.clone()), owner.clone());
@@ -346,7 +352,11 @@ impl Relations {
                 }
                 (None, _) => {
                     let message = format!("which relation has `{column}` is not known here");
-                    return Err(Refusal::new(expansion.span, message, format!("write `t.{column}`, with the name of its table")));
+                    return Err(Refusal::new(
+                        expansion.span,
+                        message,
+                        format!("write `t.{column}`, with the name of its table"),
+                    ));
                 }
             }
         }

@@ -1,8 +1,8 @@
 //! Expressions, one at a time.
 
 use datafusion::sql::sqlparser::ast::{
-    Array, BinaryOperator, CastKind, DataType, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Spanned,
-    Value,
+    Array, BinaryOperator, CastKind, DataType, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments,
+    Spanned, Value,
 };
 
 use super::{Refusal, build, elements, hints};
@@ -104,19 +104,38 @@ fn unnested(expression: Expr) -> Expr {
 /// `f(list, x -> …)`: under PostgreSQL's grammar the lambda is `x -> …`, JSON access to a column `x`.
 pub(super) fn lambda(expression: &Expr) -> Option<Refusal> {
     const TAKE_LAMBDAS: &[&str] = &[
-        "array_any_match", "any_match", "list_any_match", "array_all_match", "all_match", "array_filter", "list_filter",
-        "array_transform", "list_transform", "filter", "transform", "array_reduce", "list_reduce",
+        "array_any_match",
+        "any_match",
+        "list_any_match",
+        "array_all_match",
+        "all_match",
+        "array_filter",
+        "list_filter",
+        "array_transform",
+        "list_transform",
+        "filter",
+        "transform",
+        "array_reduce",
+        "list_reduce",
     ];
     let Expr::Function(Function { name, args: FunctionArguments::List(list), .. }) = expression else { return None };
     if !TAKE_LAMBDAS.contains(&build::name(name).as_str()) {
         return None;
     }
     list.args.iter().find_map(|argument| match argument {
-        FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::BinaryOp { left, op: BinaryOperator::Arrow, .. }))
-            if matches!(left.as_ref(), Expr::Identifier(_) | Expr::Nested(_) | Expr::Tuple(_)) =>
-        {
-            Some(hints::lambda(left.span()))
-        }
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(argument)) => arrow(argument),
         _ => None,
     })
+}
+
+/// `x -> x > 1` is parsed as `(x -> x) > 1`.
+fn arrow(argument: &Expr) -> Option<Refusal> {
+    match argument {
+        Expr::BinaryOp { left, op: BinaryOperator::Arrow, .. } => match left.as_ref() {
+            Expr::Identifier(_) | Expr::Nested(_) | Expr::Tuple(_) => Some(hints::lambda(left.span())),
+            other => arrow(other),
+        },
+        Expr::BinaryOp { left, .. } => arrow(left),
+        _ => None,
+    }
 }

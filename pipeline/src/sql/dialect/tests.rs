@@ -26,7 +26,9 @@ fn elements_in_from_are_unnested_beside_the_relation_that_has_them() {
 
 #[test]
 fn what_needs_no_rewriting_stays_as_it_is() {
-    for sql in ["SELECT a, b FROM t WHERE x LIKE 'a%'", "SELECT unnest(l) FROM t", "SELECT * FROM unnest(make_array(1)) AS x"] {
+    for sql in
+        ["SELECT a, b FROM t WHERE x LIKE 'a%'", "SELECT unnest(l) FROM t", "SELECT * FROM UNNEST(make_array(1)) AS x"]
+    {
         assert_eq!(refined(sql).unwrap(), sql);
     }
 }
@@ -58,7 +60,10 @@ fn what_cannot_be_planned_is_refused_at_its_place() {
             "1:27 `x -> …` is JSON access; functions as values are not known here",
         ),
         ("select 1 from t, u, jsonb_array_elements(x) as e", "1:21 which relation has `x` is not known here"),
-        ("select a.* from t a, jsonb_array_elements(a.x) as e", "1:8 `a.*` would include the elements that are joined to it"),
+        (
+            "select a.* from t a, jsonb_array_elements(a.x) as e",
+            "1:8 `a.*` would include the elements that are joined to it",
+        ),
         (
             "select 1 from t a, u b, jsonb_array_elements(coalesce(a.x, b.x)) as e",
             "1:25 a list made of columns of two relations cannot be listed",
@@ -71,7 +76,10 @@ fn what_cannot_be_planned_is_refused_at_its_place() {
             "select 1 from t, jsonb_array_elements(x) with ordinality as e(v, n)",
             "1:18 WITH ORDINALITY cannot be planned",
         ),
-        ("select 1 from t where x not like any (l)", "1:39 `not like any` of a list is true where one pattern does not fit"),
+        (
+            "select 1 from t where x not like any (l)",
+            "1:39 `not like any` of a list is true where one pattern does not fit",
+        ),
     ] {
         assert_eq!(refined(sql).unwrap_err(), expected, "{sql}");
     }

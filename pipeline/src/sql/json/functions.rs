@@ -235,7 +235,11 @@ pub(super) static FUNCTIONS: &[Definition] = &[
 fn exists(arguments: &Arguments, row: usize) -> Option<bool> {
     match (arguments.len(), arguments.text(1, row)) {
         (2, Some(key)) => Some(has(&path::get(arguments.text(0, row)?, &[])?, key)),
-        _ => Some(at(arguments, row).is_some()),
+        _ => {
+            arguments.text(0, row)?;
+            let known = |key| arguments.text(key, row).is_some() || arguments.integer(key, row).is_some();
+            (1..arguments.len()).all(known).then(|| at(arguments, row).is_some())
+        }
     }
 }
 

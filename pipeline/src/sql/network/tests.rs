@@ -28,7 +28,8 @@ fn a_network_contains_what_begins_as_it_does() {
 
 #[test]
 fn what_is_no_network_is_none() {
-    for text in ["", "10.0.0", "10.0.0.0/33", "::/129", "10.0.0.0/", "10.0.0.0/+8", "10.0.0.0/-1", "a/8", "10.0.0.0/8/8"]
+    for text in
+        ["", "10.0.0", "10.0.0.0/33", "::/129", "10.0.0.0/", "10.0.0.0/+8", "10.0.0.0/-1", "a/8", "10.0.0.0/8/8"]
     {
         assert_eq!(network(text), None, "{text}");
     }

@@ -9,7 +9,8 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray};
-use arrow::datatypes::DataType;
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, DurationMicrosecondType, IntervalMonthDayNanoType, IntervalUnit, TimeUnit};
 use datafusion::error::Result;
 use datafusion::functions::datetime;
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature};
@@ -32,7 +33,10 @@ static FUNCTIONS: &[Definition] = &[
         result: Kind::Text,
         summary: "A time as text, by one of PostgreSQL's patterns (`YYYY-MM-DD HH24:MI:SS`, `FMMonth DD`, `\"T\"`), or one \
                   with `%` as strftime has them.",
-        example: ("to_char(timestamp '2026-03-09 14:05:00', 'FMDay, DD Mon YYYY HH24:MI')", "Monday, 09 Mar 2026 14:05"),
+        example: (
+            "to_char(timestamp '2026-03-09 14:05:00', 'FMDay, DD Mon YYYY HH24:MI')",
+            "Monday, 09 Mar 2026 14:05",
+        ),
         evaluate: written,
     },
     Definition {
@@ -54,11 +58,41 @@ static FUNCTIONS: &[Definition] = &[
         summary: "How many whole days of 24 hours lie between two times; negative where the first is the earlier one.",
         example: ("date_diff_days('2026-03-09', '2026-02-09T12:00:00Z')", "27"),
         evaluate: |arguments| {
-            arguments
-                .give_integers(|row| Some(arguments.timestamp(0, row)?.checked_sub(arguments.timestamp(1, row)?)? / DAY))
+            arguments.give_integers(|row| {
+                Some(arguments.timestamp(0, row)?.checked_sub(arguments.timestamp(1, row)?)? / DAY)
+            })
         },
     },
+    Definition {
+        name: "interval_microseconds",
+        aliases: &[],
+        arguments: &[argument("interval", Kind::Any)],
+        repeats: false,
+        result: Kind::Integer,
+        summary: "How long an interval is, in millionths of a second; a month counts 30 days, a day 24 hours, as where \
+                  intervals are compared.",
+        example: ("interval_microseconds(interval '1 month 1 day')", "2678400000000"),
+        evaluate: lengths,
+    },
 ];
+
+/// The lengths of intervals, in µs.
+fn lengths(arguments: &Arguments) -> Result<ArrayRef> {
+    let Some((array, constant)) = arguments.any(0) else { return arguments.give_integers(|_| None) };
+    let at = |row: usize| if constant { 0 } else { row };
+    if let DataType::Duration(_) = array.data_type() {
+        let array = cast(array, &DataType::Duration(TimeUnit::Microsecond))?;
+        let array = array.as_primitive::<DurationMicrosecondType>();
+        return arguments.give_integers(|row| array.is_valid(at(row)).then(|| array.value(at(row))));
+    }
+    let array = cast(array, &DataType::Interval(IntervalUnit::MonthDayNano))?;
+    let array = array.as_primitive::<IntervalMonthDayNanoType>();
+    arguments.give_integers(|row| {
+        let value = array.is_valid(at(row)).then(|| array.value(at(row)))?;
+        let days = i64::from(value.months) * 30 + i64::from(value.days);
+        Some(days * DAY + value.nanoseconds / 1000)
+    })
+}
 
 /// Times written by PostgreSQL's patterns.
 fn written(arguments: &Arguments) -> Result<ArrayRef> {
@@ -143,7 +177,9 @@ impl ScalarUDFImpl for ToChar {
             matches!(time.data_type(), DataType::Time32(_) | DataType::Time64(_) | DataType::Duration(_))
         });
         let percent = match arguments.args.get(1) {
-            Some(ColumnarValue::Scalar(pattern)) => pattern.try_as_str().flatten().is_some_and(|text| text.contains('%')),
+            Some(ColumnarValue::Scalar(pattern)) => {
+                pattern.try_as_str().flatten().is_some_and(|text| text.contains('%'))
+            }
             Some(ColumnarValue::Array(patterns)) => patterns
                 .as_string_opt::<i32>()
                 .is_some_and(|patterns| (0..patterns.len()).any(|row| patterns.value(row).contains('%'))),
