@@ -15,6 +15,7 @@ mod providers;
 mod refreshing;
 mod replay;
 mod running;
+mod shell;
 mod sources;
 mod state;
 mod testing;

@@ -19,13 +19,13 @@ use tidegate_pipeline::table::{TableVersion, View};
 use super::functions::{At, HistoryOf};
 use crate::exit::Failure;
 
-const CATALOG: &str = "datafusion";
-const SCHEMA: &str = "public";
+pub(super) const CATALOG: &str = "datafusion";
+pub(super) const SCHEMA: &str = "public";
 
 /// A session over the tables of `found`.
 pub(super) async fn session(past: Arc<Past>, found: &Found) -> Result<SessionContext, Failure> {
-    let config = SessionConfig::new().with_information_schema(true).with_default_catalog_and_schema(CATALOG, SCHEMA);
-    let mut config = config;
+    let mut config =
+        SessionConfig::new().with_information_schema(true).with_default_catalog_and_schema(CATALOG, SCHEMA);
     config.options_mut().sql_parser.dialect = Dialect::PostgreSQL;
     let session = SessionContext::new_with_config(config);
     sql::register(&mut *session.state_ref().write()).map_err(failure)?;

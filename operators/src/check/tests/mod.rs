@@ -1,5 +1,6 @@
 //! Tests of `check` as a whole, over a small pack of volumes.
 
+mod dialect;
 mod drifting;
 mod evaluating;
 mod loading;
