@@ -88,6 +88,21 @@ pub(crate) enum Format {
     Jsonl,
 }
 
+/// How the rows of a query are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum RowFormat {
+    /// Tables for people
+    Text,
+    /// One JSON document
+    Json,
+    /// One JSON object a line
+    Jsonl,
+    /// A header and a line a row, separated by commas
+    Csv,
+    /// A table of Markdown
+    Markdown,
+}
+
 /// A pipeline and where it keeps its state.
 #[derive(Debug, Args)]
 pub(crate) struct PipelineArguments {
@@ -260,7 +275,7 @@ pub(crate) struct QueryArguments {
     pub(crate) history: Vec<String>,
     /// How rows are printed
     #[arg(long, default_value = "text")]
-    pub(crate) format: Format,
+    pub(crate) format: RowFormat,
 }
 
 /// `replay`.

@@ -70,6 +70,11 @@ pub(crate) fn document(format: Format, value: &impl Serialize) -> Result<(), Fai
 
 /// Prints Arrow rows in a format.
 pub(crate) fn rows(format: Format, batches: &[RecordBatch]) -> Result<(), Failure> {
+    print(&rows_text(format, batches)?)
+}
+
+/// Arrow rows in a format.
+pub(crate) fn rows_text(format: Format, batches: &[RecordBatch]) -> Result<String, Failure> {
     let failed = |error: arrow::error::ArrowError| Failure::failed(error.to_string());
     let references: Vec<&RecordBatch> = batches.iter().collect();
     let mut bytes = Vec::new();
@@ -88,11 +93,11 @@ pub(crate) fn rows(format: Format, batches: &[RecordBatch]) -> Result<(), Failur
             writer.write_batches(&references).and_then(|()| writer.finish()).map_err(failed)?;
         }
     }
-    print(&String::from_utf8_lossy(&bytes))
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-fn text_rows(batches: &[RecordBatch]) -> Result<(), Failure> {
-    let Some(first) = batches.first() else { return print("no rows\n") };
+fn text_rows(batches: &[RecordBatch]) -> Result<String, Failure> {
+    let Some(first) = batches.first() else { return Ok("no rows\n".to_owned()) };
     let header: Vec<&str> = first.schema_ref().fields().iter().map(|field| field.name().as_str()).collect();
     let mut table = table(&header);
     let options = FormatOptions::default().with_null("");
@@ -109,5 +114,5 @@ fn text_rows(batches: &[RecordBatch]) -> Result<(), Failure> {
         }
         count += batch.num_rows();
     }
-    print(&format!("{}\n{count} {}\n", table.trim_fmt(), if count == 1 { "row" } else { "rows" }))
+    Ok(format!("{}\n{count} {}\n", table.trim_fmt(), if count == 1 { "row" } else { "rows" }))
 }

@@ -29,6 +29,7 @@ pub mod runtime;
 pub mod sink;
 pub mod source;
 pub mod spec;
+pub mod sql;
 pub mod step;
 pub mod table;
 pub mod testing;

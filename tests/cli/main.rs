@@ -17,6 +17,7 @@ mod refreshing;
 mod replay;
 mod running;
 mod selecting;
+mod shell;
 mod sources;
 mod state;
 mod testing;

@@ -1,6 +1,6 @@
 //! Pages that are generated from the program.
 
-use super::{aws_events, components, inventory, matrix, read, root};
+use super::{aws_events, components, inventory, matrix, read, root, sql};
 
 /// The variable that has the pages written anew instead of compared.
 const UPDATE: &str = "TIDEGATE_UPDATE_DOCS";
@@ -53,4 +53,9 @@ fn the_page_of_what_is_shown_of_sources_is_current() {
 #[test]
 fn the_page_of_the_events_of_aws_is_current() {
     is_current("aws-events.md", &aws_events::page());
+}
+
+#[test]
+fn the_page_of_sql_is_current() {
+    is_current("sql.md", &sql::page());
 }

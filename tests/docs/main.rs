@@ -16,6 +16,7 @@ mod packs;
 #[path = "../program/mod.rs"]
 mod program;
 mod promises;
+mod sql;
 
 use std::path::{Path, PathBuf};
 

@@ -33,7 +33,7 @@ impl Running {
     }
 
     /// Writes to its stdin, and closes it.
-    pub(super) fn give(&mut self, input: &str) {
+    pub(crate) fn give(&mut self, input: &str) {
         let mut stdin = self.child.stdin.take().expect("stdin is piped");
         stdin.write_all(input.as_bytes()).expect("the program reads its input");
     }

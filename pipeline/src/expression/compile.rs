@@ -27,6 +27,7 @@ use datafusion::sql::sqlparser::ast;
 
 use crate::spec::SqlText;
 use crate::spec::diagnostic::Diagnostic;
+use crate::sql::{self, dialect};
 use crate::step::StepTime;
 
 /// The column that stands for the step's time until a batch is evaluated. It follows the batch's own.
@@ -62,10 +63,10 @@ impl fmt::Debug for Planner {
 }
 
 impl Planner {
-    /// All default functions of DataFusion, in UTC.
+    /// All default functions of DataFusion and those of [`sql`], in UTC.
     pub(super) fn new() -> Self {
         let mut functions = HashMap::new();
-        for function in SessionStateDefaults::default_scalar_functions() {
+        for function in SessionStateDefaults::default_scalar_functions().into_iter().chain(sql::functions()) {
             for alias in function.aliases() {
                 functions.insert(alias.clone(), Arc::clone(&function));
             }
@@ -76,6 +77,8 @@ impl Planner {
         };
         let aggregates = SessionStateDefaults::default_aggregate_functions();
         let windows = SessionStateDefaults::default_window_functions();
+        let mut planners = SessionStateDefaults::default_expr_planners();
+        planners.push(sql::planner());
         let mut config = ConfigOptions::default();
         config.execution.time_zone = Some("+00:00".to_owned());
         config.sql_parser.map_string_types_to_utf8view = false;
@@ -83,7 +86,7 @@ impl Planner {
             functions,
             aggregates: aggregates.iter().flat_map(|function| names(function.name(), function.aliases())).collect(),
             windows: windows.iter().flat_map(|function| names(function.name(), function.aliases())).collect(),
-            planners: SessionStateDefaults::default_expr_planners(),
+            planners,
             config: Arc::new(config),
         }
     }
@@ -113,7 +116,15 @@ impl Planner {
     /// # Errors
     /// Types that do not fit, at the place of the whole text.
     pub(super) fn compile(&self, sql: &SqlText, syntax: ast::Expr, schema: &SchemaRef) -> Result<Compiled, Diagnostic> {
-        self.plan(syntax, schema).map_err(|error| Diagnostic::error(sql.place(), message(&error)))
+        self.plan(syntax, schema).map_err(|error| {
+            let message = message(&error);
+            let help = dialect::hint(&message);
+            let diagnostic = Diagnostic::error(sql.place(), message);
+            match help {
+                Some(help) => diagnostic.with_help(help),
+                None => diagnostic,
+            }
+        })
     }
 
     fn plan(&self, syntax: ast::Expr, schema: &SchemaRef) -> Result<Compiled, DataFusionError> {

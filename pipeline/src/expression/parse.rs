@@ -7,6 +7,7 @@ use datafusion::sql::sqlparser::tokenizer::{Span, Token};
 
 use crate::spec::SqlText;
 use crate::spec::diagnostic::{Diagnostic, Place};
+use crate::sql::dialect;
 
 /// How deep an expression may nest.
 const DEPTH: usize = 200;
@@ -35,7 +36,7 @@ pub(super) fn expression(sql: &SqlText) -> Result<Expr, Diagnostic> {
     let mut parser = open(sql, "the expression is empty")?;
     let expression = parser.parse_expr().map_err(|error| describe(sql, &error))?;
     finish(sql, &mut parser, "the end of the expression")?;
-    Ok(expression)
+    refined(sql, expression)
 }
 
 /// Parses a projection: `*`, `* EXCLUDE (a, b)`, `expr`, `expr AS name`, separated by commas.
@@ -49,7 +50,25 @@ pub(super) fn projection(sql: &SqlText) -> Result<Vec<Item>, Diagnostic> {
         }
     }
     finish(sql, &mut parser, "`,` or the end of the projection")?;
-    Ok(items)
+    let refine = |item| match item {
+        Item::Expression(expression, name) => Ok(Item::Expression(Box::new(refined(sql, *expression)?), name)),
+        star @ Item::Star(_) => Ok(star),
+    };
+    items.into_iter().map(refine).collect()
+}
+
+/// The expression as DataFusion can plan it.
+fn refined(sql: &SqlText, mut expression: Expr) -> Result<Expr, Diagnostic> {
+    match dialect::refine_expression(&mut expression) {
+        Ok(()) => Ok(expression),
+        Err(refusals) => {
+            let first = refusals.into_iter().next();
+            Err(first.map_or_else(
+                || Diagnostic::error(sql.place(), "this cannot be planned"),
+                |refusal| Diagnostic::error(place_of(sql, refusal.span), refusal.message).with_help(refusal.help),
+            ))
+        }
+    }
 }
 
 fn open<'a>(sql: &'a SqlText, empty: &str) -> Result<Parser<'a>, Diagnostic> {

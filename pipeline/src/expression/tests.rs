@@ -334,3 +334,24 @@ fn ten_thousand_columns_are_projected() {
     let projected = projection.project(&RecordBatch::new_empty(schema), StepTime(0)).unwrap();
     assert_eq!(projected.values.num_columns(), 10_000);
 }
+
+#[test]
+fn operators_and_functions_of_sql_are_those_of_controls() {
+    for (text, expected) in [
+        ("payload->>'severity'", "info"),
+        ("payload->'inner'->>'deepKey'", "x"),
+        ("'{\"a\": [7]}'->'a'->>0", "7"),
+        ("to_char(at, 'YYYY') = to_char(at, '%Y')", "true"),
+        ("cidr_contains('10.0.0.0/8', '10.1.1.1')", "true"),
+        ("payload.severity like any (array['x%', 'in%'])", "true"),
+    ] {
+        let mut expression = Expression::plan(&sql(text), &schema(), false, &mut Vec::new()).unwrap();
+        let values = expression.evaluate(&rows(), StepTime(0)).unwrap();
+        let options = arrow::util::display::FormatOptions::default();
+        let shown = arrow::util::display::ArrayFormatter::try_new(&values, &options).unwrap().value(0).to_string();
+        assert_eq!(shown, expected, "{text}");
+    }
+    let refused = Expression::plan(&sql("host::inet = '10.0.0.1'"), &schema(), false, &mut Vec::new()).unwrap_err();
+    assert_eq!((refused.place.line, refused.place.column), (7, 20));
+    assert!(refused.help.is_some_and(|help| help.contains("cidr_contains")));
+}

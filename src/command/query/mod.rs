@@ -2,19 +2,22 @@
 //! Collects nothing, and reads beside a running pipeline.
 
 mod functions;
+mod functions_list;
 mod history;
+mod rows;
 mod session;
 mod shell;
 
 use std::path::Path;
 use std::sync::Arc;
 
+use arrow::array::RecordBatch;
 use datafusion::prelude::SessionContext;
 use jiff::Timestamp;
 use tidegate_pipeline::graph::{Graph, Planned};
 use tidegate_pipeline::table::past::{Moment, Past};
 
-use crate::arguments::{Format, QueryArguments};
+use crate::arguments::{Format, QueryArguments, RowFormat};
 use crate::catalog::{catalog, packs};
 use crate::exit::{DONE, Failure};
 use crate::{load, output};
@@ -31,6 +34,7 @@ pub(crate) async fn query(arguments: QueryArguments, queries: Option<&Path>) -> 
         Failure::usage(format!("pipeline `{}` has no checkpoint yet{run}", *graph.spec.name))
     };
     if let Some((table, conditions)) = arguments.history.split_first() {
+        let format = plain(format)?;
         return history::history(&past, table, conditions, format)?.ok_or_else(nothing);
     }
     let found = match moment {
@@ -61,12 +65,30 @@ fn note(text: Option<&str>) {
     }
 }
 
-async fn answer(session: &SessionContext, sql: &str, format: Format) -> Result<(), Failure> {
-    let frame = session.sql(sql).await.map_err(session::failure)?;
+/// The formats that a history can be told in.
+fn plain(format: RowFormat) -> Result<Format, Failure> {
+    match format {
+        RowFormat::Text => Ok(Format::Text),
+        RowFormat::Json => Ok(Format::Json),
+        RowFormat::Jsonl => Ok(Format::Jsonl),
+        RowFormat::Csv | RowFormat::Markdown => {
+            let help = "help: `select * from history('TABLE')` gives rows, in any format";
+            Err(Failure::usage(format!("`--history` is told as text, json or jsonl\n{help}")))
+        }
+    }
+}
+
+async fn answer(session: &SessionContext, sql: &str, format: RowFormat) -> Result<(), Failure> {
+    output::print(&rows::text(format, &collect(session, sql).await?)?)
+}
+
+/// What a statement gives; a batch without rows where there are none.
+async fn collect(session: &SessionContext, sql: &str) -> Result<Vec<RecordBatch>, Failure> {
+    let frame = session::rows(session, sql).await?;
     let schema = Arc::new(frame.schema().as_arrow().clone());
     let mut batches = frame.collect().await.map_err(session::failure)?;
     if batches.is_empty() {
-        batches.push(arrow::array::RecordBatch::new_empty(schema));
+        batches.push(RecordBatch::new_empty(schema));
     }
-    output::rows(format, &batches)
+    Ok(batches)
 }

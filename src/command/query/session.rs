@@ -7,22 +7,28 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use datafusion::catalog::view::ViewTable;
 use datafusion::catalog::{MemorySchemaProvider, SchemaProvider, TableProvider};
+use datafusion::common::config::Dialect;
 use datafusion::datasource::MemTable;
 use datafusion::error::DataFusionError;
-use datafusion::prelude::{SessionConfig, SessionContext};
+use datafusion::prelude::{DataFrame, SessionConfig, SessionContext};
+use datafusion::sql::parser::Statement;
+use tidegate_pipeline::sql::{self, dialect};
 use tidegate_pipeline::table::past::{Found, Past};
 use tidegate_pipeline::table::{TableVersion, View};
 
 use super::functions::{At, HistoryOf};
 use crate::exit::Failure;
 
-const CATALOG: &str = "datafusion";
-const SCHEMA: &str = "public";
+pub(super) const CATALOG: &str = "datafusion";
+pub(super) const SCHEMA: &str = "public";
 
 /// A session over the tables of `found`.
 pub(super) async fn session(past: Arc<Past>, found: &Found) -> Result<SessionContext, Failure> {
-    let config = SessionConfig::new().with_information_schema(true).with_default_catalog_and_schema(CATALOG, SCHEMA);
+    let mut config =
+        SessionConfig::new().with_information_schema(true).with_default_catalog_and_schema(CATALOG, SCHEMA);
+    config.options_mut().sql_parser.dialect = Dialect::PostgreSQL;
     let session = SessionContext::new_with_config(config);
+    sql::register(&mut *session.state_ref().write()).map_err(failure)?;
     session.register_udtf("at", Arc::new(At::new(Arc::clone(&past))));
     session.register_udtf("history", Arc::new(HistoryOf(past)));
     let functions = session.state().table_functions().keys().cloned().collect();
@@ -39,6 +45,32 @@ pub(super) async fn session(past: Arc<Past>, found: &Found) -> Result<SessionCon
         offer(&session, view).await.map_err(failure)?;
     }
     Ok(session)
+}
+
+/// What a statement gives.
+pub(super) async fn rows(session: &SessionContext, sql: &str) -> Result<DataFrame, Failure> {
+    let state = session.state();
+    let mut statement = state.sql_to_statement(sql, &Dialect::PostgreSQL).map_err(failure)?;
+    refine(&mut statement)?;
+    let plan = state.statement_to_plan(statement).await.map_err(failure)?;
+    session.execute_logical_plan(plan).await.map_err(failure)
+}
+
+fn refine(statement: &mut Statement) -> Result<(), Failure> {
+    match statement {
+        Statement::Statement(statement) => dialect::refine(statement).map_err(|refusals| {
+            let told = refusals.into_iter().map(|refusal| {
+                let place = match refusal.span.start.line {
+                    0 => String::new(),
+                    line => format!("\n --> line {line}, column {}", refusal.span.start.column),
+                };
+                format!("{}{place}\nhelp: {}", refusal.message, refusal.help)
+            });
+            Failure::usage(told.collect::<Vec<_>>().join("\n"))
+        }),
+        Statement::Explain(explained) => refine(&mut explained.statement),
+        _ => Ok(()),
+    }
 }
 
 /// Offers a view, unless a table has its name or one that it reads is not there.
@@ -128,5 +160,9 @@ pub(super) fn failure(error: DataFusionError) -> Failure {
     {
         return Failure { code: told.code, message: told.message.clone() };
     }
-    Failure::usage(error.strip_backtrace())
+    let text = error.strip_backtrace();
+    match dialect::hint(&text) {
+        Some(help) => Failure::usage(format!("{text}\nhelp: {help}")),
+        None => Failure::usage(text),
+    }
 }

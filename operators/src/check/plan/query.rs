@@ -14,6 +14,7 @@ use datafusion::sql::sqlparser::parser::Parser;
 use datafusion::sql::sqlparser::tokenizer::Span;
 use futures::FutureExt;
 use tidegate_pipeline::spec::diagnostic::closest;
+use tidegate_pipeline::sql::dialect::{self, Refusal};
 use tidegate_pipeline::step::StepTime;
 
 use super::session::Tables;
@@ -74,6 +75,11 @@ pub(super) fn plan(
     tables: &Tables<'_>,
 ) -> Result<Query, Vec<QueryProblem>> {
     let mut statement = parse(sql).map_err(|problem| vec![problem])?;
+    let relations = Relations::of(&statement);
+    dialect::refine(&mut statement).map_err(|refusals| {
+        let problem = |refusal: Refusal| QueryProblem::at(refusal.span, refusal.message).with_help(refusal.help);
+        refusals.into_iter().map(problem).collect::<Vec<_>>()
+    })?;
     let state = tables.session().state();
     let loose: Vec<QueryProblem> = determinism::find(&statement, state)
         .into_iter()
@@ -82,7 +88,6 @@ pub(super) fn plan(
     if !loose.is_empty() {
         return Err(loose);
     }
-    let relations = Relations::of(&statement);
     parameters::give_types(&mut statement, parameters).map_err(|(name, span)| {
         let names: Vec<String> = parameters.keys().cloned().collect();
         let help = match closest(&name, &names) {
@@ -109,7 +114,11 @@ pub(super) fn plan(
 /// # Errors
 /// When a table that it reads is not there.
 pub(super) fn plan_view(sql: &str, tables: &Tables<'_>) -> Result<LogicalPlan, DataFusionError> {
-    let statement = parse(sql).map_err(|problem| DataFusionError::Plan(problem.message))?;
+    let mut statement = parse(sql).map_err(|problem| DataFusionError::Plan(problem.message))?;
+    dialect::refine(&mut statement).map_err(|refusals| {
+        let messages: Vec<String> = refusals.into_iter().map(|refusal| refusal.message).collect();
+        DataFusionError::Plan(messages.join("; "))
+    })?;
     let options = ParserOptions { map_string_types_to_utf8view: false, ..ParserOptions::new() };
     SqlToRel::new_with_options(tables, options).sql_statement_to_plan(statement)
 }
@@ -161,13 +170,17 @@ fn explain(error: &DataFusionError, tables: &Tables<'_>, relations: &Relations) 
     // The rest of a long message lists candidates and plans; its first line says what is wrong.
     let text = text.lines().next().unwrap_or(text).trim_end_matches('.');
     let span = error.diagnostic().and_then(|diagnostic| diagnostic.span);
-    match span {
+    let problem = match span {
         None => QueryProblem::whole(text),
         Some(span) => {
             let number = |value: u64| u32::try_from(value).unwrap_or(u32::MAX);
             let (line, column) = (number(span.start.line), number(span.start.column));
             QueryProblem { line, column, ..QueryProblem::whole(text) }
         }
+    };
+    match dialect::hint(text) {
+        Some(help) => problem.with_help(help),
+        None => problem,
     }
 }
 

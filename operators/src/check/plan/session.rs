@@ -22,6 +22,7 @@ use datafusion::prelude::SessionConfig;
 use parking_lot::Mutex;
 use tidegate_pipeline::error::{Error, Result};
 use tidegate_pipeline::spec::ByteSize;
+use tidegate_pipeline::sql;
 use tidegate_pipeline::step::StepTime;
 use tidegate_pipeline::table::{TableDefinition, View};
 
@@ -53,8 +54,9 @@ impl Session {
             .with_memory_pool(Arc::new(GreedyMemoryPool::new(memory.bytes())))
             .with_disk_manager_builder(DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled))
             .build_arc()?;
-        let state =
+        let mut state =
             SessionStateBuilder::new().with_config(config).with_runtime_env(runtime).with_default_features().build();
+        sql::register(&mut state)?;
         Ok(Self { state: Arc::new(state), memory })
     }
 

@@ -1,6 +1,7 @@
 //! Tests of `check` as a whole, over a small pack of volumes.
 
 mod by_row;
+mod dialect;
 mod drifting;
 mod evaluating;
 mod loading;
