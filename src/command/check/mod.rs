@@ -16,6 +16,7 @@ use tidegate_operators::check::pack::PackLibrary;
 use tidegate_pipeline::runtime::{Pipeline, RunOptions};
 use tidegate_pipeline::step::StepTime;
 use tidegate_pipeline::testing::collect::{CollectKind, Collected};
+use tokio_util::sync::CancellationToken;
 
 use crate::arguments::{CheckArguments, FailOn, ReportFormat};
 use crate::catalog::{catalog, packs};
@@ -136,9 +137,11 @@ async fn run(graph: tidegate_pipeline::graph::Graph, now: Option<Moment>) -> Res
     options.once = true;
     options.now = now.map(|now| StepTime(now.0.as_millisecond()));
     let pipeline = Pipeline::open(Arc::new(graph), options).await?;
-    let cancel = pipeline.cancellation();
-    tokio::spawn(async move {
+    let (cancel, interrupted) = (pipeline.cancellation(), CancellationToken::new());
+    let tell = interrupted.clone();
+    let listening = tokio::spawn(async move {
         if tokio::signal::ctrl_c().await.is_ok() {
+            tell.cancel();
             cancel.cancel();
         }
     });
@@ -149,6 +152,11 @@ async fn run(graph: tidegate_pipeline::graph::Graph, now: Option<Moment>) -> Res
         display.abort();
         live::clear(&display.await);
     }
+    listening.abort();
     outcome?;
+    // Half an inventory would look like a clean one.
+    if interrupted.is_cancelled() {
+        return Err(Failure::failed("interrupted: what was collected until then is not reported"));
+    }
     Ok(())
 }

@@ -8,7 +8,7 @@ use tidegate_pipeline::catalog::Catalog;
 use tidegate_pipeline::graph::{Graph, plan};
 use tidegate_pipeline::spec::diagnostic::Located;
 use tidegate_pipeline::spec::pipeline::NodeSpec;
-use tidegate_pipeline::spec::{NOWHERE, PipelineSpec, PortReference, Tree};
+use tidegate_pipeline::spec::{NOWHERE, PipelineSpec, PortReference, Tree, render};
 
 use super::narrow::Narrowed;
 use super::report::Choice;
@@ -53,9 +53,16 @@ pub(super) fn plan_target(
         file.show(&diagnostics);
         Failure::usage(load::invalid(&file.name, &diagnostics))
     };
-    let (spec, _) = file.spec(catalog).map_err(shown)?;
+    let (spec, mut warnings) = file.spec(catalog).map_err(shown)?;
     let spec = only_checks(spec, &file.name, arguments, packs)?;
-    let (graph, _) = plan(Arc::new(spec), &file.name, catalog, &load::working_directory()).map_err(shown)?;
+    let (graph, more) = plan(Arc::new(spec), &file.name, catalog, &load::working_directory()).map_err(shown)?;
+    warnings.extend(more);
+    // Controls that are left out or broken must not go unnoticed.
+    if in_pipeline {
+        file.show(&warnings);
+    } else {
+        warnings.iter().for_each(|warning| eprintln!("{}", render::line(warning, &arguments.target)));
+    }
     Ok(Target { graph, in_pipeline })
 }
 

@@ -1,5 +1,6 @@
 //! OCSF 1.5.0: Compliance Findings (class 2003).
 
+use serde::{Serialize, Serializer};
 use serde_json::{Map, Value, json};
 use tidegate_operators::check::drift::Drift;
 use tidegate_operators::check::finding::{Severity, Status};
@@ -14,9 +15,20 @@ const CATEGORY: u64 = 2;
 
 /// A list of events, one for each finding; what is ok only with `all`.
 pub(super) fn ocsf(report: &Report, all: bool) -> Result<String, Failure> {
-    let events: Vec<Value> = report.rows(all).into_iter().map(|finding| event(report, finding)).collect();
-    let text = serde_json::to_string_pretty(&events).map_err(|error| Failure::failed(error.to_string()))?;
-    Ok(format!("{text}\n"))
+    let text = serde_json::to_string_pretty(&Events { report, all });
+    Ok(format!("{}\n", text.map_err(|error| Failure::failed(error.to_string()))?))
+}
+
+/// The events, made one after another: there may be many.
+struct Events<'a> {
+    report: &'a Report,
+    all: bool,
+}
+
+impl Serialize for Events<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.report.rows(self.all).into_iter().map(|finding| event(self.report, finding)))
+    }
 }
 
 fn event(report: &Report, finding: &Finding) -> Value {

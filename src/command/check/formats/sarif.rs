@@ -1,5 +1,6 @@
 //! SARIF 2.1.0: controls as rules, findings as results.
 
+use serde::{Serialize, Serializer};
 use serde_json::{Map, Value, json};
 use tidegate_operators::check::drift::Drift;
 use tidegate_operators::check::finding::{Severity, Status};
@@ -10,35 +11,65 @@ use crate::exit::Failure;
 /// The schema that the document follows.
 const SCHEMA: &str = "https://json.schemastore.org/sarif-2.1.0.json";
 
+/// The document. Its results are made one after another: there may be many.
+#[derive(Serialize)]
+struct Document<'a> {
+    #[serde(rename = "$schema")]
+    schema: &'static str,
+    version: &'static str,
+    runs: [Run<'a>; 1],
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Run<'a> {
+    tool: Value,
+    automation_details: Value,
+    invocations: Value,
+    column_kind: &'static str,
+    results: Results<'a>,
+}
+
+struct Results<'a> {
+    report: &'a Report,
+    all: bool,
+}
+
+impl Serialize for Results<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let is_shown = |finding: &&Finding| match finding.status {
+            Status::Alarm => true,
+            Status::Error => false,
+            Status::Ok | Status::Skip | Status::Info => self.all,
+        };
+        let resolved = self.report.comparison.iter().flat_map(|comparison| &comparison.resolved);
+        let shown = self.report.findings.iter().filter(is_shown).chain(resolved);
+        serializer.collect_seq(shown.map(|finding| result(self.report, finding)))
+    }
+}
+
 /// The document. What is ok, skipped or only worth knowing is in it only with `all`: services that read SARIF show
 /// every result as something to mend. What could not be evaluated is a notification of the tool.
 pub(super) fn sarif(report: &Report, all: bool) -> Result<String, Failure> {
-    let is_shown = |finding: &&Finding| match finding.status {
-        Status::Alarm => true,
-        Status::Error => false,
-        Status::Ok | Status::Skip | Status::Info => all,
-    };
-    let resolved = report.comparison.iter().flat_map(|comparison| &comparison.resolved);
-    let results = report.findings.iter().filter(is_shown).chain(resolved).map(|finding| result(report, finding));
     let errors = report.findings.iter().filter(|finding| finding.status == Status::Error);
     let notifications: Vec<Value> = errors.map(|finding| notification(report, finding)).collect();
-    let run = json!({
-        "tool": {"driver": {
+    let run = Run {
+        tool: json!({"driver": {
             "name": "tidegate",
             "version": report.program,
             "semanticVersion": report.program,
             "rules": report.controls.iter().map(rule).collect::<Vec<_>>(),
-        }},
-        "automationDetails": {"id": format!("tidegate/{}/", report.pipeline)},
-        "invocations": [{
+        }}),
+        automation_details: json!({"id": format!("tidegate/{}/", report.pipeline)}),
+        invocations: json!([{
             "executionSuccessful": notifications.is_empty(),
             "endTimeUtc": report.taken_at.to_string(),
             "toolExecutionNotifications": notifications,
-        }],
-        "columnKind": "unicodeCodePoints",
-        "results": results.collect::<Vec<_>>(),
-    });
-    let document = json!({"$schema": SCHEMA, "version": "2.1.0", "runs": [run]});
+        }]),
+        column_kind: "unicodeCodePoints",
+        results: Results { report, all },
+    };
+    let document = Document { schema: SCHEMA, version: "2.1.0", runs: [run] };
     let text = serde_json::to_string_pretty(&document).map_err(|error| Failure::failed(error.to_string()))?;
     Ok(format!("{text}\n"))
 }
@@ -106,7 +137,7 @@ fn help(control: &Control) -> Value {
 
 fn result(report: &Report, finding: &Finding) -> Value {
     let control = report.control_of(finding);
-    let index = control.and_then(|control| report.controls.iter().position(|known| std::ptr::eq(known, control)));
+    let index = report.position(&finding.pack, &finding.control);
     let kind = kind(finding.status);
     let mut result = Map::new();
     result.insert("ruleId".into(), rule_id(&finding.pack, &finding.control).into());
@@ -162,7 +193,7 @@ fn location(control: Option<&Control>, finding: &Finding) -> Value {
 fn notification(report: &Report, finding: &Finding) -> Value {
     let mut rule = Map::new();
     rule.insert("id".into(), rule_id(&finding.pack, &finding.control).into());
-    let index = report.controls.iter().position(|known| known.pack == finding.pack && known.id == finding.control);
+    let index = report.position(&finding.pack, &finding.control);
     rule.extend(index.map(|index| ("index".into(), index.into())));
     json!({
         "level": "error",

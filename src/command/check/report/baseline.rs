@@ -69,12 +69,13 @@ impl Report {
         let evaluated: BTreeSet<(&str, &str)> =
             self.controls.iter().map(|control| (&*control.pack, &*control.id)).collect();
         let now: BTreeMap<&str, &Finding> = self.findings.iter().map(|finding| (&*finding.identity, finding)).collect();
+        let errors: Vec<&Finding> = self.findings.iter().filter(|now| now.status == Status::Error).collect();
         for finding in earlier.findings.iter().filter(|finding| finding.is_problem()) {
             let is_still = now.get(&*finding.identity).is_some_and(|now| now.status == finding.status);
             if is_still || !evaluated.contains(&(&*finding.pack, &*finding.control)) {
                 continue;
             }
-            if !now.contains_key(&*finding.identity) && self.is_frozen(finding) {
+            if !now.contains_key(&*finding.identity) && is_frozen(finding, &errors) {
                 comparison.frozen += 1;
                 continue;
             }
@@ -93,22 +94,20 @@ impl Report {
         comparison.resolved.sort_by(Finding::worst_first);
     }
 
-    /// Whether nobody knows what has become of a finding: its control, or the scope that it lies in, failed.
-    fn is_frozen(&self, finding: &Finding) -> bool {
-        let hinders = |error: &&Finding| {
-            let place = |finding: &Finding| (finding.account_id.clone(), finding.region.clone());
-            error.resource.starts_with(OF_CONTROL)
-                || (error.resource.starts_with(OF_SCOPE) && place(error) == place(finding))
-        };
-        let errors = self.findings.iter().filter(|now| now.status == Status::Error);
-        let mut of_control = errors.filter(|now| now.pack == finding.pack && now.control == finding.control);
-        of_control.any(|error| hinders(&error))
-    }
-
     /// Whether there is an alarm that counts, at or above a severity; with `only_new`, one that was none before.
     pub(in crate::command::check) fn fails(&self, from: Severity, only_new: bool) -> bool {
         self.alarms().any(|alarm| alarm.severity >= from && (!only_new || alarm.drift == Drift::New))
     }
+}
+
+/// Whether nobody knows what has become of a finding: its control, or the scope that it lies in, failed.
+fn is_frozen(finding: &Finding, errors: &[&Finding]) -> bool {
+    let place = |finding: &Finding| (finding.account_id.clone(), finding.region.clone());
+    let mut of_control = errors.iter().filter(|now| now.pack == finding.pack && now.control == finding.control);
+    of_control.any(|error| {
+        error.resource.starts_with(OF_CONTROL)
+            || (error.resource.starts_with(OF_SCOPE) && place(error) == place(finding))
+    })
 }
 
 /// How a finding relates to the one that was known. A problem that was none before is new, whatever was said then.

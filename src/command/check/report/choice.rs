@@ -90,6 +90,7 @@ impl Report {
         let kept: BTreeSet<(String, String)> =
             self.controls.iter().map(|control| (control.pack.clone(), control.id.clone())).collect();
         self.findings.retain(|finding| kept.contains(&(finding.pack.clone(), finding.control.clone())));
+        self.sort();
         Ok(())
     }
 }

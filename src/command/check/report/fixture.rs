@@ -60,6 +60,7 @@ pub(in crate::command::check) fn report(findings: Vec<Finding>) -> Report {
         controls: vec![control],
         findings,
         comparison: None,
+        by_control: Vec::new(),
     };
     report.sort();
     report

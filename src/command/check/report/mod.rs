@@ -52,6 +52,9 @@ pub(super) struct Report {
     /// How it differs from an earlier report.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) comparison: Option<Comparison>,
+    /// Which findings are of each control, in the order of `controls`.
+    #[serde(skip)]
+    by_control: Vec<Vec<usize>>,
 }
 
 impl Report {
@@ -75,6 +78,7 @@ impl Report {
             controls,
             findings: read.findings,
             comparison: None,
+            by_control: Vec::new(),
         };
         report.sort();
         report
@@ -98,14 +102,18 @@ impl Report {
 
     /// The control that a finding is of.
     pub(super) fn control_of(&self, finding: &Finding) -> Option<&Control> {
-        let key = (&*finding.pack, &*finding.control);
-        let position = self.controls.binary_search_by(|control| (&*control.pack, &*control.id).cmp(&key)).ok()?;
-        self.controls.get(position)
+        self.controls.get(self.position(&finding.pack, &finding.control)?)
     }
 
     /// The findings of a control, worst first.
-    pub(super) fn findings_of<'a>(&'a self, control: &'a Control) -> impl Iterator<Item = &'a Finding> {
-        self.findings.iter().filter(|finding| finding.pack == control.pack && finding.control == control.id)
+    pub(super) fn findings_of(&self, control: &Control) -> impl Iterator<Item = &Finding> {
+        let own = self.position(&control.pack, &control.id).and_then(|position| self.by_control.get(position));
+        own.into_iter().flatten().filter_map(|position| self.findings.get(*position))
+    }
+
+    /// Where a control stands.
+    pub(super) fn position(&self, pack: &str, id: &str) -> Option<usize> {
+        self.controls.binary_search_by(|control| (&*control.pack, &*control.id).cmp(&(pack, id))).ok()
     }
 
     /// Whether something could not be evaluated.
@@ -124,6 +132,12 @@ impl Report {
     fn sort(&mut self) {
         self.controls.sort_by(|a, b| (&a.pack, &a.id).cmp(&(&b.pack, &b.id)));
         self.findings.sort_by(Finding::worst_first);
+        let mut by_control = vec![Vec::new(); self.controls.len()];
+        for (number, finding) in self.findings.iter().enumerate() {
+            let own = self.position(&finding.pack, &finding.control).and_then(|position| by_control.get_mut(position));
+            own.into_iter().for_each(|own| own.push(number));
+        }
+        self.by_control = by_control;
     }
 }
 

@@ -234,3 +234,79 @@ const KNOWN: [&str; 14] = [
     "last_changed",
     "previous_status",
 ];
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::array::{ArrayRef, Int64Array, TimestampMillisecondArray};
+
+    use super::*;
+
+    /// Resource, status, drift and waiver.
+    type Row = (&'static str, &'static str, &'static str, Option<&'static str>);
+
+    /// Rows with a column that reports do not know.
+    fn rows(rows: &[Row]) -> RecordBatch {
+        let all = |text: &'static str| -> ArrayRef { Arc::new(StringArray::from(vec![text; rows.len()])) };
+        let none = || -> ArrayRef { Arc::new(StringArray::from(vec![None::<&str>; rows.len()])) };
+        let each =
+            |text: fn(&Row) -> Option<String>| -> ArrayRef { Arc::new(rows.iter().map(text).collect::<StringArray>()) };
+        let times: ArrayRef = Arc::new(TimestampMillisecondArray::from(vec![1_000; rows.len()]));
+        let steps: ArrayRef = Arc::new(Int64Array::from(vec![7; rows.len()]));
+        let columns: Vec<(&str, ArrayRef)> = vec![
+            ("control", all("c")),
+            ("title", all("c should be")),
+            ("resource", each(|row| Some(row.0.to_owned()))),
+            ("status", each(|row| Some(row.1.to_owned()))),
+            ("reason", all("Because.")),
+            ("severity", all("high")),
+            ("drift", each(|row| Some(row.2.to_owned()))),
+            ("account_id", none()),
+            ("region", none()),
+            ("dimensions", all("{}")),
+            ("pack", all("p")),
+            ("first_seen", Arc::clone(&times)),
+            ("last_changed", Arc::clone(&times)),
+            ("previous_status", none()),
+            ("waiver", each(|row| row.3.map(str::to_owned))),
+            ("waiver_reason", each(|row| row.3.map(|waiver| format!("{waiver} says so")))),
+            ("waived_until", times),
+            ("step", steps),
+        ];
+        RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(name, column)| (name, column, true)))
+            .unwrap()
+    }
+
+    fn counts(read: &Read) -> Counts {
+        read.tallies["p"]["c"].counts
+    }
+
+    #[test]
+    fn the_last_evaluation_counts_and_what_it_resolved_is_gone() {
+        let batches = [
+            rows(&[("a", "alarm", "new", None), ("b", "alarm", "new", None)]),
+            rows(&[("a", "ok", "unchanged", None), ("b", "ok", "resolved", None)]),
+        ];
+        let read = Read::rows(&batches, false).unwrap();
+        assert_eq!(counts(&read), Counts { ok: 1, ..Counts::default() });
+        assert!(read.findings.is_empty(), "what is ok is counted, not kept");
+        assert_eq!(Read::rows(&batches, true).unwrap().findings.len(), 1);
+    }
+
+    #[test]
+    fn a_waived_alarm_is_waived_and_a_waived_ok_stays_ok() {
+        let batch = rows(&[("a", "alarm", "new", Some("W-1")), ("b", "ok", "new", Some("W-1"))]);
+        let read = Read::rows(&[batch], true).unwrap();
+        assert_eq!(counts(&read), Counts { waived: 1, ok: 1, ..Counts::default() });
+        let words: Vec<&str> = read.findings.iter().map(Finding::word).collect();
+        assert_eq!(words, ["waived", "ok"]);
+        assert_eq!(read.findings[0].waiver_text().unwrap(), "waived until 1970-01-01 (W-1): W-1 says so");
+    }
+
+    #[test]
+    fn columns_that_reports_do_not_know_are_kept() {
+        let read = Read::rows(&[rows(&[("a", "alarm", "new", None)])], false).unwrap();
+        assert_eq!(serde_json::to_value(&read.findings[0]).unwrap()["step"], 7);
+    }
+}
