@@ -66,6 +66,9 @@ pub(crate) enum Command {
     /// Try a source
     #[command(subcommand)]
     Source(SourceCommand),
+    /// Look at files of waivers: alarms that somebody answers for
+    #[command(subcommand)]
+    Waivers(WaiversCommand),
     /// Write a commented first pipeline
     Init(InitArguments),
     /// Print the JSON Schema of pipeline files, for editors
@@ -210,6 +213,9 @@ pub(crate) struct CheckArguments {
     /// The value of a parameter of a control, or with `*` of every control that has it
     #[arg(long = "param", value_name = "CONTROL.NAME=VALUE")]
     pub(crate) params: Vec<String>,
+    /// A file of waivers, in place of what the pipeline names
+    #[arg(long, value_name = "FILE")]
+    pub(crate) waivers: Option<PathBuf>,
     /// Evaluate as of this time (2026-11-20T08:00:00Z) instead of now
     #[arg(long, value_name = "TIME")]
     pub(crate) now: Option<String>,
@@ -240,6 +246,21 @@ pub(crate) struct CheckArguments {
     /// Also write a snapshot: the same as `--output snapshot=FILE`
     #[arg(long, value_name = "FILE")]
     pub(crate) save: Option<PathBuf>,
+}
+
+/// `waivers`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum WaiversCommand {
+    /// Say what is wrong with files of waivers (code 3), and what is questionable (code 1): expired, endless, too wide,
+    /// covered by another, of no control of any pack
+    Lint {
+        /// The files
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+        /// How it is printed
+        #[arg(long, default_value = "text")]
+        format: Format,
+    },
 }
 
 /// `sarif=findings.sarif`.

@@ -17,6 +17,7 @@ mod schema;
 mod source;
 mod test;
 mod validate;
+mod waivers;
 
 use std::process::ExitCode;
 
@@ -40,6 +41,7 @@ pub(crate) async fn execute(arguments: Arguments) -> ExitCode {
         Command::Component(command) => component::component(command, queries),
         Command::Provider(command) => provider::provider(command, queries).await,
         Command::Source(command) => source::source(command, queries).await,
+        Command::Waivers(command) => waivers::waivers(command, queries),
         Command::Init(arguments) => init::init(&arguments),
         Command::Schema => schema::schema(queries),
         Command::Completions { shell } => completions::completions(shell),

@@ -22,6 +22,7 @@ pub mod testing;
 pub mod waiver;
 
 pub use kind::{CheckKind, FINDINGS, INPUT};
+pub use operator::WAIVERS;
 pub use rows::{finding_rows, finding_schema};
 
 #[cfg(test)]

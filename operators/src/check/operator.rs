@@ -29,7 +29,7 @@ pub(super) enum Reading {
 }
 
 /// The name under which the file of waivers arrives, and the control of what is wrong with it.
-pub(super) const WAIVERS: &str = "waivers";
+pub const WAIVERS: &str = "waivers";
 
 /// `check` as it runs.
 pub(super) struct CheckOperator {

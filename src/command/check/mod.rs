@@ -5,6 +5,7 @@ mod narrow;
 mod parameters;
 mod report;
 mod target;
+mod waivers;
 
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -13,6 +14,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use tidegate_operators::check::finding::Severity;
 use tidegate_operators::check::pack::PackLibrary;
+use tidegate_pipeline::graph::Graph;
 use tidegate_pipeline::runtime::{Pipeline, RunOptions};
 use tidegate_pipeline::step::StepTime;
 use tidegate_pipeline::testing::collect::{CollectKind, Collected};
@@ -102,8 +104,9 @@ fn write(path: &Path, text: &str) -> Result<(), Failure> {
 
 /// The report that a snapshot holds, narrowed to what is asked for.
 fn saved(arguments: &CheckArguments) -> Result<Report, Failure> {
-    if arguments.now.is_some() || !arguments.params.is_empty() {
-        let message = "a snapshot is not evaluated again: `--now` and `--param` go with a pipeline or a pack";
+    if arguments.now.is_some() || !arguments.params.is_empty() || arguments.waivers.is_some() {
+        let message =
+            "a snapshot is not evaluated again: `--now`, `--param` and `--waivers` go with a pipeline or a pack";
         return Err(Failure::usage(message));
     }
     let mut report = Report::read(Path::new(&arguments.target))?;
@@ -125,18 +128,21 @@ async fn evaluated(arguments: &CheckArguments, packs: PackLibrary) -> Result<Rep
         pipeline: target.graph.spec.name.to_string(),
         benchmark: arguments.benchmark.clone(),
     };
-    run(target.graph, now).await?;
-    let read = Read::rows(&collected.take(target::FINDINGS), arguments.all)?;
+    let (graph, time) = (Arc::new(target.graph), StepTime(origin.taken_at.0.as_millisecond()));
+    run(Arc::clone(&graph), now).await?;
+    let rows = collected.take(target::FINDINGS);
+    waivers::remarks(&graph, &rows, time)?.iter().for_each(|remark| eprintln!("warning: {remark}"));
+    let read = Read::rows(&rows, arguments.all)?;
     Ok(Report::new(origin, packs, controls, read))
 }
 
 /// Runs the pipeline to the end of what there is now, in a directory of its own.
-async fn run(graph: tidegate_pipeline::graph::Graph, now: Option<Moment>) -> Result<(), Failure> {
+async fn run(graph: Arc<Graph>, now: Option<Moment>) -> Result<(), Failure> {
     let directory = tempfile::Builder::new().prefix("tidegate-check-").tempdir()?;
     let mut options = RunOptions::new(directory.path());
     options.once = true;
     options.now = now.map(|now| StepTime(now.0.as_millisecond()));
-    let pipeline = Pipeline::open(Arc::new(graph), options).await?;
+    let pipeline = Pipeline::open(graph, options).await?;
     let (cancel, interrupted) = (pipeline.cancellation(), CancellationToken::new());
     let tell = interrupted.clone();
     let listening = tokio::spawn(async move {

@@ -45,7 +45,7 @@ pub(super) fn plan_target(
     let file = if in_pipeline {
         PipelineFile::read(path)?
     } else if names.contains(&arguments.target) {
-        of_pack(&arguments.target)
+        of_pack(&arguments.target, &packs.find(&arguments.target, &load::working_directory())?.0.providers)
     } else {
         return Err(Failure::unknown("pipeline file or pack", &arguments.target, &names));
     };
@@ -66,15 +66,22 @@ pub(super) fn plan_target(
     Ok(Target { graph, in_pipeline })
 }
 
-/// A pipeline for a pack that is named without YAML: the provider of the pack's name, checked by the pack.
-fn of_pack(pack: &str) -> PipelineFile {
-    let quoted = serde_json::Value::from(pack);
+/// A pipeline for a pack that is named without YAML: its providers, as they are without options, checked by the pack.
+fn of_pack(pack: &str, providers: &[String]) -> PipelineFile {
+    let quoted = |text: &str| serde_json::Value::from(text).to_string();
+    let providers: Vec<String> = match providers {
+        [] => vec![quoted(pack)],
+        named => named.iter().map(|name| quoted(name)).collect(),
+    };
+    let sources: Vec<String> = providers.iter().map(|kind| format!("{kind}: {{{kind}: {{}}}}")).collect();
     let text = format!(
-        "version: 1\nname: {quoted}\nsources: {{inventory: {{{quoted}: {{}}}}}}\n\
-         operators: {{checked: {{from: inventory, check: {{pack: {quoted}}}}}}}\n\
-         sinks: {{ignored: {{from: checked, drop: {{}}}}}}\n"
+        "version: 1\nname: {pack}\nsources: {{{}}}\noperators: {{checked: {{from: [{}], check: {{pack: {pack}}}}}}}\n\
+         sinks: {{ignored: {{from: checked, drop: {{}}}}}}\n",
+        sources.join(", "),
+        providers.join(", "),
+        pack = quoted(pack),
     );
-    PipelineFile { name: format!("check {pack}"), text }
+    PipelineFile { name: format!("check {}", pack), text }
 }
 
 /// Keeps the `check` nodes that are asked for and what feeds them; every finding leaves, into one sink.
@@ -94,6 +101,9 @@ fn only_checks(
     rewrite::keep_feeding(&mut spec, checks.iter().cloned());
     for node in spec.operators.iter_mut().filter(|node| *node.kind.value == *CHECK) {
         set(node, "emit", Tree::Text("all".into()));
+        if let Some(file) = &arguments.waivers {
+            set(node, "waivers", Tree::Text(file.display().to_string().into()));
+        }
         for (option, value) in narrowed.options_of(&node.name) {
             set(node, option, value);
         }

@@ -16,7 +16,7 @@ use tidegate_pipeline::table::past::{Change, Found, Moment, Past};
 use tidegate_pipeline::table::{OPERATION, TABLE, TableDefinition, change_schema};
 
 use super::note;
-use super::session::{Told, rows_of};
+use super::session::{Told, rows_of, state_rows};
 use crate::exit::Failure;
 
 /// `at('TABLE', 'MOMENT')`: the rows of a table as they were.
@@ -49,8 +49,11 @@ impl At {
         let texts: Vec<String> = arguments.iter().filter_map(literal).collect();
         let [table, moment] = texts.as_slice() else { return Err(Told::error(usage())) };
         let found = self.found(moment).map_err(Told::error)?;
-        match found.tables.iter().find_map(|set| set.get(table)) {
-            Some(version) => rows_of(version),
+        if let Some(version) = found.tables.iter().find_map(|set| set.get(table)) {
+            return rows_of(version);
+        }
+        match found.states.iter().find(|(name, _)| name == table) {
+            Some((_, rows)) => state_rows(rows),
             None => Err(Told::error(unknown_table(&self.past, table))),
         }
     }

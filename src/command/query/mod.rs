@@ -55,7 +55,11 @@ fn past(graph: &Graph, dir: &Path) -> Past {
         Planned::Source(source) => Some((Arc::clone(&node.name), source.tables.clone())),
         _ => None,
     });
-    Past::new(&dir.join(&*graph.spec.name.value), sources.collect())
+    let states = graph.nodes.iter().filter_map(|node| match &node.planned {
+        Planned::Operator(operator) => Some((Arc::clone(&node.name), operator.shown.clone()?)),
+        _ => None,
+    });
+    Past::new(&dir.join(&*graph.spec.name.value), sources.collect()).with_states(states.collect())
 }
 
 /// Says on stderr what an answer does not say itself.

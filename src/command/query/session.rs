@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
+use arrow::array::RecordBatch;
 use async_trait::async_trait;
 use datafusion::catalog::view::ViewTable;
 use datafusion::catalog::{MemorySchemaProvider, SchemaProvider, TableProvider};
@@ -36,6 +37,11 @@ pub(super) async fn session(past: Arc<Past>, found: &Found) -> Result<SessionCon
     for version in found.tables.iter().flat_map(|set| set.tables.values()) {
         let name = version.definition().name.to_string();
         inventory.tables.register_table(name, rows_of(version).map_err(failure)?).map_err(failure)?;
+    }
+    for (name, rows) in &found.states {
+        if !inventory.tables.table_exist(name) {
+            inventory.tables.register_table((*name).to_owned(), state_rows(rows).map_err(failure)?).map_err(failure)?;
+        }
     }
     let views = found.tables.iter().flat_map(|set| set.tables.values()).flat_map(|version| &version.definition().views);
     let views: Vec<View> = views.copied().collect();
@@ -89,6 +95,11 @@ async fn offer(session: &SessionContext, view: View) -> Result<(), DataFusionErr
 pub(super) fn rows_of(version: &TableVersion) -> Result<Arc<dyn TableProvider>, DataFusionError> {
     let schema = Arc::clone(&version.definition().schema);
     Ok(Arc::new(MemTable::try_new(schema, vec![version.batches().cloned().collect()])?))
+}
+
+/// The state of operators, to be queried.
+pub(super) fn state_rows(rows: &RecordBatch) -> Result<Arc<dyn TableProvider>, DataFusionError> {
+    Ok(Arc::new(MemTable::try_new(rows.schema(), vec![vec![rows.clone()]])?))
 }
 
 /// The tables by name; says which there are when another one is asked for.
