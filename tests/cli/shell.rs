@@ -66,7 +66,7 @@ fn at_a_terminal_lines_are_edited_completed_and_kept() {
     let program = format!("{} query p.yaml", env!("CARGO_BIN_EXE_tidegate"));
     let mut command = Command::new("script");
     command.current_dir(folder.path()).args(["-qec", &program, "/dev/null"]);
-    command.env("XDG_STATE_HOME", folder.file("state")).env_remove("PAGER").env("TERM", "xterm");
+    command.env("XDG_STATE_HOME", folder.file("state")).env_remove("PAGER").env("COLUMNS", "100");
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut running = Running::of(&mut command);
     // The word before is deleted, the name of the table completed.

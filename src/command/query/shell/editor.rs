@@ -123,7 +123,9 @@ impl Editor {
 
 /// Draws the line anew.
 fn show(prompt: &str, line: &Line) -> io::Result<()> {
-    let columns = tcgetwinsize(io::stdout()).map_or(80, |size| usize::from(size.ws_col)).max(20);
+    // A terminal that does not know its size says 0.
+    let columns = tcgetwinsize(io::stdout()).map_or(0, |size| usize::from(size.ws_col));
+    let columns = if columns == 0 { 80 } else { columns };
     let width = columns.saturating_sub(prompt.chars().count() + 1);
     let (shown, cursor) = line.window(width);
     // A tab or another control character would move what follows.

@@ -1,5 +1,6 @@
 //! The shell: statements from a person at a terminal, or from stdin.
 
+mod background;
 mod command;
 mod completion;
 mod editor;
@@ -21,6 +22,7 @@ use super::{collect, functions_list, rows};
 use crate::arguments::RowFormat;
 use crate::exit::{DONE, Failure};
 use crate::output;
+use background::Background;
 use command::{COMMANDS, Command};
 use completion::Names;
 use editor::{Editor, Input};
@@ -39,7 +41,7 @@ const NESTING: usize = 8;
 /// without a person at the prompt, the program's exit code still tells of it.
 pub(super) async fn shell(session: &SessionContext, shown: &Shown, format: RowFormat) -> Result<u8, Failure> {
     let prompted = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
-    let shell = Shell::new(session, format, prompted);
+    let shell = Shell::new(session, format, prompted)?;
     if !prompted {
         return shell.piped().await;
     }
@@ -55,6 +57,8 @@ struct Shell<'s> {
     session: &'s SessionContext,
     format: RowFormat,
     prompted: bool,
+    /// At a terminal.
+    background: Option<Background>,
     timing: bool,
     expanded: bool,
     /// Where results go instead of stdout.
@@ -65,9 +69,10 @@ struct Shell<'s> {
 }
 
 impl<'s> Shell<'s> {
-    fn new(session: &'s SessionContext, format: RowFormat, prompted: bool) -> Self {
-        let statement = String::new();
-        Self { session, format, prompted, timing: prompted, expanded: false, file: None, statement, code: DONE }
+    fn new(session: &'s SessionContext, format: RowFormat, prompted: bool) -> Result<Self, Failure> {
+        let background = prompted.then(Background::start).transpose()?;
+        let (statement, expanded, file) = (String::new(), false, None);
+        Ok(Self { session, format, prompted, background, timing: prompted, expanded, file, statement, code: DONE })
     }
 
     async fn piped(mut self) -> Result<u8, Failure> {
@@ -216,23 +221,11 @@ impl<'s> Shell<'s> {
 
     /// Answers a statement. Ctrl-C ends the statement and not the shell.
     async fn answer(&mut self, sql: &str) -> Result<(), Failure> {
-        if !self.prompted {
-            let batches = collect(self.session, sql).await?;
-            return self.write(&batches);
-        }
-        let (session, sql) = (self.session.clone(), sql.to_owned());
-        let mut running = tokio::spawn(async move { collect(&session, &sql).await });
-        let done = tokio::select! {
-            done = &mut running => Some(done),
-            _ = tokio::signal::ctrl_c() => None,
+        let batches = match &mut self.background {
+            Some(background) => background.collect(self.session, sql).await?,
+            None => collect(self.session, sql).await?,
         };
-        match done {
-            Some(done) => self.write(&done.map_err(|error| Failure::failed(error.to_string()))??),
-            None => {
-                running.abort();
-                Err(Failure::failed("cancelled"))
-            }
-        }
+        self.write(&batches)
     }
 
     fn write(&mut self, batches: &[RecordBatch]) -> Result<(), Failure> {
