@@ -22,3 +22,4 @@ mod sources;
 mod state;
 mod testing;
 mod validating;
+mod waiving;

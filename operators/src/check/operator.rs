@@ -192,9 +192,11 @@ impl CheckOperator {
     }
 }
 
-/// What is wrong with an entry of the file of waivers, as a finding.
-fn about_waivers(pack: &Arc<str>, problem: &PackProblem) -> Finding {
-    let resource: Arc<str> = format!("waivers:{}:{}", problem.file, problem.place.line).into();
+/// What is wrong at one place of the file of waivers, as a finding.
+fn about_waivers(pack: &Arc<str>, file: &str, problems: &[PackProblem]) -> Finding {
+    let line = problems.first().map_or(0, |problem| problem.place.line);
+    let resource: Arc<str> = format!("waivers:{file}:{line}").into();
+    let said: Vec<&str> = problems.iter().map(|problem| problem.message.as_str()).collect();
     let dimensions = "{}";
     let parts =
         IdentityParts { pack, control: WAIVERS, resource: &resource, account_id: None, region: None, dimensions };
@@ -205,7 +207,7 @@ fn about_waivers(pack: &Arc<str>, problem: &PackProblem) -> Finding {
         title: "Waivers should be readable".into(),
         resource,
         status: Status::Error,
-        reason: sentence(&problem.to_string()).into(),
+        reason: sentence(&said.join("; ")).into(),
         severity: Severity::High,
         account_id: None,
         region: None,
@@ -265,7 +267,8 @@ impl Operator for CheckOperator {
         let (waivers, problems) = Waivers::read(&self.waivers_file, contents);
         let mut rows = self.drift.waive(waivers, step.time);
         let pack = self.evaluator.controls().first().map(|control| Arc::clone(&control.pack)).unwrap_or_default();
-        let findings = problems.iter().map(|problem| about_waivers(&pack, problem)).collect();
+        let of_one_place = problems.chunk_by(|a, b| a.place.line == b.place.line);
+        let findings = of_one_place.map(|problems| about_waivers(&pack, &self.waivers_file, problems)).collect();
         let evaluation = ControlEvaluation {
             control: WAIVERS.into(),
             findings,
