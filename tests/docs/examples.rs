@@ -12,6 +12,7 @@ pub(crate) fn workplace() -> Folder {
     let files = [
         ("orders.jsonl", "{\"id\": 1, \"amount\": \"10\"}\n{\"id\": 2, \"amount\": \"ten\"}\n"),
         ("logins.jsonl", "{\"user\": \"root\", \"at\": 1795253000000}\n"),
+        ("waivers.yaml", "- {id: W-1, control: c, resource: r, reason: why, owner: who, expires: 2999-01-01}\n"),
     ];
     for (name, text) in files {
         folder.write(name, text);

@@ -1,6 +1,6 @@
 //! Pages that are generated from the program.
 
-use super::{aws_events, components, inventory, matrix, read, root, sql};
+use super::{aws_events, below, components, controls, inventory, matrix, read, root, sql};
 
 /// The variable that has the pages written anew instead of compared.
 const UPDATE: &str = "TIDEGATE_UPDATE_DOCS";
@@ -9,6 +9,8 @@ const UPDATE: &str = "TIDEGATE_UPDATE_DOCS";
 fn is_current(name: &str, text: &str) {
     let page = root().join("docs/reference").join(name);
     if std::env::var_os(UPDATE).is_some() {
+        let folder = page.parent().expect("a page is in a folder");
+        std::fs::create_dir_all(folder).expect("the folder can be made");
         std::fs::write(&page, text).expect("the page can be written");
         return;
     }
@@ -41,8 +43,15 @@ fn the_pages_of_tables_are_current() {
 }
 
 #[test]
-fn the_page_of_the_host_controls_is_current() {
-    is_current("controls-host.md", &inventory::controls());
+fn the_pages_of_controls_are_current() {
+    let pages = controls::pages();
+    pages.iter().for_each(|(name, page)| is_current(name, page));
+    let folder = root().join("docs/reference/controls");
+    let stray = below(&folder).into_iter().filter(|page| {
+        let name = page.strip_prefix(root().join("docs/reference")).expect("it is inside").display().to_string();
+        !pages.iter().any(|(known, _)| *known == name)
+    });
+    assert_eq!(stray.collect::<Vec<_>>(), [root(); 0], "pages of controls that are gone");
 }
 
 #[test]

@@ -29,8 +29,14 @@ fn every_relative_link_leads_to_a_file_and_a_heading() {
 fn every_page_of_docs_is_reached_from_its_start_page() {
     let docs = root().join("docs");
     let start = docs.join("README.md");
-    let linked: Vec<_> =
-        markdown::links(&read(&start)).iter().filter_map(|link| docs.join(link).canonicalize().ok()).collect();
+    let linked_by = |page: &std::path::Path| -> Vec<_> {
+        let folder = page.parent().unwrap_or(&docs);
+        markdown::links(&read(page)).iter().filter_map(|link| folder.join(link).canonicalize().ok()).collect()
+    };
+    let mut linked = linked_by(&start);
+    // There are too many controls for the start page: their lists link them.
+    let lists = ["reference/controls-aws.md", "reference/controls-host.md"].map(|list| docs.join(list));
+    linked.extend(lists.iter().flat_map(|list| linked_by(list)));
     let inside = pages().into_iter().filter(|page| page.starts_with(&docs) && *page != start);
     let lost: Vec<_> = inside.filter(|page| !linked.contains(&page.canonicalize().unwrap_or_default())).collect();
     assert!(lost.is_empty(), "docs/README.md does not link {lost:?}");

@@ -5,6 +5,7 @@
 
 mod aws_events;
 mod components;
+mod controls;
 mod examples;
 mod generated;
 mod inventory;
@@ -39,7 +40,7 @@ pub(crate) fn pages() -> Vec<PathBuf> {
     pages
 }
 
-fn below(folder: &Path) -> Vec<PathBuf> {
+pub(crate) fn below(folder: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(folder).expect("the folder is there").map(|entry| entry.expect("an entry").path());
     let pages = |path: PathBuf| match path.is_dir() {
         true => below(&path),
