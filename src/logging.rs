@@ -6,11 +6,16 @@ use tracing_subscriber::EnvFilter;
 
 use crate::arguments::LogArguments;
 
+/// What is told only where it is asked for by name: the SDK of AWS says of every error twice that there was one, and our
+/// own message says it better.
+const SILENT: &str = "aws_smithy_runtime_api=off";
+
 /// Starts logging. Told levels are those of `--log` or `TIDEGATE_LOG`, else warnings.
 pub(crate) fn start(arguments: &LogArguments) {
-    let filter = EnvFilter::try_new(&arguments.log).unwrap_or_else(|error| {
+    // Of several filters for one target the last counts.
+    let filter = EnvFilter::try_new(format!("{SILENT},{}", arguments.log)).unwrap_or_else(|error| {
         eprintln!("warning: --log {}: {error}; warnings are shown", arguments.log);
-        EnvFilter::new("warn")
+        EnvFilter::new(format!("{SILENT},warn"))
     });
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)

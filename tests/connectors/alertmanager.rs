@@ -9,12 +9,14 @@ use crate::http::{get, post};
 use crate::program::eventually;
 use crate::service::Service;
 
-/// The hosts of the alerts of this name, sorted.
+/// The hosts of the alerts of this name, sorted, each once: Alertmanager tells again of all alerts of a group when one
+/// joins it.
 fn hosts(rows: &[Value], name: &str) -> Vec<String> {
     let of_name = rows.iter().filter(|row| row["alert"]["labels"]["alertname"] == name);
     let mut hosts: Vec<String> =
         of_name.map(|row| row["meta"]["hosts"][0].as_str().unwrap_or("?").to_owned()).collect();
     hosts.sort_unstable();
+    hosts.dedup();
     hosts
 }
 
