@@ -47,11 +47,11 @@ fn the_pages_of_controls_are_current() {
     let pages = controls::pages();
     pages.iter().for_each(|(name, page)| is_current(name, page));
     let folder = root().join("docs/reference/controls");
-    let stray = below(&folder).into_iter().filter(|page| {
+    let mut stray = below(&folder).into_iter().filter(|page| {
         let name = page.strip_prefix(root().join("docs/reference")).expect("it is inside").display().to_string();
         !pages.iter().any(|(known, _)| *known == name)
     });
-    assert_eq!(stray.collect::<Vec<_>>(), [root(); 0], "pages of controls that are gone");
+    assert_eq!(stray.next(), None, "a page of a control that is gone");
 }
 
 #[test]
