@@ -4,11 +4,14 @@ expected:
 
   now      control -> ARN -> status, on the day of the making (`absent`: no finding at all)
   later    the same, 200 days later: what was made new is old then
+  then     the time 200 days later
   excused  control -> status that moto cannot bring about -> why
 """
 
+import datetime
 import json
 import sys
+import urllib.request
 
 import boto3
 import estate_controls_accounts
@@ -75,7 +78,10 @@ class Place:
 
 
 def main(endpoint):
-    expected = {"now": {}, "later": {}, "excused": EXCUSED}
+    # The same ids in every run.
+    urllib.request.urlopen(urllib.request.Request(f"{endpoint}/moto-api/seed?a=42", method="POST")).close()
+    then = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(days=200)
+    expected = {"now": {}, "later": {}, "then": then.strftime("%Y-%m-%dT%H:%M:%SZ"), "excused": EXCUSED}
     for account in (ACCOUNT, SECOND):
         estate_controls_accounts.make(Place(endpoint, account, REGIONS[0], account == SECOND, expected))
     for region in REGIONS:
