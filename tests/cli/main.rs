@@ -2,6 +2,7 @@
 
 #![allow(clippy::expect_used, clippy::panic, reason = "a test that cannot go on says so by failing")]
 
+mod aws_pack;
 mod changes;
 mod checking;
 mod checkpoints;
@@ -17,6 +18,9 @@ mod refreshing;
 mod replay;
 mod running;
 mod selecting;
+#[allow(dead_code, reason = "not every suite stops and starts servers")]
+#[path = "../connectors/service.rs"]
+mod service;
 mod shell;
 mod sources;
 mod state;

@@ -28,9 +28,8 @@ def people(iam):
     iam.enable_mfa_device(UserName="ann", SerialNumber=device, AuthenticationCode1="123456", AuthenticationCode2="654321")
 
 
-def block_public_access(endpoint, number):
+def block_public_access(endpoint, number, settings):
     """What S3 Control blocks in an account. boto3 would look for a host of its own for each account."""
-    settings = {"BlockPublicAcls": True, "IgnorePublicAcls": True, "BlockPublicPolicy": False, "RestrictPublicBuckets": False}
     body = "".join(f"<{name}>{str(value).lower()}</{name}>" for name, value in settings.items())
     credential = "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/s3/aws4_request, Signature=x"
     headers = {"content-type": "application/xml", "authorization": credential, "x-amz-account-id": number, "x-moto-account-id": number}
@@ -52,7 +51,8 @@ def account(client, number):
     iam.add_role_to_instance_profile(InstanceProfileName="app", RoleName="app")
     iam.update_account_password_policy(MinimumPasswordLength=14, PasswordReusePrevention=24, RequireSymbols=True)
     iam.upload_server_certificate(ServerCertificateName="web", CertificateBody="-----BEGIN", PrivateKey="of no account")
-    block_public_access(iam.meta.endpoint_url, number)
+    settings = {"BlockPublicAcls": True, "IgnorePublicAcls": True, "BlockPublicPolicy": False, "RestrictPublicBuckets": False}
+    block_public_access(iam.meta.endpoint_url, number, settings)
 
 
 def buckets(client, number, region):

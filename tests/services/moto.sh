@@ -11,4 +11,8 @@ if [ -n "${TIDEGATE_ESTATES:-}" ]; then
   # shellcheck disable=SC2086 # a list of accounts
   "$kept/moto/bin/python" "$(dirname "$0")/estate.py" "http://127.0.0.1:$1" $TIDEGATE_ESTATES >&2
 fi
+# The estate for the controls of the pack `aws`, and what is expected of them in a file.
+if [ -n "${TIDEGATE_ESTATE_CONTROLS:-}" ]; then
+  "$kept/moto/bin/python" "$(dirname "$0")/estate_controls.py" "http://127.0.0.1:$1" >"$folder/expected.json"
+fi
 serve

@@ -1,5 +1,5 @@
 """moto, with what AWS has and moto lacks: filters that it answers with a crash or with everything, booleans as XML writes
-them (`true`, where Python writes `True`), and text that is no CDATA."""
+them (`true`, where Python writes `True`), text that is no CDATA, and GMT in the reasons of stopped instances."""
 
 import moto.core.responses as responses
 import moto.ec2.responses.launch_templates as launch_templates
@@ -12,22 +12,23 @@ from moto.ec2.responses.vpc_peering_connections import DESCRIBE_VPC_PEERING_CONN
 from moto.server import main
 
 
-
-def as_xml_writes(value):
+def as_aws_writes(value):
+    if isinstance(value, str) and value.startswith("User initiated ("):
+        return value.replace(" UTC)", " GMT)")
     return str(value).lower() if isinstance(value, bool) else value
 
 
 class Environment(responses.Environment):
     def __init__(self, *arguments, **options):
-        super().__init__(*arguments, finalize=as_xml_writes, **options)
+        super().__init__(*arguments, finalize=as_aws_writes, **options)
 
 
 responses.Environment = Environment
 serialize = launch_templates.xml_serialize
-launch_templates.xml_serialize = lambda tree, key, value: serialize(tree, key, as_xml_writes(value))
+launch_templates.xml_serialize = lambda tree, key, value: serialize(tree, key, as_aws_writes(value))
 
 template = route53.Template
-route53.Template = lambda text: template(text, finalize=as_xml_writes)
+route53.Template = lambda text: template(text, finalize=as_aws_writes)
 
 records = route53_responses.LIST_RRSET_RESPONSE
 route53_responses.LIST_RRSET_RESPONSE = records.replace("<![CDATA[{{ resource }}]]>", "{{ resource | e }}")

@@ -99,8 +99,9 @@ impl OperatorKind for CheckKind {
         let emit = read.emit;
         let waivers = read.waivers.as_deref().map(|file| self.waivers(file, &place, context)).transpose()?;
         let about = Arc::<str>::from(read.waivers.unwrap_or_default());
+        let when = read.evaluate;
         let build = move || -> tidegate_pipeline::error::Result<Box<dyn Operator>> {
-            Ok(Box::new(CheckOperator::new(evaluator.clone(), reading.clone(), emit, Arc::clone(&about))))
+            Ok(Box::new(CheckOperator::new(evaluator.clone(), reading.clone(), (emit, when), Arc::clone(&about))))
         };
         let mut operator = PlannedOperator::new(vec![Port::out(finding_schema())], build);
         operator.lookups.extend(waivers);

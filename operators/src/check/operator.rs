@@ -14,6 +14,7 @@ use tidegate_pipeline::table::{ChangedRows, TableDefinition, TableSet};
 use super::drift::{DriftState, DriftedFinding, Emit};
 use super::evaluate::{ControlEvaluation, Evaluator, Frozen, TableContents, identity_of_failure, sentence};
 use super::finding::{Finding, Identity, IdentityParts, Severity, Status};
+use super::options::When;
 use super::pack::PackProblem;
 use super::pending::Pending;
 use super::rows::finding_rows;
@@ -36,6 +37,7 @@ pub(super) struct CheckOperator {
     evaluator: Evaluator,
     reading: Reading,
     emit: Emit,
+    when: When,
     /// The file of waivers, as the pipeline names it.
     waivers_file: Arc<str>,
     drift: DriftState,
@@ -57,11 +59,17 @@ pub(super) struct CheckOperator {
 }
 
 impl CheckOperator {
-    pub(super) fn new(evaluator: Evaluator, reading: Reading, emit: Emit, waivers_file: Arc<str>) -> Self {
+    pub(super) fn new(
+        evaluator: Evaluator,
+        reading: Reading,
+        (emit, when): (Emit, When),
+        waivers_file: Arc<str>,
+    ) -> Self {
         Self {
             evaluator,
             reading,
             emit,
+            when,
             waivers_file,
             drift: DriftState::default(),
             tables: BTreeMap::new(),
@@ -258,6 +266,7 @@ impl Operator for CheckOperator {
 
     async fn end_of_step(&mut self, step: &StepHeader, out: &mut Output) -> Result<()> {
         match self.reading {
+            Reading::Tables if self.when == When::End => Ok(()),
             Reading::Tables => self.evaluate_tables(step, out).await,
             Reading::Events(_) => self.evaluate_rows(step, out).await,
         }
@@ -293,6 +302,13 @@ impl Operator for CheckOperator {
         self.emit(rows, out)
     }
 
+    async fn end_of_input(&mut self, step: &StepHeader, out: &mut Output) -> Result<()> {
+        match (&self.reading, self.when) {
+            (Reading::Tables, When::End) => self.evaluate_tables(step, out).await,
+            _ => Ok(()),
+        }
+    }
+
     fn snapshot(&mut self, writer: &mut StateWriter) -> Result<()> {
         let always = !self.saved;
         self.saved = true;
@@ -317,7 +333,7 @@ mod tests {
 
     fn operator() -> CheckOperator {
         let evaluator = Evaluator::new(plan(&pack_of(&[("a", ENCRYPTED)])).0);
-        CheckOperator::new(evaluator, Reading::Tables, Emit::Changes, "waivers.yaml".into())
+        CheckOperator::new(evaluator, Reading::Tables, (Emit::Changes, When::Change), "waivers.yaml".into())
     }
 
     async fn after(operator: &mut CheckOperator, contents: &BTreeMap<Arc<str>, TableContents>) -> Vec<String> {

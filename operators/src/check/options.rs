@@ -43,7 +43,21 @@ pub(super) struct CheckOptions {
     /// How bad an alarm of the control in `sql` is; `medium` where it is absent.
     #[serde(default)]
     pub(super) severity: Option<Severity>,
+    /// Whether tables are evaluated whenever one has changed (`change`), or once, when all sources have ended (`end`).
+    #[serde(default)]
+    pub(super) evaluate: When,
     /// Whether findings leave when they change (`changes`) or at every evaluation (`all`).
     #[serde(default)]
     pub(super) emit: Emit,
+}
+
+/// When tables are evaluated.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum When {
+    /// After each step in which one has changed.
+    #[default]
+    Change,
+    /// When all sources have ended: what a run that collects once and reports needs, however many accounts it collects.
+    End,
 }

@@ -7,6 +7,7 @@ use futures::stream::{self, TryStreamExt};
 
 use super::file_system_setting::{AUTOMATIC_BACKUPS, PERCENT_IO_LIMIT, POLICY, SettingReader, Settings};
 use super::request::{client, file_systems, is_id, page, tags};
+use crate::cloudwatch::METRICS;
 use crate::opsbox;
 use crate::provider::{CALLS, Call, Collector, Declared, Table, Unread};
 
@@ -131,6 +132,14 @@ impl Collector for FileSystems {
 
     fn hydrations(&self) -> &'static [&'static str] {
         &[AUTOMATIC_BACKUPS, PERCENT_IO_LIMIT, POLICY]
+    }
+
+    fn hydration_actions(&self, name: &str) -> &'static [&'static str] {
+        match name {
+            AUTOMATIC_BACKUPS => &["elasticfilesystem:DescribeBackupPolicy"],
+            POLICY => &["elasticfilesystem:DescribeFileSystemPolicy"],
+            _ => &METRICS,
+        }
     }
 
     async fn collect(&self, call: &Call<'_>) -> Result<(), Unread> {

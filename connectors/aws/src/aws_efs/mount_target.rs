@@ -136,6 +136,10 @@ impl Collector for MountTargets {
         &[SECURITY_GROUPS]
     }
 
+    fn hydration_actions(&self, _name: &str) -> &'static [&'static str] {
+        &["elasticfilesystem:DescribeMountTargetSecurityGroups"]
+    }
+
     async fn collect(&self, call: &Call<'_>) -> Result<(), Unread> {
         call.without_filters(NAME)?;
         let client = client(call.session);

@@ -13,6 +13,7 @@ use serde_json::Value;
 use super::classic_attribute::{Health, attributes, columns, health};
 use super::request::{NAMES, PAGE, classic_client, classic_tags};
 use super::traffic::{Counted, Traffic, TrafficReader, traffic_columns};
+use crate::cloudwatch::METRICS;
 use crate::provider::{Call, Collector, Declared, Named, Optional, Raw, Table, Unread, Within, sorted, unless_unknown};
 
 const NAME: &str = "aws_ec2_classic_load_balancer";
@@ -283,6 +284,14 @@ impl Collector for ClassicLoadBalancers {
 
     fn hydrations(&self) -> &'static [&'static str] {
         &[ACCESS_LOG_ENABLED, REQUEST_COUNT, STATE]
+    }
+
+    fn hydration_actions(&self, name: &str) -> &'static [&'static str] {
+        match name {
+            ACCESS_LOG_ENABLED => &["elasticloadbalancing:DescribeLoadBalancerAttributes"],
+            STATE => &["elasticloadbalancing:DescribeInstanceHealth"],
+            _ => &METRICS,
+        }
     }
 
     async fn collect(&self, call: &Call<'_>) -> Result<(), Unread> {

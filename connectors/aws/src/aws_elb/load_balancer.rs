@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::load_balancer_attribute::{Attributes, attributes, columns, http, logging};
 use super::request::{NAMES, client, is_arn, load_balancers, page, tags};
 use super::traffic::{Counted, Traffic, TrafficReader, traffic_columns};
+use crate::cloudwatch::METRICS;
 use crate::opsbox;
 use crate::provider::{Call, Collector, Declared, Named, Optional, Table, Unread, sorted};
 
@@ -223,6 +224,14 @@ impl Collector for LoadBalancers {
             NETWORK.traffic,
         ];
         &NAMES
+    }
+
+    fn hydration_actions(&self, name: &str) -> &'static [&'static str] {
+        if [APPLICATION, GATEWAY, NETWORK].iter().any(|kind| kind.traffic == name) {
+            &METRICS
+        } else {
+            &["elasticloadbalancing:DescribeLoadBalancerAttributes"]
+        }
     }
 
     async fn collect(&self, call: &Call<'_>) -> Result<(), Unread> {

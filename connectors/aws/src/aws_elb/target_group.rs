@@ -196,6 +196,10 @@ impl Collector for TargetGroups {
         &[TARGETS]
     }
 
+    fn hydration_actions(&self, _name: &str) -> &'static [&'static str] {
+        &["elasticloadbalancing:DescribeTargetHealth"]
+    }
+
     async fn collect(&self, call: &Call<'_>) -> Result<(), Unread> {
         call.without_filters(NAME)?;
         let (client, optional) = (client(call.session), Optional::new(call.session));

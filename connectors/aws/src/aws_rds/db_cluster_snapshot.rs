@@ -130,6 +130,10 @@ impl Collector for DbClusterSnapshots {
         &[IS_PUBLIC]
     }
 
+    fn hydration_actions(&self, _name: &str) -> &'static [&'static str] {
+        &["rds:DescribeDBClusterSnapshotAttributes"]
+    }
+
     async fn collect(&self, call: &Call<'_>) -> Result<(), Unread> {
         let client = client(call.session);
         let optional = Optional::new(call.session);

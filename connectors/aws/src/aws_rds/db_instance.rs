@@ -5,6 +5,7 @@ use aws_sdk_rds::types::DbInstance;
 
 use super::db_instance_load::{AVG_CPU_UTILIZATION, AVG_DATABASE_CONNECTIONS, Load, LoadReader, STORAGE_UTILIZATION};
 use super::request::{IDS, PAGE, client, filters, tags};
+use crate::cloudwatch::METRICS;
 use crate::opsbox;
 use crate::provider::{Call, Collector, Declared, Table, Unread, sorted};
 
@@ -296,6 +297,10 @@ impl Collector for DbInstances {
 
     fn hydrations(&self) -> &'static [&'static str] {
         &[AVG_CPU_UTILIZATION, AVG_DATABASE_CONNECTIONS, STORAGE_UTILIZATION]
+    }
+
+    fn hydration_actions(&self, _name: &str) -> &'static [&'static str] {
+        &METRICS
     }
 
     async fn collect(&self, call: &Call<'_>) -> Result<(), Unread> {

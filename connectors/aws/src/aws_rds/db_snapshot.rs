@@ -152,6 +152,10 @@ impl Collector for DbSnapshots {
         &[IS_PUBLIC]
     }
 
+    fn hydration_actions(&self, _name: &str) -> &'static [&'static str] {
+        &["rds:DescribeDBSnapshotAttributes"]
+    }
+
     async fn collect(&self, call: &Call<'_>) -> Result<(), Unread> {
         let client = client(call.session);
         let optional = Optional::new(call.session);

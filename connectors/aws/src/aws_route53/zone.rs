@@ -175,6 +175,10 @@ impl Collector for Zones {
         &[VPCS]
     }
 
+    fn hydration_actions(&self, _name: &str) -> &'static [&'static str] {
+        &["route53:GetHostedZone"]
+    }
+
     fn reach(&self) -> Reach {
         Reach::Global
     }

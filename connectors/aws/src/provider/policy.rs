@@ -33,6 +33,7 @@ impl Service {
 #[cfg(test)]
 mod tests {
     use crate::aws_ec2::SERVICE;
+    use crate::{aws_efs, aws_elb, aws_rds, aws_route53};
 
     #[test]
     fn what_is_hydrated_needs_more_actions_than_what_is_listed() {
@@ -51,7 +52,8 @@ mod tests {
 
     #[test]
     fn everything_that_is_hydrated_says_what_it_needs() {
-        for collector in (SERVICE.collectors)() {
+        let services = [SERVICE, aws_efs::SERVICE, aws_elb::SERVICE, aws_rds::SERVICE, aws_route53::SERVICE];
+        for collector in services.iter().flat_map(|service| (service.collectors)()) {
             for name in collector.hydrations() {
                 assert!(!collector.hydration_actions(name).is_empty(), "{name}");
             }
