@@ -148,6 +148,11 @@ impl CheckOperator {
         (rows, failed)
     }
 
+    /// Whether some scope of an input has begun to be refreshed and has not ended.
+    fn is_refreshing(&self) -> bool {
+        self.tables.values().any(|set| !set.open.is_empty())
+    }
+
     fn settle(&mut self, which: &[usize]) {
         let controls = which.iter().filter_map(|index| self.evaluator.controls().get(*index));
         self.settled.extend(controls.map(|control| Arc::clone(&control.control.id)));
@@ -266,7 +271,7 @@ impl Operator for CheckOperator {
 
     async fn end_of_step(&mut self, step: &StepHeader, out: &mut Output) -> Result<()> {
         match self.reading {
-            Reading::Tables if self.when == When::End => Ok(()),
+            Reading::Tables if self.when == When::Settled && self.is_refreshing() => Ok(()),
             Reading::Tables => self.evaluate_tables(step, out).await,
             Reading::Events(_) => self.evaluate_rows(step, out).await,
         }
@@ -300,13 +305,6 @@ impl Operator for CheckOperator {
             tracing::warn!(step = step.number.0, "Waivers have expired: {expired} findings are alarms again.");
         }
         self.emit(rows, out)
-    }
-
-    async fn end_of_input(&mut self, step: &StepHeader, out: &mut Output) -> Result<()> {
-        match (&self.reading, self.when) {
-            (Reading::Tables, When::End) => self.evaluate_tables(step, out).await,
-            _ => Ok(()),
-        }
     }
 
     fn snapshot(&mut self, writer: &mut StateWriter) -> Result<()> {

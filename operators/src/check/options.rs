@@ -43,7 +43,8 @@ pub(super) struct CheckOptions {
     /// How bad an alarm of the control in `sql` is; `medium` where it is absent.
     #[serde(default)]
     pub(super) severity: Option<Severity>,
-    /// Whether tables are evaluated whenever one has changed (`change`), or once, when all sources have ended (`end`).
+    /// Whether tables are evaluated whenever one has changed (`change`), or only when nothing is being refreshed any more
+    /// (`settled`).
     #[serde(default)]
     pub(super) evaluate: When,
     /// Whether findings leave when they change (`changes`) or at every evaluation (`all`).
@@ -58,6 +59,6 @@ pub(super) enum When {
     /// After each step in which one has changed.
     #[default]
     Change,
-    /// When all sources have ended: what a run that collects once and reports needs, however many accounts it collects.
-    End,
+    /// When none of their accounts and regions is being refreshed: once for a whole refresh, or a few times.
+    Settled,
 }

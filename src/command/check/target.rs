@@ -101,7 +101,7 @@ fn only_checks(
     rewrite::keep_feeding(&mut spec, checks.iter().cloned());
     for node in spec.operators.iter_mut().filter(|node| *node.kind.value == *CHECK) {
         set(node, "emit", Tree::Text("all".into()));
-        set(node, "evaluate", Tree::Text("end".into()));
+        set(node, "evaluate", Tree::Text("settled".into()));
         if let Some(file) = &arguments.waivers {
             set(node, "waivers", Tree::Text(file.display().to_string().into()));
         }

@@ -129,6 +129,18 @@ async fn a_control_is_evaluated_only_when_a_table_that_it_reads_has_changed() {
 }
 
 #[tokio::test]
+async fn where_it_waits_for_settled_tables_nothing_is_said_while_a_scope_is_open() {
+    let (mut inventory, mut check) = (Inventory::new(), operator(&format!("{VOLUMES}\nevaluate: settled")));
+    inventory.tables.apply(&Unit::Begin(scope("s", "volume")), []).unwrap();
+    let first = inventory.volumes("r", &[("insert", BAD)], ScopeOutcome::Complete);
+    assert_eq!(after(&mut *check, &first).await, [""; 0]);
+    let end = Unit::End(scope("s", "volume"), ScopeOutcome::Complete);
+    let tables = inventory.tables.apply(&end, []).unwrap().unwrap();
+    let second = (inventory.header(end), tables);
+    assert_eq!(after(&mut *check, &second).await, ["arn:v1 alarm new"]);
+}
+
+#[tokio::test]
 async fn a_failed_scope_is_an_error_and_what_was_said_about_it_stays() {
     let (mut inventory, mut check) = (Inventory::new(), operator(VOLUMES));
     let first = inventory.volumes("r", &[("insert", BAD)], ScopeOutcome::Complete);
