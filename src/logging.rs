@@ -6,9 +6,9 @@ use tracing_subscriber::EnvFilter;
 
 use crate::arguments::LogArguments;
 
-/// What is told only where it is asked for by name: the SDK of AWS says of every error twice that there was one, and our
-/// own message says it better.
-const SILENT: &str = "aws_smithy_runtime_api=off";
+/// What is told only where it is asked for by name: the SDK of AWS says of every error and of credentials that are not there
+/// once more what our own messages say better.
+const SILENT: &str = "aws_smithy_runtime_api=off,aws_config=error";
 
 /// Starts logging. Told levels are those of `--log` or `TIDEGATE_LOG`, else warnings.
 pub(crate) fn start(arguments: &LogArguments) {
