@@ -38,7 +38,7 @@ impl Frozen {
         self.covers(&finding.resource, finding.account_id.as_deref(), finding.region.as_deref())
     }
 
-    /// As [`Frozen::keeps`], for the parts of a finding. One that names no account or region, or the region
+    /// Whether an earlier finding of these parts stays as it is. One that names no account or region, or the region
     /// `global`, rests on all of them: it stays if any does. What is said about scopes and about controls
     /// themselves is known anew each time and never stays.
     pub fn covers(&self, resource: &str, account_id: Option<&str>, region: Option<&str>) -> bool {
