@@ -2,7 +2,7 @@
 
 use super::Family;
 use super::function::{Arguments, Definition, Kind, argument};
-use super::wildcard::{self, Piece};
+use super::wildcard::glob_matches;
 
 /// The functions of AWS.
 pub(super) static FAMILY: Family = Family { title: "AWS", functions: FUNCTIONS };
@@ -64,7 +64,7 @@ static FUNCTIONS: &[Definition] = &[
                   character; upper and lower case differ.",
         example: ("glob_match('s3:Get*', 's3:GetObject')", "true"),
         evaluate: |arguments| {
-            arguments.give_booleans(|row| Some(glob(arguments.text(0, row)?, arguments.text(1, row)?)))
+            arguments.give_booleans(|row| Some(glob_matches(arguments.text(0, row)?, arguments.text(1, row)?)))
         },
     },
 ];
@@ -82,20 +82,11 @@ fn part(arguments: &Arguments, row: usize, position: usize) -> Option<&str> {
     (!part.is_empty()).then_some(part)
 }
 
-fn glob(pattern: &str, text: &str) -> bool {
-    let piece = |character| match character {
-        '*' => Piece::Any,
-        '?' => Piece::One,
-        other => Piece::Exactly(other),
-    };
-    wildcard::matches(&pattern.chars().map(piece).collect::<Vec<_>>(), text)
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
-    use super::glob;
+    use super::glob_matches;
 
     #[test]
     fn a_star_is_any_text_and_a_question_mark_one_character() {
@@ -115,7 +106,7 @@ mod tests {
             ("a*b?c", "a-b-b-c", true),
             ("arn:aws:s3:::*/x", "arn:aws:s3:::b/c/x", true),
         ] {
-            assert_eq!(glob(pattern, text), expected, "{pattern} {text}");
+            assert_eq!(glob_matches(pattern, text), expected, "{pattern} {text}");
         }
     }
 
@@ -123,9 +114,9 @@ mod tests {
         #[test]
         fn a_text_fits_itself_and_its_pieces_between_stars(pieces in prop::collection::vec("[a-c]{0,3}", 1..5)) {
             let text = pieces.concat();
-            prop_assert!(glob(&text, &text));
+            prop_assert!(glob_matches(&text, &text));
             let joined = pieces.join("*");
-            prop_assert!(glob(&joined, &text));
+            prop_assert!(glob_matches(&joined, &text));
         }
     }
 }

@@ -29,6 +29,7 @@ use datafusion::logical_expr::ScalarUDF;
 use datafusion::logical_expr::planner::ExprPlanner;
 
 pub use function::{Argument, Definition, Kind};
+pub use wildcard::glob_matches;
 
 /// Functions that belong together.
 #[derive(Debug)]

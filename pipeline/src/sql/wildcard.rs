@@ -1,5 +1,15 @@
 //! Patterns with wildcards.
 
+/// Whether `pattern` makes up the whole `text`: `*` is any text, also none, `?` one character, and nothing else is special.
+pub fn glob_matches(pattern: &str, text: &str) -> bool {
+    let piece = |character| match character {
+        '*' => Piece::Any,
+        '?' => Piece::One,
+        other => Piece::Exactly(other),
+    };
+    matches(&pattern.chars().map(piece).collect::<Vec<_>>(), text)
+}
+
 /// A piece of a pattern.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Piece {
