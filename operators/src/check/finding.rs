@@ -165,6 +165,29 @@ impl From<IdentityParts<'_>> for Identity {
 }
 
 impl Finding {
+    /// What is said about a resource that no row of a query stands behind.
+    pub(super) fn new(
+        parts: IdentityParts<'_>,
+        title: &Arc<str>,
+        status: Status,
+        reason: &str,
+        severity: Severity,
+    ) -> Self {
+        Self {
+            identity: Identity::from(parts),
+            pack: parts.pack.into(),
+            control: parts.control.into(),
+            title: Arc::clone(title),
+            resource: parts.resource.into(),
+            status,
+            reason: reason.into(),
+            severity,
+            account_id: parts.account_id.map(Into::into),
+            region: parts.region.map(Into::into),
+            dimensions: parts.dimensions.into(),
+        }
+    }
+
     /// The order in which findings are reported: control, resource, dimensions, then the rest of the identity.
     pub fn order(&self, other: &Self) -> std::cmp::Ordering {
         let rest =

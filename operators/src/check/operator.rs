@@ -9,11 +9,11 @@ use tidegate_pipeline::error::Result;
 use tidegate_pipeline::operator::{InputIndex, Operator, Output, StateReader, StateWriter};
 use tidegate_pipeline::rows::PortIndex;
 use tidegate_pipeline::step::{StepHeader, StepTime, Unit};
-use tidegate_pipeline::table::{ChangedRows, TableDefinition, TableSet};
+use tidegate_pipeline::table::{TableDefinition, TableSet};
 
 use super::drift::{DriftState, DriftedFinding, Emit};
 use super::evaluate::{ControlEvaluation, Evaluator, Frozen, TableContents, identity_of_failure, sentence};
-use super::finding::{Finding, Identity, IdentityParts, Severity, Status};
+use super::finding::{Finding, IdentityParts, Severity, Status};
 use super::options::When;
 use super::pack::PackProblem;
 use super::pending::Pending;
@@ -110,7 +110,7 @@ impl CheckOperator {
         let pending = std::mem::take(&mut self.pending);
         let affected = self.evaluator.affected(&pending.changed(), &pending.refreshed);
         let (by_row, whole): (Vec<usize>, Vec<usize>) = affected.into_iter().partition(|index| self.goes_on(*index));
-        let (mut rows, failed) = self.evaluate_changed(step, &by_row, &pending.rows()?);
+        let (mut rows, failed) = self.evaluate_changed(step, &by_row, &pending)?;
         let whole: Vec<usize> = whole.into_iter().chain(failed).collect();
         let contents = self.contents(&whole);
         rows.extend(self.evaluate(step, &contents, &whole, false).await?);
@@ -134,18 +134,22 @@ impl CheckOperator {
         &mut self,
         step: &StepHeader,
         which: &[usize],
-        changed: &BTreeMap<Arc<str>, ChangedRows>,
-    ) -> (Vec<DriftedFinding>, Vec<usize>) {
+        pending: &Pending,
+    ) -> Result<(Vec<DriftedFinding>, Vec<usize>)> {
         let (mut rows, mut failed) = (Vec::new(), Vec::new());
+        if which.is_empty() {
+            return Ok((rows, failed));
+        }
+        let changed = pending.rows()?;
         let sets = self.tables.values().flat_map(|set| set.tables.iter());
         let tables = sets.map(|(name, version)| (Arc::clone(name), TableContents::without_rows(version))).collect();
         for index in which {
-            match self.evaluator.evaluate_rows(*index, &tables, changed) {
+            match self.evaluator.evaluate_rows(*index, &tables, &changed) {
                 Some(evaluation) => rows.extend(self.drift.apply_rows(evaluation, step.time)),
                 None => failed.push(*index),
             }
         }
-        (rows, failed)
+        Ok((rows, failed))
     }
 
     /// Whether some scope of an input has begun to be refreshed and has not ended.
@@ -208,24 +212,13 @@ impl CheckOperator {
 /// What is wrong at one place of the file of waivers, as a finding.
 fn about_waivers(pack: &Arc<str>, file: &str, problems: &[PackProblem]) -> Finding {
     let line = problems.first().map_or(0, |problem| problem.place.line);
-    let resource: Arc<str> = format!("waivers:{file}:{line}").into();
+    let resource = format!("waivers:{file}:{line}");
     let said: Vec<&str> = problems.iter().map(|problem| problem.message.as_str()).collect();
     let dimensions = "{}";
     let parts =
         IdentityParts { pack, control: WAIVERS, resource: &resource, account_id: None, region: None, dimensions };
-    Finding {
-        identity: Identity::from(parts),
-        pack: Arc::clone(pack),
-        control: WAIVERS.into(),
-        title: "Waivers should be readable".into(),
-        resource,
-        status: Status::Error,
-        reason: sentence(&said.join("; ")).into(),
-        severity: Severity::High,
-        account_id: None,
-        region: None,
-        dimensions: dimensions.into(),
-    }
+    let title = "Waivers should be readable".into();
+    Finding::new(parts, &title, Status::Error, &sentence(&said.join("; ")), Severity::High)
 }
 
 #[async_trait]

@@ -217,17 +217,5 @@ fn engine_finding(
         region,
         dimensions: NO_DIMENSIONS,
     };
-    Finding {
-        identity: Identity::from(parts),
-        pack: Arc::clone(&control.pack),
-        control: Arc::clone(&control.control.id),
-        title: Arc::clone(&control.control.title),
-        resource: resource.into(),
-        status,
-        reason: reason.into(),
-        severity: control.control.severity,
-        account_id: account_id.map(Into::into),
-        region: region.map(Into::into),
-        dimensions: NO_DIMENSIONS.into(),
-    }
+    Finding::new(parts, &control.control.title, status, reason, control.control.severity)
 }
