@@ -100,8 +100,17 @@ fn text_rows(batches: &[RecordBatch]) -> Result<String, Failure> {
     let Some(first) = batches.first() else { return Ok("no rows\n".to_owned()) };
     let header: Vec<&str> = first.schema_ref().fields().iter().map(|field| field.name().as_str()).collect();
     let mut table = table(&header);
-    let options = FormatOptions::default().with_null("");
     let mut count = 0;
+    cells(batches, |row| {
+        table.add_row(row);
+        count += 1;
+    })?;
+    Ok(format!("{}\n{count} {}\n", table.trim_fmt(), if count == 1 { "row" } else { "rows" }))
+}
+
+/// The cells of each row, as text; NULL is empty.
+pub(crate) fn cells(batches: &[RecordBatch], mut row: impl FnMut(Vec<String>)) -> Result<(), Failure> {
+    let options = FormatOptions::default().with_null("");
     for batch in batches {
         let columns: Vec<ArrayFormatter<'_>> = batch
             .columns()
@@ -109,10 +118,7 @@ fn text_rows(batches: &[RecordBatch]) -> Result<String, Failure> {
             .map(|column| ArrayFormatter::try_new(column, &options))
             .collect::<Result<_, _>>()
             .map_err(|error| Failure::failed(error.to_string()))?;
-        for row in 0..batch.num_rows() {
-            table.add_row(columns.iter().map(|column| column.value(row).to_string()));
-        }
-        count += batch.num_rows();
+        (0..batch.num_rows()).for_each(|at| row(columns.iter().map(|column| column.value(at).to_string()).collect()));
     }
-    Ok(format!("{}\n{count} {}\n", table.trim_fmt(), if count == 1 { "row" } else { "rows" }))
+    Ok(())
 }

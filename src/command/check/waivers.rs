@@ -2,28 +2,41 @@
 
 use std::path::PathBuf;
 
-use arrow::array::{Array, AsArray, RecordBatch, StringArray};
+use arrow::array::RecordBatch;
 use tidegate_operators::check::WAIVERS;
 use tidegate_operators::check::finding::Status;
 use tidegate_operators::check::waiver::{Waiver, Waivers};
 use tidegate_pipeline::graph::{Graph, Planned};
 use tidegate_pipeline::step::StepTime;
 
+use super::report::each_newest;
 use crate::exit::Failure;
 
 /// A sentence for each waiver of the pipeline that has no alarm to waive, and for each that has expired and had one.
 pub(super) fn remarks(graph: &Graph, rows: &[RecordBatch], time: StepTime) -> Result<Vec<String>, Failure> {
-    let mut remarks = Vec::new();
+    let mut waivers: Vec<(String, Waiver, Matches)> = Vec::new();
     for file in files(graph) {
         let name = file.display().to_string();
         let contents = std::fs::read(&file).map_err(|error| Failure::usage(format!("{name}: {error}")))?;
-        for waiver in Waivers::read(&name, &contents).0.0 {
-            let matches = matches(&waiver, rows)?;
-            let said = remark(&waiver, &matches, time);
-            remarks.extend(said.map(|said| format!("{name}:{}: waiver `{}` {said}", waiver.place.line, waiver.id)));
-        }
+        let read = Waivers::read(&name, &contents).0.0;
+        waivers.extend(read.into_iter().map(|waiver| (name.clone(), waiver, Matches::default())));
     }
-    Ok(remarks)
+    if waivers.is_empty() {
+        return Ok(Vec::new());
+    }
+    each_newest(rows, |about| {
+        for (_, waiver, matches) in &mut waivers {
+            if waiver.matches_parts(about.control, about.resource, about.account_id, about.region) {
+                let count = if about.status == Status::Alarm { &mut matches.alarms } else { &mut matches.others };
+                *count += 1;
+            }
+        }
+    })?;
+    let said = waivers.iter().filter_map(|(file, waiver, matches)| {
+        let said = remark(waiver, matches, time)?;
+        Some(format!("{file}:{}: waiver `{}` {said}", waiver.place.line, waiver.id))
+    });
+    Ok(said.collect())
 }
 
 /// The files of waivers that the nodes of a pipeline read, each once.
@@ -44,31 +57,6 @@ fn files(graph: &Graph) -> Vec<PathBuf> {
 struct Matches {
     alarms: usize,
     others: usize,
-}
-
-fn matches(waiver: &Waiver, rows: &[RecordBatch]) -> Result<Matches, Failure> {
-    let mut matches = Matches::default();
-    for batch in rows {
-        let text = |name: &str| -> Result<&StringArray, Failure> {
-            let column = batch.column_by_name(name).and_then(|column| column.as_string_opt::<i32>());
-            column.ok_or_else(|| Failure::failed(format!("findings have no text column `{name}`")))
-        };
-        let value = |column: &'_ StringArray, row: usize| column.is_valid(row).then(|| column.value(row).to_owned());
-        let (control, resource) = (text("control")?, text("resource")?);
-        let (account, region, status) = (text("account_id")?, text("region")?, text("status")?);
-        for row in 0..batch.num_rows() {
-            let (of_account, of_region) = (value(account, row), value(region, row));
-            let place = (of_account.as_deref(), of_region.as_deref());
-            if !waiver.matches_parts(control.value(row), resource.value(row), place.0, place.1) {
-                continue;
-            }
-            match status.value(row) == Status::Alarm.word() {
-                true => matches.alarms += 1,
-                false => matches.others += 1,
-            }
-        }
-    }
-    Ok(matches)
 }
 
 fn remark(waiver: &Waiver, matches: &Matches, time: StepTime) -> Option<String> {

@@ -1,7 +1,6 @@
 //! Rows as text: tables for people, JSON, CSV and Markdown for others.
 
 use arrow::array::RecordBatch;
-use arrow::util::display::{ArrayFormatter, FormatOptions};
 
 use crate::arguments::{Format, RowFormat};
 use crate::exit::Failure;
@@ -23,21 +22,6 @@ fn header(batches: &[RecordBatch]) -> Vec<String> {
     first.map(|schema| schema.fields().iter().map(|field| field.name().clone()).collect()).unwrap_or_default()
 }
 
-/// The cells of each row; NULL is empty.
-fn cells(batches: &[RecordBatch], mut row: impl FnMut(Vec<String>)) -> Result<(), Failure> {
-    let options = FormatOptions::default().with_null("");
-    for batch in batches {
-        let columns: Vec<ArrayFormatter<'_>> = batch
-            .columns()
-            .iter()
-            .map(|column| ArrayFormatter::try_new(column, &options))
-            .collect::<Result<_, _>>()
-            .map_err(|error| Failure::failed(error.to_string()))?;
-        (0..batch.num_rows()).for_each(|at| row(columns.iter().map(|column| column.value(at).to_string()).collect()));
-    }
-    Ok(())
-}
-
 /// As RFC 4180 has it: the header first, quotes where a cell has a comma, a quote or the end of a line.
 fn csv(batches: &[RecordBatch]) -> Result<String, Failure> {
     let quoted = |cell: &String| match cell.contains([',', '"', '\n', '\r']) {
@@ -46,7 +30,7 @@ fn csv(batches: &[RecordBatch]) -> Result<String, Failure> {
     };
     let line = |cells: &[String]| cells.iter().map(quoted).collect::<Vec<_>>().join(",") + "\n";
     let mut text = line(&header(batches));
-    cells(batches, |row| text.push_str(&line(&row)))?;
+    output::cells(batches, |row| text.push_str(&line(&row)))?;
     Ok(text)
 }
 
@@ -56,7 +40,7 @@ fn markdown(batches: &[RecordBatch]) -> Result<String, Failure> {
     let header = header(batches);
     let mut text = line(&header);
     text.push_str(&format!("|{}\n", "---|".repeat(header.len())));
-    cells(batches, |row| text.push_str(&line(&row)))?;
+    output::cells(batches, |row| text.push_str(&line(&row)))?;
     Ok(text)
 }
 
@@ -66,7 +50,7 @@ pub(super) fn expanded(batches: &[RecordBatch]) -> Result<String, Failure> {
     let width = header.iter().map(|name| name.chars().count()).max().unwrap_or(0);
     let mut text = String::new();
     let mut count = 0;
-    cells(batches, |row| {
+    output::cells(batches, |row| {
         count += 1;
         text.push_str(&format!("─ row {count} ─\n"));
         for (name, cell) in header.iter().zip(row) {

@@ -18,7 +18,7 @@ pub(super) use choice::{Choice, unknown_benchmark};
 pub(super) use counts::{Counts, plural};
 pub(super) use finding::{Finding, Moment};
 pub(super) use packs::{BenchmarkPart, Control, Pack, field, packs_of, selection, text};
-pub(super) use rows::Read;
+pub(super) use rows::{Read, each_newest};
 pub(super) use snapshot::is_snapshot;
 
 /// When and of what a report is.

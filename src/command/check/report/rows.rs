@@ -75,6 +75,38 @@ impl Read {
     }
 }
 
+/// What a finding is about.
+pub(in crate::command::check) struct About<'a> {
+    pub(in crate::command::check) control: &'a str,
+    pub(in crate::command::check) resource: &'a str,
+    pub(in crate::command::check) account_id: Option<&'a str>,
+    pub(in crate::command::check) region: Option<&'a str>,
+    pub(in crate::command::check) status: Status,
+}
+
+/// Goes through the rows that tell the state now, ok ones too.
+///
+/// # Errors
+/// As [`Read::rows`].
+pub(in crate::command::check) fn each_newest(
+    batches: &[RecordBatch],
+    mut visit: impl FnMut(About<'_>),
+) -> Result<(), Failure> {
+    let Some(first) = batches.first() else { return Ok(()) };
+    let rows = concat_batches(first.schema_ref(), batches).map_err(failed)?;
+    let columns = Columns::of(&rows)?;
+    for (row, _) in columns.newest() {
+        visit(About {
+            control: columns.control.value(row),
+            resource: columns.resource.value(row),
+            account_id: value(columns.account_id, row),
+            region: value(columns.region, row),
+            status: columns.status(row)?,
+        });
+    }
+    Ok(())
+}
+
 fn failed(error: ArrowError) -> Failure {
     Failure::failed(error.to_string())
 }
