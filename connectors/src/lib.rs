@@ -53,5 +53,6 @@ pub fn sinks() -> Vec<Box<dyn SinkKind>> {
         Box::new(sinks::file::FileKind),
         Box::new(sinks::kafka::KafkaKind),
         Box::new(sinks::shutdown::ShutdownSinkKind),
+        Box::new(sinks::webhook::WebhookKind),
     ]
 }

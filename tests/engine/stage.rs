@@ -77,6 +77,7 @@ impl Stage {
         let mut options = RunOptions::new(folder.path().join("state"));
         options.delivery.initial = Duration::from_millis(5);
         options.delivery.longest = Duration::from_millis(20);
+        options.delivery.jitter = false;
         Self {
             text: whole(text, folder.path()),
             folder,

@@ -70,6 +70,7 @@ pub use effects::{
     change_effects, list_effects,
 };
 pub use open::{Pipeline, SetAside};
+pub use delivery::{CircuitState, CircuitStatus};
 pub use outbox::DeliveryPolicy;
 pub use reconfigure::{Fate, NodeFate, Reconfiguration};
 pub use recording::{Recording, ReplayFrom};

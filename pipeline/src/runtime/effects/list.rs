@@ -30,7 +30,7 @@ pub struct ListedEffect {
     pub state: EffectState,
     /// How often it was tried.
     pub attempts: u32,
-    /// Why it is dead, or was not delivered.
+    /// Why it is dead, was not delivered, or failed last.
     pub reason: Option<String>,
     /// What it is.
     pub effect: Arc<Effect>,
@@ -39,7 +39,7 @@ pub struct ListedEffect {
 impl ListedEffect {
     fn of(entry: &Entry) -> Self {
         let (attempts, reason) = match &entry.standing {
-            Standing::Intended { attempts } => (*attempts, None),
+            Standing::Intended { attempts, history } => (*attempts, history.last().map(|last| last.reason.clone())),
             Standing::Dead { attempts, reason, .. } => (*attempts, reason.clone()),
         };
         Self { state: entry.standing.state(), attempts, reason, effect: Arc::clone(&entry.effect) }
