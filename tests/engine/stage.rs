@@ -135,6 +135,17 @@ impl Stage {
         Arc::new(planned.unwrap_or_else(|wrong| panic!("{wrong:?}")).0)
     }
 
+    /// What is wrong with the pipeline as it stands.
+    pub(crate) fn wrong(&self) -> String {
+        let catalog = self.catalog();
+        let loaded = load(&self.text, "stage.yaml", &Variables::none(), &catalog.known_kinds());
+        let loaded = loaded.unwrap_or_else(|wrong| panic!("{wrong:?}"));
+        let planned =
+            plan_as_recorded(Arc::new(loaded.spec), "stage.yaml", &catalog, self.folder(), &Definition::default());
+        let found = planned.err().unwrap_or_default();
+        found.into_iter().map(|found| found.message).collect::<Vec<_>>().join("\n")
+    }
+
     fn replanner(&self, graph: &Graph) -> Arc<dyn Replanner> {
         let (catalog, settings) = (self.catalog(), Arc::clone(&graph.spec));
         Arc::new(StageReplanner { catalog, settings, folder: self.folder().to_owned(), forgetful: self.forgetful })

@@ -44,7 +44,8 @@ pub fn dead_letter_schema() -> SchemaRef {
 
 /// Dead letters of the sink `node` as rows.
 pub(crate) fn dead_letter_rows(node: &str, letters: &[DeadLetter]) -> Result<RecordBatch> {
-    let text = |of: fn(&DeadLetter) -> &str| -> ArrayRef { Arc::new(StringArray::from_iter_values(letters.iter().map(of))) };
+    let text =
+        |of: fn(&DeadLetter) -> &str| -> ArrayRef { Arc::new(StringArray::from_iter_values(letters.iter().map(of))) };
     let times = |times: Vec<i64>| -> ArrayRef { Arc::new(TimestampMillisecondArray::from(times).with_timezone(UTC)) };
     let failures = || letters.iter().flat_map(|letter| &letter.history);
     let reasons = StringArray::from_iter_values(failures().map(|failure| failure.reason.as_str()));

@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::graph::{Graph, NodeIndex, Planned};
 use crate::journal::JournalPosition;
 use crate::journal::record::{EngineEvent, Record, StepBody, StepRecord, decode_batch, decode_schema};
-use crate::rows::{dead_letter_rows, PortIndex, Rejected};
+use crate::rows::{PortIndex, Rejected, dead_letter_rows};
 use crate::source::{Source, SourceContext};
 use crate::step::{ENGINE, Position, Range, SchemaVersion, StepHeader, StepNumber, StepTime, Unit};
 

@@ -92,7 +92,15 @@ impl SinkNode {
     fn new(name: String, body: Body, mark: Option<&Mark>, from: RunningHash) -> Self {
         // Marks that the outbox implies know nothing of rows.
         let promised = mark.map(|mark| mark.rows).filter(|rows| *rows != RunningHash::default());
-        Self { complete_through: through(mark), promised, trail: RowTrail::from(from), name, body, maker: None, ending: None }
+        Self {
+            complete_through: through(mark),
+            promised,
+            trail: RowTrail::from(from),
+            name,
+            body,
+            maker: None,
+            ending: None,
+        }
     }
 
     /// The same, with what makes effects of its rows.
@@ -149,7 +157,11 @@ impl SinkNode {
     pub(crate) async fn end_of_step(&mut self, header: &StepHeader, ends: bool) -> Result<()> {
         match &mut self.body {
             Body::Transactional(sink) => {
-                if ends && header.number > self.complete_through { sink.finish().await } else { Ok(()) }
+                if ends && header.number > self.complete_through {
+                    sink.finish().await
+                } else {
+                    Ok(())
+                }
             }
             Body::Dispatching { outbox, input, staged, .. } if !staged.is_empty() => {
                 outbox.intend(*input, header.number, std::mem::take(staged)).await

@@ -68,7 +68,8 @@ impl Open {
         if answer.as_ref().and_then(|answer| answer.get(field)?.as_bool()) == Some(true) {
             return Attempt::Done;
         }
-        let reason = format!("the server answered {status}, but without `\"{field}\": true`: {}", self.shortened(&body));
+        let reason =
+            format!("the server answered {status}, but without `\"{field}\": true`: {}", self.shortened(&body));
         let limited = answer.and_then(|answer| Some(answer.get("error")?.as_str()?.contains("ratelimited")));
         match limited {
             Some(true) => Attempt::Again { reason, after: None },
@@ -85,7 +86,8 @@ impl Open {
     fn shortened(&self, body: &[u8]) -> String {
         // Secrets go first: one that is cut in two would not be known.
         let text = self.redaction.of(&String::from_utf8_lossy(body));
-        let words: Vec<&str> = text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty()).collect();
+        let words: Vec<&str> =
+            text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty()).collect();
         let line = words.join(" ");
         match line.len() > KEPT {
             true => format!("{}…", &line[..line.floor_char_boundary(KEPT)]),

@@ -29,8 +29,6 @@ pub(super) enum Content {
     /// What a template makes of the row, or of the rows of a batch.
     Template {
         template: Template,
-        /// Templates whose results are `parameters`.
-        parameters: BTreeMap<String, Template>,
         /// Whether the result must be JSON.
         is_json: bool,
     },
@@ -47,6 +45,8 @@ pub(super) struct Batch {
 #[derive(Clone)]
 pub(super) struct Encoder {
     pub(super) content: Content,
+    /// Templates whose results are `parameters` of the others.
+    pub(super) parameters: BTreeMap<String, Template>,
     pub(super) batch: Option<Batch>,
     pub(super) key: Option<Expression>,
     /// Where to send to, where the row decides.
@@ -106,7 +106,8 @@ impl Encoder {
         for (row, line) in lines.into_iter().enumerate() {
             match bad.get(&row) {
                 Some(reason) => {
-                    rejected.push((row as u64, Rejected::new("", format!("its key cannot be computed: {reason}"), line)));
+                    rejected
+                        .push((row as u64, Rejected::new("", format!("its key cannot be computed: {reason}"), line)));
                 }
                 None => {
                     let key = keys.as_ref().filter(|keys| keys.is_valid(row)).map(|keys| keys.value(row));
@@ -164,9 +165,8 @@ impl Encoder {
         };
         let mut open: HashMap<Option<&str>, usize> = HashMap::new();
         for piece in pieces {
-            let fits = |group: &Group<'_>| {
-                group.pieces.len() < batch.rows && group.bytes + piece.line.len() < batch.bytes
-            };
+            let fits =
+                |group: &Group<'_>| group.pieces.len() < batch.rows && group.bytes + piece.line.len() < batch.bytes;
             let index = match open.get(&piece.key) {
                 Some(index) if fits(&groups[*index]) => *index,
                 _ => {
@@ -189,7 +189,7 @@ impl Encoder {
         }
         match (&self.url, group.pieces.first()) {
             (Some(url), Some(piece)) => {
-                let url = url.render(columns(step, piece.line)?)?;
+                let url = url.render(self.with_parameters(columns(step, piece.line)?)?)?;
                 crate::sources::http_client::parse(url.trim()).map_err(|why| format!("its `url`: {why}"))?;
                 stored::with_url(url.trim(), body)
             }
@@ -207,17 +207,24 @@ impl Encoder {
                 let events = lines().map(|line| stored::cloud_event(kind, step.time, line));
                 Ok(events.collect::<Result<Vec<_>, _>>()?.join(&b'\n'))
             }
-            Content::Template { template, parameters, is_json } => {
-                let mut context = self.context(step, group)?;
-                let mut made = BTreeMap::new();
-                for (name, parameter) in parameters {
-                    made.insert(name.clone(), Value::from(parameter.render(context.clone())?));
-                }
-                context.insert(PARAMETERS.to_owned(), Value::from(made));
-                let text = template.render(context)?;
+            Content::Template { template, is_json } => {
+                let text = template.render(self.with_parameters(self.context(step, group)?)?)?;
                 if *is_json { compact(&text) } else { Ok(text.into_bytes()) }
             }
         }
+    }
+
+    /// With the parameters of a preset.
+    fn with_parameters(&self, mut context: BTreeMap<String, Value>) -> Result<BTreeMap<String, Value>, String> {
+        if self.parameters.is_empty() {
+            return Ok(context);
+        }
+        let mut made = BTreeMap::new();
+        for (name, parameter) in &self.parameters {
+            made.insert(name.clone(), Value::from(parameter.render(context.clone())?));
+        }
+        context.insert(PARAMETERS.to_owned(), Value::from(made));
+        Ok(context)
     }
 
     /// What a template may name.
@@ -251,7 +258,8 @@ fn parsed(line: &[u8]) -> Result<serde_json::Value, String> {
 
 /// JSON without the white space of the template that made it.
 fn compact(text: &str) -> Result<Vec<u8>, String> {
-    let value: serde_json::Value = serde_json::from_str(text)
-        .map_err(|error| format!("the template does not give JSON: {error}; `{{{{ value | tojson }}}}` quotes a value"))?;
+    let value: serde_json::Value = serde_json::from_str(text).map_err(|error| {
+        format!("the template does not give JSON: {error}; `{{{{ value | tojson }}}}` quotes a value")
+    })?;
     serde_json::to_vec(&value).map_err(|error| error.to_string())
 }

@@ -12,6 +12,7 @@ mod answer;
 mod body;
 mod destination;
 mod options;
+pub(crate) mod presets;
 mod redaction;
 mod sending;
 mod stored;

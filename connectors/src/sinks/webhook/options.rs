@@ -174,7 +174,7 @@ impl WebhookOptions {
                     BodyKind::Row | BodyKind::Basic => json(),
                 };
                 let is_cloud_event = matches!(content, Content::CloudEvent(_));
-                let encoder = Encoder { content, batch, key, url, longest: sending_checked.longest_body };
+                let encoder = Encoder { content, parameters: BTreeMap::new(), batch, key, url, longest: sending_checked.longest_body };
                 let destination = Destination {
                     address,
                     method,
@@ -207,7 +207,9 @@ impl WebhookOptions {
         match (&self.url, &self.secret_url) {
             (Some(url), None) if url.value.contains("{{") || url.value.contains("{%") => {
                 if self.batch.is_some() {
-                    found.push(places.at("url", "with `batch` several rows share a request: `url` cannot depend on the row"));
+                    found.push(
+                        places.at("url", "with `batch` several rows share a request: `url` cannot depend on the row"),
+                    );
                     return (None, None);
                 }
                 let known = Known { schema: &context.schema, open: context.open, batch: false };
@@ -264,7 +266,7 @@ impl WebhookOptions {
         match planned {
             Ok(template) => {
                 let is_json = is_json(&self.content_type) || self.template.is_none();
-                Some(Content::Template { template, parameters: BTreeMap::new(), is_json })
+                Some(Content::Template { template, is_json })
             }
             Err(wrong) => {
                 found.push(wrong);

@@ -153,7 +153,10 @@ impl SendingOptions {
         let rate = self.rate.as_deref().and_then(|text| {
             let rate = rate(text);
             if rate.is_none() {
-                found.push(places.at("rate", format!("`{text}` is no rate: write `10/s`, `100/m` or `1000/h`, at most {MOST_OF_A_RATE}")));
+                found.push(places.at(
+                    "rate",
+                    format!("`{text}` is no rate: write `10/s`, `100/m` or `1000/h`, at most {MOST_OF_A_RATE}"),
+                ));
             }
             rate
         });
@@ -184,7 +187,11 @@ impl SendingOptions {
     }
 
     /// The expression of `key`, planned.
-    pub(super) fn key(&self, options: &Options, context: &mut PlanContext<'_>) -> Result<Option<Expression>, Diagnostic> {
+    pub(super) fn key(
+        &self,
+        options: &Options,
+        context: &mut PlanContext<'_>,
+    ) -> Result<Option<Expression>, Diagnostic> {
         let Some(text) = &self.key else { return Ok(None) };
         let expression = Expression::plan(&options.sql(text), &context.schema, context.open, context.warnings)?;
         match expression.data_type() {

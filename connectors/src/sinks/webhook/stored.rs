@@ -42,9 +42,8 @@ pub(super) fn array<'a>(values: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {
 pub(super) fn cloud_event(kind: &str, time: StepTime, row: &[u8]) -> Result<Vec<u8>, String> {
     let text = |value: &str| serde_json::to_string(value).map_err(|error| error.to_string());
     let (kind, time) = (text(kind)?, text(&time.to_string())?);
-    let head = format!(
-        r#"{{"specversion":"1.0","type":{kind},"time":{time},"datacontenttype":"application/json","data":"#
-    );
+    let head =
+        format!(r#"{{"specversion":"1.0","type":{kind},"time":{time},"datacontenttype":"application/json","data":"#);
     Ok([head.as_bytes(), row, b"}"].concat())
 }
 
@@ -90,8 +89,12 @@ mod tests {
         let expected = r#"{"id":"shop/0/1/page/0/7/3","source":"/tidegate/shop/page","specversion":"1.0","type":"a.b","time":"1970-01-01T00:00:00Z","datacontenttype":"application/json","data":{"n":1}}"#;
         assert_eq!(whole, expected);
         let two = [event.as_slice(), event.as_slice()].join(&b'\n');
-        let array: serde_json::Value = serde_json::from_slice(&cloud_events(&two, "shop/0/1/page/0/7/3", true)).unwrap();
-        assert_eq!((&array[0]["id"], &array[1]["id"]), (&"shop/0/1/page/0/7/3/0".into(), &"shop/0/1/page/0/7/3/1".into()));
+        let array: serde_json::Value =
+            serde_json::from_slice(&cloud_events(&two, "shop/0/1/page/0/7/3", true)).unwrap();
+        assert_eq!(
+            (&array[0]["id"], &array[1]["id"]),
+            (&"shop/0/1/page/0/7/3/0".into(), &"shop/0/1/page/0/7/3/1".into())
+        );
     }
 
     #[test]

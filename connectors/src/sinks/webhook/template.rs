@@ -38,13 +38,38 @@ pub(super) struct Known<'a> {
 
 /// A compiled template.
 #[derive(Clone)]
-pub(super) struct Template {
+pub(super) struct Template(Kind);
+
+#[derive(Clone)]
+enum Kind {
+    /// The same for every row.
+    Text(Arc<str>),
+    Compiled(Compiled),
+}
+
+#[derive(Clone)]
+struct Compiled {
     environment: Arc<Environment<'static>>,
+    /// What it names, with the fields of each name.
+    names: Arc<[String]>,
     /// Names that no column has as planned: NULL where a row does not bring them.
     missing: Arc<[String]>,
 }
 
 impl Template {
+    /// A text that is no template.
+    pub(super) fn of_text(text: String) -> Self {
+        Self(Kind::Text(text.into()))
+    }
+
+    /// What it names: columns, `row`, `parameters.NAME`.
+    pub(super) fn names(&self) -> &[String] {
+        match &self.0 {
+            Kind::Text(_) => &[],
+            Kind::Compiled(compiled) => &compiled.names,
+        }
+    }
+
     /// Compiles `text` and looks for what it names.
     ///
     /// # Errors
@@ -62,14 +87,18 @@ impl Template {
         let template = environment.get_template(NAME).map_err(|error| wrong(compile_error(&error)))?;
         let given: BTreeSet<String> = environment.globals().map(|(name, _)| name.to_owned()).collect();
         let own: &[&str] = if known.batch { &[ROWS, TIME, PARAMETERS] } else { &[ROW, TIME, PARAMETERS] };
-        let named: BTreeSet<String> = template
-            .undeclared_variables(true)
-            .into_iter()
-            .filter(|name| !own.contains(&first(name)) && !given.contains(first(name)))
+        let names: BTreeSet<String> =
+            template.undeclared_variables(true).into_iter().filter(|name| !given.contains(first(name))).collect();
+        let named: BTreeSet<String> = names
+            .iter()
+            .filter(|name| !own.contains(&first(name)))
+            .cloned()
             .collect();
         let columns: Vec<&str> = match known.batch {
             true => own.to_vec(),
-            false => known.schema.fields().iter().map(|field| field.name().as_str()).chain(own.iter().copied()).collect(),
+            false => {
+                known.schema.fields().iter().map(|field| field.name().as_str()).chain(own.iter().copied()).collect()
+            }
         };
         let mut missing = BTreeSet::new();
         for name in &named {
@@ -81,17 +110,30 @@ impl Template {
                 let help = "`{{ row.NAME | default('…') }}` names a column that may be missing";
                 return Err(wrong(message).with_expected(first(name), columns).with_help(help));
             }
-            warnings.push(Diagnostic::warning(text.place, format!("{message} as far as is known; it is NULL where it is missing")));
+            warnings.push(Diagnostic::warning(
+                text.place,
+                format!("{message} as far as is known; it is NULL where it is missing"),
+            ));
             missing.insert(first(name).to_owned());
         }
-        Ok(Self { environment: Arc::new(environment), missing: missing.into_iter().collect() })
+        let (names, missing) = (names.into_iter().collect(), missing.into_iter().collect());
+        Ok(Self(Kind::Compiled(Compiled { environment: Arc::new(environment), names, missing })))
     }
 
     /// Renders it over what it may name.
     ///
     /// # Errors
     /// Why it cannot, in one sentence.
-    pub(super) fn render(&self, mut context: BTreeMap<String, Value>) -> Result<String, String> {
+    pub(super) fn render(&self, context: BTreeMap<String, Value>) -> Result<String, String> {
+        match &self.0 {
+            Kind::Text(text) => Ok(text.to_string()),
+            Kind::Compiled(compiled) => compiled.render(context),
+        }
+    }
+}
+
+impl Compiled {
+    fn render(&self, mut context: BTreeMap<String, Value>) -> Result<String, String> {
         for name in self.missing.iter() {
             context.entry(name.clone()).or_insert_with(|| Value::from(()));
         }
@@ -154,7 +196,8 @@ mod tests {
 
     fn planned(text: &str, open: bool, batch: bool) -> Result<(Template, usize), Diagnostic> {
         let payload = DataType::Struct(Fields::from(vec![Field::new("kind", DataType::Utf8, true)]));
-        let schema = Schema::new(vec![Field::new("severity", DataType::Utf8, true), Field::new("payload", payload, true)]);
+        let schema =
+            Schema::new(vec![Field::new("severity", DataType::Utf8, true), Field::new("payload", payload, true)]);
         let mut warnings = Vec::new();
         let known = Known { schema: &schema, open, batch };
         let template = Template::plan(&Located::new(text.to_owned(), NOWHERE), &known, &mut warnings)?;
@@ -164,7 +207,9 @@ mod tests {
     fn rendered(text: &str, row: serde_json::Value) -> Result<String, String> {
         let (template, _) = planned(text, true, false).unwrap();
         let serde_json::Value::Object(columns) = row else { panic!("a row") };
-        template.render(columns.into_iter().map(|(name, value)| (name, Value::from(minijinja::value::Serde(value)))).collect())
+        template.render(
+            columns.into_iter().map(|(name, value)| (name, Value::from(minijinja::value::Serde(value)))).collect(),
+        )
     }
 
     #[test]

@@ -248,7 +248,8 @@ impl Deliverer {
     fn give_up_the_oldest(&mut self, now: Instant) -> Result<()> {
         let lifetime = lifetime(self.policy.initial, self.policy.longest, self.policy.attempts);
         let too_old = |tried: &Try| now.saturating_duration_since(tried.since) >= lifetime;
-        let (given_up, kept): (VecDeque<Try>, VecDeque<Try>) = std::mem::take(&mut self.ready).into_iter().partition(too_old);
+        let (given_up, kept): (VecDeque<Try>, VecDeque<Try>) =
+            std::mem::take(&mut self.ready).into_iter().partition(too_old);
         self.ready = kept;
         for tried in given_up {
             let reason = format!("the destination has failed for {lifetime:?}: {}", self.circuit.reason());
@@ -339,7 +340,10 @@ mod tests {
         drop(deliver);
         let stuck: Arc<Stuck> = Arc::new(Stuck(AtomicUsize::new(0)));
         let sink = Arc::clone(&stuck) as Arc<dyn DispatchingSink>;
-        Deliverer::new("page".into(), sink, journal, ledger.clone(), policy, inbox, CancellationToken::new()).run().await.unwrap();
+        Deliverer::new("page".into(), sink, journal, ledger.clone(), policy, inbox, CancellationToken::new())
+            .run()
+            .await
+            .unwrap();
         assert_eq!((stuck.0.load(Ordering::SeqCst), ledger.intended()), (2, 0));
     }
 }

@@ -107,12 +107,20 @@ fn what_a_sink_has_given_up_is_kept_until_it_is_told_and_an_outcome_read_twice_i
     }
     let (sink, letters) = book.letters(2, usize::MAX).unwrap();
     let history: Vec<u64> = letters[0].history.iter().map(|failure| failure.attempt.into()).collect();
-    assert_eq!((sink.as_str(), letters.len(), history), ("page", 2, vec![1, 2, 3]), "more are kept than the bound says");
+    assert_eq!(
+        (sink.as_str(), letters.len(), history),
+        ("page", 2, vec![1, 2, 3]),
+        "more are kept than the bound says"
+    );
     letters.iter().for_each(|letter| book.told(&letter.effect));
     assert!(book.has_letters() && book.letters(9, 1).unwrap().1.len() == 1);
     book.told(&effect(2).id);
     assert!(!book.has_letters());
-    assert_eq!(rows_by_state(&book), BTreeMap::from([(EffectState::Dead, vec![2])]), "what is told is forgotten as ever");
+    assert_eq!(
+        rows_by_state(&book),
+        BTreeMap::from([(EffectState::Dead, vec![2])]),
+        "what is told is forgotten as ever"
+    );
 }
 
 fn replay(book: &mut Book, log: &[(u32, Option<Outcome>)], from: usize) {
