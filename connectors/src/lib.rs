@@ -50,6 +50,7 @@ pub fn sinks() -> Vec<Box<dyn SinkKind>> {
     let own: Vec<Box<dyn SinkKind>> = vec![
         Box::new(sinks::console::ConsoleKind),
         Box::new(sinks::drop::DropKind),
+        Box::new(sinks::email::EmailKind),
         Box::new(sinks::file::FileKind),
         Box::new(sinks::kafka::KafkaKind),
         Box::new(sinks::shutdown::ShutdownSinkKind),

@@ -11,6 +11,7 @@ mod alertmanager;
 mod amqp;
 mod aws;
 mod diagnosis;
+mod email;
 mod home;
 mod http;
 mod journald;

@@ -2,6 +2,7 @@
 
 pub mod console;
 pub mod drop;
+pub mod email;
 pub mod file;
 pub mod kafka;
 pub mod shutdown;

@@ -1,10 +1,12 @@
 //! An owner whose directory was taken over ends, and sends nothing more.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use arrow::array::RecordBatch;
 use async_trait::async_trait;
+use tokio::sync::Mutex;
 
 use super::checkpointing::blocking;
 use crate::checkpoint::Fence;
@@ -28,15 +30,34 @@ pub(super) async fn taken_over(fence: Fence) -> Error {
     }
 }
 
-/// A sink that asks before each effect leaves.
+/// A sink that asks before each effect leaves. Effects that leave together ask once: what counts for each is that the
+/// question was put after it had come.
 struct Fenced {
     sink: Arc<dyn DispatchingSink>,
     fence: Fence,
+    /// How many effects have come.
+    came: AtomicU64,
+    /// Of those, for how many the last question counts.
+    asked: Mutex<u64>,
 }
 
 /// The sink, as long as this process owns the directory.
 pub(super) fn fenced(sink: Arc<dyn DispatchingSink>, fence: Fence) -> Arc<dyn DispatchingSink> {
-    Arc::new(Fenced { sink, fence })
+    Arc::new(Fenced { sink, fence, came: AtomicU64::new(0), asked: Mutex::new(0) })
+}
+
+impl Fenced {
+    async fn check(&self) -> Result<()> {
+        let own = self.came.fetch_add(1, Ordering::SeqCst);
+        let mut asked = self.asked.lock().await;
+        if *asked > own {
+            return Ok(());
+        }
+        let (came, fence) = (self.came.load(Ordering::SeqCst), self.fence.clone());
+        blocking(move || fence.check()).await?;
+        *asked = came;
+        Ok(())
+    }
 }
 
 #[async_trait]
@@ -46,8 +67,7 @@ impl DispatchingSink for Fenced {
     }
 
     async fn deliver(&self, id: &str, payload: &EffectPayload) -> Attempt {
-        let fence = self.fence.clone();
-        match blocking(move || fence.check()).await {
+        match self.check().await {
             Ok(()) => self.sink.deliver(id, payload).await,
             // The new owner sends it. This pipeline is about to end with that error.
             Err(error) if error.retry == Retry::Never => std::future::pending().await,

@@ -21,7 +21,7 @@ use crate::sinks::file::encode_json_lines;
 
 /// What the body of a request is made of.
 #[derive(Clone)]
-pub(super) enum Content {
+pub(in crate::sinks) enum Content {
     /// The row as a JSON object; of a batch, an array.
     Row,
     /// The row inside a CloudEvent of this type.
@@ -36,30 +36,30 @@ pub(super) enum Content {
 
 /// How many rows of a step may share a request.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Batch {
-    pub(super) rows: usize,
-    pub(super) bytes: usize,
+pub(in crate::sinks) struct Batch {
+    pub(in crate::sinks) rows: usize,
+    pub(in crate::sinks) bytes: usize,
 }
 
 /// Makes effects of rows.
 #[derive(Clone)]
-pub(super) struct Encoder {
-    pub(super) content: Content,
+pub(in crate::sinks) struct Encoder {
+    pub(in crate::sinks) content: Content,
     /// Templates whose results are `parameters` of the others.
-    pub(super) parameters: BTreeMap<String, Template>,
-    pub(super) batch: Option<Batch>,
-    pub(super) key: Option<Expression>,
+    pub(in crate::sinks) parameters: BTreeMap<String, Template>,
+    pub(in crate::sinks) batch: Option<Batch>,
+    pub(in crate::sinks) key: Option<Expression>,
     /// Where to send to, where the row decides.
-    pub(super) url: Option<Template>,
+    pub(in crate::sinks) url: Option<Template>,
     /// The longest body, in bytes.
-    pub(super) longest: usize,
+    pub(in crate::sinks) longest: usize,
 }
 
 /// See [`EffectMaker`].
-pub(super) struct Maker(Mutex<Encoder>);
+pub(in crate::sinks) struct Maker(Mutex<Encoder>);
 
 impl Maker {
-    pub(super) fn new(encoder: Encoder) -> Self {
+    pub(in crate::sinks) fn new(encoder: Encoder) -> Self {
         Self(Mutex::new(encoder))
     }
 }

@@ -9,14 +9,14 @@
 //! kinds of services (`slack`, `pagerduty`, …) are presets of the same: data in `presets/`.
 
 mod answer;
-mod body;
+pub(in crate::sinks) mod body;
 mod destination;
 mod options;
 pub(crate) mod presets;
-mod redaction;
-mod sending;
+pub(in crate::sinks) mod redaction;
+pub(in crate::sinks) mod sending;
 mod stored;
-mod template;
+pub(in crate::sinks) mod template;
 #[cfg(test)]
 mod tests;
 

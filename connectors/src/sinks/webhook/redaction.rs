@@ -9,11 +9,11 @@ const SHORTEST: usize = 4;
 
 /// The secrets that must not be shown.
 #[derive(Clone, Default)]
-pub(super) struct Redaction(Vec<SecretString>);
+pub(in crate::sinks) struct Redaction(Vec<SecretString>);
 
 impl Redaction {
     /// One more.
-    pub(super) fn add(&mut self, secret: &SecretString) {
+    pub(in crate::sinks) fn add(&mut self, secret: &SecretString) {
         if secret.expose_secret().len() >= SHORTEST {
             self.0.push(secret.clone());
             // The longest first: one may hold another.
@@ -22,7 +22,7 @@ impl Redaction {
     }
 
     /// The text without them.
-    pub(super) fn of(&self, text: &str) -> String {
+    pub(in crate::sinks) fn of(&self, text: &str) -> String {
         self.0.iter().fold(text.to_owned(), |text, secret| match text.contains(secret.expose_secret()) {
             true => text.replace(secret.expose_secret(), BLACK),
             false => text,

@@ -115,18 +115,18 @@ fn yes() -> bool {
 
 /// How requests are sent, checked.
 #[derive(Debug, Clone)]
-pub(super) struct Sending {
-    pub(super) terms: DeliveryTerms,
-    pub(super) timeout: Time,
-    pub(super) redirects: bool,
-    pub(super) longest_body: usize,
-    pub(super) verifies: bool,
-    pub(super) tls: TlsSettings,
+pub(in crate::sinks) struct Sending {
+    pub(in crate::sinks) terms: DeliveryTerms,
+    pub(in crate::sinks) timeout: Time,
+    pub(in crate::sinks) redirects: bool,
+    pub(in crate::sinks) longest_body: usize,
+    pub(in crate::sinks) verifies: bool,
+    pub(in crate::sinks) tls: TlsSettings,
 }
 
 impl SendingOptions {
     /// Finds what the types cannot say. Relative paths are relative to `folder`.
-    pub(super) fn check(&self, places: &Places<'_>, folder: &Path, found: &mut Vec<Diagnostic>) -> Sending {
+    pub(in crate::sinks) fn check(&self, places: &Places<'_>, folder: &Path, found: &mut Vec<Diagnostic>) -> Sending {
         let timeout = self.timeout.0;
         if timeout.is_zero() || timeout > LONGEST_TIMEOUT {
             found.push(places.at("timeout", "`timeout` is more than 0s and at most 10m"));
@@ -187,7 +187,7 @@ impl SendingOptions {
     }
 
     /// The expression of `key`, planned.
-    pub(super) fn key(
+    pub(in crate::sinks) fn key(
         &self,
         options: &Options,
         context: &mut PlanContext<'_>,

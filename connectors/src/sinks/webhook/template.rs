@@ -18,27 +18,27 @@ const LONGEST: usize = 256 * 1024;
 const NAME: &str = "template";
 
 /// What a template may name beside columns.
-pub(super) const ROW: &str = "row";
+pub(in crate::sinks) const ROW: &str = "row";
 /// With batches: all rows.
-pub(super) const ROWS: &str = "rows";
+pub(in crate::sinks) const ROWS: &str = "rows";
 /// The time of the step, as RFC 3339.
-pub(super) const TIME: &str = "time";
+pub(in crate::sinks) const TIME: &str = "time";
 /// The parameters of a preset.
-pub(super) const PARAMETERS: &str = "parameters";
+pub(in crate::sinks) const PARAMETERS: &str = "parameters";
 
 /// What stands behind a template when it is planned.
-pub(super) struct Known<'a> {
+pub(in crate::sinks) struct Known<'a> {
     /// The columns of the rows.
-    pub(super) schema: &'a Schema,
+    pub(in crate::sinks) schema: &'a Schema,
     /// Whether rows may bring others.
-    pub(super) open: bool,
+    pub(in crate::sinks) open: bool,
     /// Whether it is rendered once for several rows.
-    pub(super) batch: bool,
+    pub(in crate::sinks) batch: bool,
 }
 
 /// A compiled template.
 #[derive(Clone)]
-pub(super) struct Template(Kind);
+pub(in crate::sinks) struct Template(Kind);
 
 #[derive(Clone)]
 enum Kind {
@@ -58,12 +58,12 @@ struct Compiled {
 
 impl Template {
     /// A text that is no template.
-    pub(super) fn of_text(text: String) -> Self {
+    pub(in crate::sinks) fn of_text(text: String) -> Self {
         Self(Kind::Text(text.into()))
     }
 
     /// What it names: columns, `row`, `parameters.NAME`.
-    pub(super) fn names(&self) -> &[String] {
+    pub(in crate::sinks) fn names(&self) -> &[String] {
         match &self.0 {
             Kind::Text(_) => &[],
             Kind::Compiled(compiled) => &compiled.names,
@@ -74,7 +74,7 @@ impl Template {
     ///
     /// # Errors
     /// When it does not compile, or names what no row has.
-    pub(super) fn plan(
+    pub(in crate::sinks) fn plan(
         text: &Located<String>,
         known: &Known<'_>,
         warnings: &mut Vec<Diagnostic>,
@@ -89,11 +89,7 @@ impl Template {
         let own: &[&str] = if known.batch { &[ROWS, TIME, PARAMETERS] } else { &[ROW, TIME, PARAMETERS] };
         let names: BTreeSet<String> =
             template.undeclared_variables(true).into_iter().filter(|name| !given.contains(first(name))).collect();
-        let named: BTreeSet<String> = names
-            .iter()
-            .filter(|name| !own.contains(&first(name)))
-            .cloned()
-            .collect();
+        let named: BTreeSet<String> = names.iter().filter(|name| !own.contains(&first(name))).cloned().collect();
         let columns: Vec<&str> = match known.batch {
             true => own.to_vec(),
             false => {
@@ -124,7 +120,7 @@ impl Template {
     ///
     /// # Errors
     /// Why it cannot, in one sentence.
-    pub(super) fn render(&self, context: BTreeMap<String, Value>) -> Result<String, String> {
+    pub(in crate::sinks) fn render(&self, context: BTreeMap<String, Value>) -> Result<String, String> {
         match &self.0 {
             Kind::Text(text) => Ok(text.to_string()),
             Kind::Compiled(compiled) => compiled.render(context),

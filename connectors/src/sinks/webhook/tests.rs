@@ -1,5 +1,6 @@
 //! What is sent, what answers mean, and what is wrong with options and rows.
 
+mod misbehaving;
 mod presets;
 
 use std::io::Read;
@@ -14,9 +15,7 @@ use axum::http::{Request, Response};
 use parking_lot::Mutex;
 use tidegate_pipeline::operator::PlanContext;
 use tidegate_pipeline::rows::Rejected;
-use tidegate_pipeline::sink::{
-    Attempt, DispatchingSink, EffectPayload, PlannedSink, Sink, SinkContext, SinkKind,
-};
+use tidegate_pipeline::sink::{Attempt, DispatchingSink, EffectPayload, PlannedSink, Sink, SinkContext, SinkKind};
 use tidegate_pipeline::spec::diagnostic::Diagnostic;
 
 use super::*;
@@ -144,7 +143,7 @@ pub(super) fn answer(status: u16, headers: &[(&str, &str)], body: &str) -> Respo
 }
 
 /// Delivers the only effect of one row.
-async fn deliver(given: &str) -> Attempt {
+pub(super) async fn deliver(given: &str) -> Attempt {
     let planned = plan(&WebhookKind, given).unwrap_or_else(|wrong| panic!("{wrong:?}"));
     let (made, _) = made(&planned, &rows(&[(1, Some("high"))]));
     open(&planned).await.deliver(ID, &made[0]).await

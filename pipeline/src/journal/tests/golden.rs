@@ -143,7 +143,9 @@ fn said(directory: &Path) -> String {
             }
             _ => {}
         }
-        let _ = writeln!(text, "{record:?}\n{held}");
+        // Outcomes of programs that did not say when are told as these told them.
+        let told = format!("{record:?}").replace(", time: 0 })", " })");
+        let _ = writeln!(text, "{told}\n{held}");
     }
     text
 }
