@@ -139,14 +139,14 @@ fn row_event() -> String {
 }
 
 /// Whether a type of content is JSON.
-pub(in crate::sinks) fn is_json(content_type: &str) -> bool {
+pub(super) fn is_json(content_type: &str) -> bool {
     let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     essence == "application/json" || essence.ends_with("+json")
 }
 
 impl WebhookOptions {
     /// Finds what the types cannot say, and plans expressions and templates.
-    pub(in crate::sinks) fn plan(
+    pub(super) fn plan(
         &self,
         sending: &SendingOptions,
         options: &Options,
@@ -355,7 +355,7 @@ impl WebhookOptions {
 }
 
 /// The name of a header that a user may set.
-pub(in crate::sinks) fn header_name(name: &str) -> Result<HeaderName, String> {
+pub(super) fn header_name(name: &str) -> Result<HeaderName, String> {
     let lower = name.to_ascii_lowercase();
     if OWN_HEADERS.contains(&lower.as_str()) || lower.starts_with("webhook-") {
         return Err(format!("the header `{name}` is set by the sink"));

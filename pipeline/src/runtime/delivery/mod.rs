@@ -302,9 +302,10 @@ mod tests {
 
     use arrow::array::RecordBatch;
     use async_trait::async_trait;
+    use parking_lot::Mutex;
 
     use super::*;
-    use crate::sink::EffectPayload;
+    use crate::sink::{DeliveryTerms, EffectPayload, Rate};
     use crate::step::{Incarnation, Shard, StepHeader, StepNumber};
 
     /// Never answers the first time.
@@ -324,26 +325,78 @@ mod tests {
         }
     }
 
-    #[tokio::test]
-    async fn an_attempt_that_never_answers_is_cut_short_and_the_effect_tried_again() {
+    /// Delivers so many effects of no key.
+    async fn deliver(sink: Arc<dyn DispatchingSink>, policy: DeliveryPolicy, count: u32) -> Ledger {
         let directory = tempfile::tempdir().unwrap();
         let (journal, _) = Journal::open(directory.path(), Incarnation(1), Shard(0)).unwrap();
+        let ledger = Ledger::new(policy.bounds());
+        let (deliver, inbox) = mpsc::unbounded_channel();
+        for row in 0..count {
+            let payload = EffectPayload { key: None, body: Vec::new() };
+            let (id, sink) = (format!("p/0/1/page/0/7/{row}").into(), "page".to_owned());
+            let effect = Arc::new(Effect { id, sink, input: 0, step: StepNumber(7), row, payload });
+            ledger.intend(&[Arc::clone(&effect)]);
+            deliver.send(effect).unwrap();
+        }
+        drop(deliver);
+        let cancel = CancellationToken::new();
+        let deliverer = Deliverer::new("page".into(), sink, journal, ledger.clone(), policy, inbox, cancel);
+        deliverer.run().await.unwrap();
+        ledger
+    }
+
+    #[tokio::test]
+    async fn an_attempt_that_never_answers_is_cut_short_and_the_effect_tried_again() {
         let (attempt, initial) = (Duration::from_millis(20), Duration::from_millis(1));
         let policy = DeliveryPolicy { attempt, initial, ..DeliveryPolicy::default() };
-        let ledger = Ledger::new(policy.bounds());
-        let payload = EffectPayload { key: None, body: Vec::new() };
-        let (id, sink) = ("p/0/1/page/0/7/0".into(), "page".to_owned());
-        let effect = Arc::new(Effect { id, sink, input: 0, step: StepNumber(7), row: 0, payload });
-        ledger.intend(&[Arc::clone(&effect)]);
-        let (deliver, inbox) = mpsc::unbounded_channel();
-        deliver.send(effect).unwrap();
-        drop(deliver);
         let stuck: Arc<Stuck> = Arc::new(Stuck(AtomicUsize::new(0)));
-        let sink = Arc::clone(&stuck) as Arc<dyn DispatchingSink>;
-        Deliverer::new("page".into(), sink, journal, ledger.clone(), policy, inbox, CancellationToken::new())
-            .run()
-            .await
-            .unwrap();
+        let ledger = deliver(Arc::clone(&stuck) as Arc<dyn DispatchingSink>, policy, 1).await;
         assert_eq!((stuck.0.load(Ordering::SeqCst), ledger.intended()), (2, 0));
+    }
+
+    /// Keeps when it was asked, and how many were under way at once; has terms of its own.
+    struct Watched {
+        terms: DeliveryTerms,
+        asked: Mutex<Vec<Instant>>,
+        under_way: AtomicUsize,
+        most: AtomicUsize,
+    }
+
+    impl Watched {
+        fn on(terms: DeliveryTerms) -> Arc<Self> {
+            let (asked, under_way, most) = (Mutex::default(), AtomicUsize::new(0), AtomicUsize::new(0));
+            Arc::new(Self { terms, asked, under_way, most })
+        }
+    }
+
+    #[async_trait]
+    impl DispatchingSink for Watched {
+        fn effects(&self, _step: &StepHeader, _rows: &RecordBatch) -> Result<Vec<EffectPayload>> {
+            Ok(Vec::new())
+        }
+
+        async fn deliver(&self, _id: &str, _payload: &EffectPayload) -> Attempt {
+            let now = self.under_way.fetch_add(1, Ordering::SeqCst) + 1;
+            self.most.fetch_max(now, Ordering::SeqCst);
+            self.asked.lock().push(Instant::now());
+            tokio::time::sleep(Duration::from_millis(2)).await;
+            self.under_way.fetch_sub(1, Ordering::SeqCst);
+            Attempt::Done
+        }
+
+        fn terms(&self) -> DeliveryTerms {
+            self.terms
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_sink_may_say_how_many_leave_at_once_and_in_a_stretch_of_time() {
+        let per = Duration::from_millis(100);
+        let rate = Some(Rate { count: 4, per });
+        let sink = Watched::on(DeliveryTerms { rate, concurrency: Some(3), ..DeliveryTerms::default() });
+        deliver(Arc::clone(&sink) as Arc<dyn DispatchingSink>, DeliveryPolicy::default(), 20).await;
+        let asked = sink.asked.lock().clone();
+        assert_eq!((asked.len(), sink.most.load(Ordering::SeqCst)), (20, 3));
+        assert!(asked.windows(5).all(|five| five[4] - five[0] >= per), "{asked:?}");
     }
 }
