@@ -9,7 +9,7 @@ use arrow::buffer::OffsetBuffer;
 use arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef, TimeUnit};
 
 use crate::error::Result;
-use crate::journal::record::DeadLetter;
+use crate::journal::record::{DeadLetter, Failure};
 
 /// The name of the port of a sink that dispatches: effects that it has given up.
 pub const DEAD_LETTER: &str = "dead_letter";
@@ -47,10 +47,10 @@ pub(crate) fn dead_letter_rows(node: &str, letters: &[DeadLetter]) -> Result<Rec
     let text =
         |of: fn(&DeadLetter) -> &str| -> ArrayRef { Arc::new(StringArray::from_iter_values(letters.iter().map(of))) };
     let times = |times: Vec<i64>| -> ArrayRef { Arc::new(TimestampMillisecondArray::from(times).with_timezone(UTC)) };
-    let failures = || letters.iter().flat_map(|letter| &letter.history);
-    let reasons = StringArray::from_iter_values(failures().map(|failure| failure.reason.as_str()));
-    let at = times(failures().map(|failure| failure.time).collect());
-    let attempts = UInt32Array::from_iter_values(failures().map(|failure| failure.attempt));
+    let failures: Vec<&Failure> = letters.iter().flat_map(|letter| &letter.history).collect();
+    let reasons = StringArray::from_iter_values(failures.iter().map(|failure| failure.reason.as_str()));
+    let at = times(failures.iter().map(|failure| failure.time).collect());
+    let attempts = UInt32Array::from_iter_values(failures.iter().map(|failure| failure.attempt));
     let failures = StructArray::try_new(failure(), vec![Arc::new(attempts), at, Arc::new(reasons)], None)?;
     let offsets = OffsetBuffer::from_lengths(letters.iter().map(|letter| letter.history.len()));
     let item = Arc::new(Field::new("item", DataType::Struct(failure()), false));
