@@ -15,7 +15,7 @@ use arrow::array::RecordBatch;
 use datafusion::prelude::SessionContext;
 use jiff::Timestamp;
 use tidegate_pipeline::graph::{Graph, Planned};
-use tidegate_pipeline::table::past::{Moment, Past};
+use tidegate_pipeline::table::past::{Found, Moment, Past};
 
 use crate::arguments::{Format, QueryArguments, RowFormat};
 use crate::catalog::{catalog, packs};
@@ -29,10 +29,7 @@ pub(crate) async fn query(arguments: QueryArguments, queries: Option<&Path>) -> 
     let graph = load::graph(&arguments.pipeline.pipeline, &catalog)?;
     let past = past(&graph, &arguments.pipeline.dir);
     let format = arguments.format;
-    let nothing = || {
-        let run = format!("\nhelp: `tidegate run {} --once` makes one", graph.file);
-        Failure::usage(format!("pipeline `{}` has no checkpoint yet{run}", *graph.spec.name))
-    };
+    let nothing = || no_checkpoint(&graph);
     if let Some((table, conditions)) = arguments.history.split_first() {
         let format = plain(format)?;
         return history::history(&past, table, conditions, format)?.ok_or_else(nothing);
@@ -48,6 +45,24 @@ pub(crate) async fn query(arguments: QueryArguments, queries: Option<&Path>) -> 
         Some(sql) => answer(&session, sql, format).await.map(|()| DONE),
         None => shell::shell(&session, &found.shown, format).await,
     }
+}
+
+/// The tables of a pipeline at a moment; as they are in its newest checkpoint where none is given.
+///
+/// # Errors
+/// When there is no such moment, or no checkpoint yet.
+pub(super) fn tables_at(graph: &Graph, dir: &Path, moment: Option<Moment>) -> Result<Found, Failure> {
+    let past = past(graph, dir);
+    let found = match moment {
+        None => past.newest()?,
+        Some(moment) => past.at(moment)?,
+    };
+    found.ok_or_else(|| no_checkpoint(graph))
+}
+
+fn no_checkpoint(graph: &Graph) -> Failure {
+    let run = format!("\nhelp: `tidegate run {} --once` makes one", graph.file);
+    Failure::usage(format!("pipeline `{}` has no checkpoint yet{run}", *graph.spec.name))
 }
 
 fn past(graph: &Graph, dir: &Path) -> Past {

@@ -38,7 +38,7 @@ impl Evaluator {
     ) -> Option<RowEvaluation> {
         let control = self.controls().get(index)?;
         let query = control.query.as_ref().ok()?;
-        let local = query.row_local.as_ref()?;
+        let local = query.row_local.as_ref().ok()?;
         let rows = changed.get(&local.table)?;
         let frozen = scopes::judge(control, tables).frozen;
         let findings = said(control, local, &rows.now, &frozen)?;

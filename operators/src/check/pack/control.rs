@@ -1,6 +1,7 @@
 //! One control: what it checks, its query and its parameters.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 
 use tidegate_pipeline::spec::diagnostic::{Located, Place};
@@ -109,6 +110,23 @@ pub enum ParameterValue {
     Texts(Vec<String>),
     /// A list of whole numbers.
     Ints(Vec<i64>),
+}
+
+impl fmt::Display for ParameterValue {
+    /// As YAML would write it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Int(number) => number.fmt(f),
+            Self::Float(number) => number.fmt(f),
+            Self::Text(text) => text.fmt(f),
+            Self::Bool(value) => value.fmt(f),
+            Self::Texts(texts) => write!(f, "[{}]", texts.join(", ")),
+            Self::Ints(numbers) => {
+                let numbers: Vec<String> = numbers.iter().map(ToString::to_string).collect();
+                write!(f, "[{}]", numbers.join(", "))
+            }
+        }
+    }
 }
 
 /// A parameter: `$name` in the query.

@@ -19,8 +19,10 @@ use tidegate_pipeline::table::TableDefinition;
 pub(crate) use columns::OutputColumns;
 use query::{Query, QueryProblem};
 pub(crate) use row_local::RowLocal;
+pub use row_local::WholeTables;
 pub(crate) use session::{Session, relaxed};
 
+use super::evaluate::WorkLimit;
 use super::pack::{Control, Pack, PackProblem, ParameterValue, glob};
 use session::Tables;
 
@@ -85,6 +87,8 @@ pub struct PlannedControl {
     pub reads: BTreeSet<Arc<str>>,
     /// Whether its answer changes with time alone (`now()`).
     pub reads_time: bool,
+    /// The values that it was given for parameters; others have their defaults.
+    pub given: BTreeMap<String, ParameterValue>,
     /// Its query, or why there is none.
     pub(crate) query: Result<PlannedQuery, Vec<PackProblem>>,
 }
@@ -95,7 +99,7 @@ pub(crate) struct PlannedQuery {
     pub(crate) plan: LogicalPlan,
     pub(crate) columns: OutputColumns,
     /// The same for single rows, where what is said of a row depends on nothing else.
-    pub(crate) row_local: Option<RowLocal>,
+    pub(crate) row_local: Result<RowLocal, WholeTables>,
 }
 
 impl PlannedControl {
@@ -107,7 +111,13 @@ impl PlannedControl {
     /// The table of which only changed rows need to be looked at, where what the control says of a row depends on nothing
     /// else.
     pub fn row_local(&self) -> Option<&Arc<str>> {
-        self.query.as_ref().ok()?.row_local.as_ref().map(|local| &local.table)
+        self.query.as_ref().ok()?.row_local.as_ref().ok().map(|local| &local.table)
+    }
+
+    /// Why whole tables have to be looked at whenever one of them has changed; `None` where that is not so, or the query
+    /// could not be planned.
+    pub fn whole_tables(&self) -> Option<WholeTables> {
+        self.query.as_ref().ok()?.row_local.as_ref().err().copied()
     }
 
     /// Its logical plan as text, for `explain`; `None` where it could not be planned.
@@ -123,6 +133,8 @@ pub struct PlannedPack {
     pub controls: Vec<PlannedControl>,
     /// Controls that were left out because a table that they read is not offered: id and table.
     pub without_tables: Vec<(Arc<str>, String)>,
+    /// How much work each of their queries may be.
+    pub work_limit: WorkLimit,
     pub(crate) session: Session,
 }
 
@@ -149,7 +161,8 @@ impl PlannedPack {
         let mut problems = PlanProblems::default();
         let selected = select(pack, selection, &mut problems);
         check_overrides(pack, overrides, &mut problems);
-        let mut planned = Self { controls: Vec::new(), without_tables: Vec::new(), session: session.clone() };
+        let (controls, without_tables, work_limit) = (Vec::new(), Vec::new(), WorkLimit::default());
+        let mut planned = Self { controls, without_tables, work_limit, session: session.clone() };
         for control in selected {
             let (planned_control, missing) = plan_control(pack, &control, overrides, tables, &offered);
             let named = selection.controls.iter().any(|name| **name == *control.id);
@@ -234,6 +247,7 @@ fn plan_control(
         control: Arc::clone(control),
         reads,
         reads_time,
+        given: BTreeMap::new(),
         query,
     };
     let declared = || control.reads.iter().map(|name| Arc::from(name.value.as_str())).collect::<BTreeSet<Arc<str>>>();
@@ -259,10 +273,11 @@ fn plan_control(
                 return (fail(problems), None);
             }
             let row_local = match query.reads_time {
-                true => None,
+                true => Err(WholeTables::Time),
                 false => RowLocal::of(&query.plan, &columns, definitions, tables.session().state()),
             };
-            (planned(Ok(PlannedQuery { plan: query.plan, columns, row_local }), query.reads, query.reads_time), None)
+            let plan = PlannedQuery { plan: query.plan, columns, row_local };
+            (PlannedControl { given, ..planned(Ok(plan), query.reads, query.reads_time) }, None)
         }
         Err(found) => {
             let missing = found.iter().find_map(|problem| problem.missing_table.clone());
