@@ -227,11 +227,12 @@ pub(crate) struct CheckArguments {
     /// Fail only for alarms of this severity or worse [default: any alarm]
     #[arg(long, value_name = "SEVERITY")]
     pub(crate) fail_on: Option<FailOn>,
-    /// An earlier snapshot: show what is new, changed and resolved since
+    /// An earlier snapshot: show what is new, changed and resolved since [default: what the pipeline's newest checkpoint
+    /// holds]
     #[arg(long, value_name = "SNAPSHOT")]
     pub(crate) baseline: Option<PathBuf>,
-    /// Fail only for alarms that the baseline does not have
-    #[arg(long, requires = "baseline")]
+    /// Fail only for alarms that the baseline (or the newest checkpoint) does not have
+    #[arg(long)]
     pub(crate) fail_on_new: bool,
     /// Show findings that are ok, too
     #[arg(long)]

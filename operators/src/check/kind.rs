@@ -324,6 +324,7 @@ fn inline(options: &Options, read: &CheckOptions, node: &str) -> Result<Pack, Ve
         triggers: Vec::new(),
         handlers: Vec::new(),
         mode: Mode::Status,
+        evidence: true,
         place: sql.place(),
         sql,
         sql_file: node.into(),

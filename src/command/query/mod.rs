@@ -60,6 +60,14 @@ pub(super) fn tables_at(graph: &Graph, dir: &Path, moment: Option<Moment>) -> Re
     found.ok_or_else(|| no_checkpoint(graph))
 }
 
+/// The tables of a pipeline as its newest checkpoint has them; `None` where there is none.
+///
+/// # Errors
+/// When it cannot be read.
+pub(super) fn newest_tables(graph: &Graph, dir: &Path) -> Result<Option<Found>, Failure> {
+    Ok(past(graph, dir).newest()?)
+}
+
 fn no_checkpoint(graph: &Graph) -> Failure {
     let run = format!("\nhelp: `tidegate run {} --once` makes one", graph.file);
     Failure::usage(format!("pipeline `{}` has no checkpoint yet{run}", *graph.spec.name))

@@ -51,8 +51,8 @@ impl Evaluator {
 }
 
 fn said(control: &PlannedControl, local: &RowLocal, rows: &RecordBatch, frozen: &Frozen) -> Option<Vec<Finding>> {
-    let columns = &control.query.as_ref().ok()?.columns;
-    let mut collector = Collector::new(control, columns, frozen, &Interest::All);
+    let query = control.query.as_ref().ok()?;
+    let mut collector = Collector::new(control, query, frozen, &Interest::All);
     collector.take(&local.answer(rows).ok()?).ok()?;
     Some(collector.findings)
 }

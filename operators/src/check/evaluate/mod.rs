@@ -1,6 +1,7 @@
 //! Evaluates planned controls over the contents of tables.
 
 mod changed_rows;
+mod evidence;
 mod rows;
 mod run;
 mod scopes;

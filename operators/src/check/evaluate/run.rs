@@ -108,7 +108,7 @@ impl Run {
         if !self.judgement.evaluate {
             return Ok(self.evaluation(Vec::new()));
         }
-        let mut collector = Collector::new(control, &query.columns, &self.judgement.frozen, &self.interest);
+        let mut collector = Collector::new(control, query, &self.judgement.frozen, &self.interest);
         match self.collect(query, &mut collector).await {
             Ok(()) => {}
             Err(Failure::OutOfMemory) => return Err(Unanswered::OutOfMemory),

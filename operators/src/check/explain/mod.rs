@@ -22,7 +22,7 @@ use tidegate_pipeline::error::{Error, Result};
 use tidegate_pipeline::step::StepTime;
 
 use super::evaluate::{TableContents, sources, with_sources};
-use super::plan::{PlannedControl, PlannedPack, PlannedQuery};
+use super::plan::{EvidenceColumn, PlannedControl, PlannedPack, PlannedQuery};
 use trace::Trace;
 use widen::{Filters, Widened};
 
@@ -124,6 +124,16 @@ pub async fn explain(
     // written for, and then there is nothing to tell.
     let all = run.rows(Filters::Shown).await.unwrap_or(Reasons { rows: Vec::new(), found: 0, left_out: true });
     Ok(Reasons { left_out: all.found > 0, ..all })
+}
+
+/// `plan`, whose column number `status` is the status, with the columns after its own that the conditions for it look at. As
+/// it is where there are none.
+pub(super) fn with_evidence(plan: &LogicalPlan, status: Option<usize>) -> (LogicalPlan, Vec<EvidenceColumn>) {
+    match Widened::with_values(plan, status) {
+        Ok(widened) => (widened.plan, widened.values),
+        // What a control says does not depend on it.
+        Err(_) => (plan.clone(), Vec::new()),
+    }
 }
 
 struct Run<'a> {

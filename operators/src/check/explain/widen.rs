@@ -8,6 +8,12 @@ use datafusion::logical_expr::{Expr, Filter, LogicalPlan, Projection, when};
 
 use super::conditions::{Question, of_status};
 use super::{Error, StepKind};
+use crate::check::plan::EvidenceColumn;
+
+/// How the columns of answers are named.
+const ANSWER: &str = "__answer_";
+/// How the columns of values are named that findings carry. A plan that has them is widened by answers, too.
+const EVIDENCE: &str = "__evidence_";
 
 /// What is done with rows that a condition of the query leaves out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,6 +28,12 @@ pub(super) enum Filters {
 pub(super) struct Widened {
     pub(super) plan: LogicalPlan,
     pub(super) questions: Vec<Asked>,
+}
+
+/// A plan with the values that its conditions look at in columns after its own.
+pub(super) struct WithValues {
+    pub(super) plan: LogicalPlan,
+    pub(super) values: Vec<EvidenceColumn>,
 }
 
 /// A question, and the names of the columns that answer it.
@@ -43,7 +55,7 @@ impl Widened {
         status: Option<usize>,
         filters: Filters,
     ) -> tidegate_pipeline::error::Result<Self> {
-        let mut widening = Widening { filters, asked: Vec::new(), columns: 0 };
+        let mut widening = Widening { filters, only_values: false, asked: Vec::new(), columns: 0 };
         let plan = widening.widen(plan, status).map_err(|error| Error::internal(error.strip_backtrace()))?;
         // Conditions that leave rows out come first, innermost before all.
         let (mut questions, rest): (Vec<Asked>, Vec<Asked>) =
@@ -51,10 +63,30 @@ impl Widened {
         questions.extend(rest);
         Ok(Self { plan, questions })
     }
+
+    /// `plan` with the values alone, each once.
+    ///
+    /// # Errors
+    /// When DataFusion cannot build it.
+    pub(super) fn with_values(plan: &LogicalPlan, status: Option<usize>) -> Result<WithValues> {
+        let mut widening = Widening { filters: Filters::Kept, only_values: true, asked: Vec::new(), columns: 0 };
+        let plan = widening.widen(plan, status)?;
+        let mut values: Vec<EvidenceColumn> = Vec::new();
+        for asked in widening.asked {
+            for ((name, _), column) in asked.question.values.into_iter().zip(asked.values) {
+                let place = plan.schema().fields().iter().position(|field| *field.name() == column);
+                let is_new = !values.iter().any(|known| *known.name == *name);
+                values.extend(place.filter(|_| is_new).map(|place| EvidenceColumn { place, name: name.into() }));
+            }
+        }
+        Ok(WithValues { plan, values })
+    }
 }
 
 struct Widening {
     filters: Filters,
+    /// Nothing is computed: only the columns that conditions look at are taken along.
+    only_values: bool,
     asked: Vec<Asked>,
     /// How many columns have been named.
     columns: usize,
@@ -124,18 +156,19 @@ impl Widening {
         let mut columns = Vec::new();
         let mut add = |columns: &mut Vec<Expr>, expression: Expr| {
             self.columns += 1;
-            let name = format!("__explain_{}", self.columns);
+            let name = format!("{}{}", if self.only_values { EVIDENCE } else { ANSWER }, self.columns);
             columns.push(expression.alias(&name));
             name
         };
-        let reached = add(&mut columns, question.reached.clone());
-        let outcome = match &question.condition {
-            Some(condition) => Some(add(&mut columns, guarded(condition)?)),
-            None => None,
-        };
-        let mut parts = Vec::with_capacity(question.parts.len());
-        for (_, part) in &question.parts {
-            parts.push(add(&mut columns, guarded(part)?));
+        let (mut reached, mut outcome, mut parts) = (String::new(), None, Vec::new());
+        if !self.only_values {
+            reached = add(&mut columns, question.reached.clone());
+            if let Some(condition) = &question.condition {
+                outcome = Some(add(&mut columns, guarded(condition)?));
+            }
+            for (_, part) in &question.parts {
+                parts.push(add(&mut columns, guarded(part)?));
+            }
         }
         // Values are columns: reading them cannot fail.
         let values = question.values.iter().map(|(_, value)| add(&mut columns, value.clone())).collect();

@@ -45,6 +45,8 @@ pub struct Control {
     pub handlers: Vec<String>,
     /// What a row of its query means.
     pub mode: Mode,
+    /// Whether findings carry the values that decided: not where these are secrets.
+    pub evidence: bool,
     /// Its query.
     pub sql: SqlText,
     /// The file that the query stands in.
@@ -208,6 +210,7 @@ const FIELDS: &[&str] = &[
     "triggers",
     "handlers",
     "mode",
+    "evidence",
 ];
 
 /// Where a control's query is to be found.
@@ -259,6 +262,7 @@ pub(super) fn read(
         triggers: texts("triggers", problems),
         handlers: texts("handlers", problems),
         mode: mode(&fields, problems),
+        evidence: evidence(&fields, problems),
         sql: SqlText::new("", id.place),
         sql_file: Arc::clone(&problems.file),
         file: Arc::clone(&problems.file),
@@ -290,6 +294,17 @@ fn mode(fields: &Fields<'_>, problems: &mut Problems<'_>) -> Mode {
             let message = format!("`{}` is not a mode", word.value);
             problems.add_with_help(word.place, message, Some("use status or violations".to_owned()));
             Mode::Status
+        }
+    }
+}
+
+fn evidence(fields: &Fields<'_>, problems: &mut Problems<'_>) -> bool {
+    match fields.get("evidence").map(|tree| (tree.place, &tree.value)) {
+        None | Some((_, Tree::Bool(true))) => true,
+        Some((_, Tree::Bool(false))) => false,
+        Some((place, other)) => {
+            problems.add(place, format!("`evidence` is true or false, found {}", kind(other)));
+            true
         }
     }
 }

@@ -23,6 +23,7 @@ pub use row_local::WholeTables;
 pub(crate) use session::{Session, relaxed};
 
 use super::evaluate::WorkLimit;
+use super::explain;
 use super::pack::{Control, Pack, PackProblem, ParameterValue, glob};
 use session::Tables;
 
@@ -98,6 +99,8 @@ pub struct PlannedControl {
 pub(crate) struct PlannedQuery {
     pub(crate) plan: LogicalPlan,
     pub(crate) columns: OutputColumns,
+    /// The columns after those of the query: what its findings rest on.
+    pub(crate) evidence: Vec<EvidenceColumn>,
     /// The same for single rows, where what is said of a row depends on nothing else.
     pub(crate) row_local: Result<RowLocal, WholeTables>,
 }
@@ -124,6 +127,15 @@ impl PlannedControl {
     pub fn describe_plan(&self) -> Option<String> {
         self.query.as_ref().ok().map(|query| query.plan.display_indent().to_string())
     }
+}
+
+/// A column that findings rest on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct EvidenceColumn {
+    /// Where it is in the rows of the query.
+    pub(crate) place: usize,
+    /// What it is called in the table that it comes from.
+    pub(crate) name: Arc<str>,
 }
 
 /// Controls ready to be evaluated.
@@ -272,11 +284,15 @@ fn plan_control(
             if !problems.is_empty() {
                 return (fail(problems), None);
             }
+            let (plan, evidence) = match control.evidence {
+                true => explain::with_evidence(&query.plan, columns.status),
+                false => (query.plan, Vec::new()),
+            };
             let row_local = match query.reads_time {
                 true => Err(WholeTables::Time),
-                false => RowLocal::of(&query.plan, &columns, definitions, tables.session().state()),
+                false => RowLocal::of(&plan, &columns, definitions, tables.session().state()),
             };
-            let plan = PlannedQuery { plan: query.plan, columns, row_local };
+            let plan = PlannedQuery { plan, columns, evidence, row_local };
             (PlannedControl { given, ..planned(Ok(plan), query.reads, query.reads_time) }, None)
         }
         Err(found) => {
