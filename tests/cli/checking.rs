@@ -71,9 +71,9 @@ fn check_tells_what_has_changed_since_the_newest_checkpoint() {
     assert!(before.contains("alarm  unchanged") && !before.contains("alarm  new"), "{before}");
     folder.write("root/etc/passwd", "root:x:0:0:root:/root:/bin/bash\ntoor:x:0:0::/root:/bin/sh\n");
     let after = folder.run(&["check", "p.yaml", "--fail-on-new"]).code(1);
-    after.printed(&["The account toor has uid 0", "1 new", "resolved since"]);
+    after.printed(&["The account toor has uid 0", "2 new, 1 changed, 3 resolved", "checkpoint 1"]);
     // Nothing was written: the pipeline still knows what it knew.
-    folder.run(&["check", "p.yaml", "--fail-on-new"]).code(1).printed(&["1 new"]);
+    folder.run(&["check", "p.yaml", "--fail-on-new"]).code(1).printed(&["2 new, 1 changed, 3 resolved"]);
     let rows = folder.run(&["check", "p.yaml", "--format", "jsonl", "--dir", "elsewhere"]).json_lines();
     assert!(
         rows.iter().all(|row| row["evidence"].as_str().is_some_and(|evidence| evidence.contains("toor"))),
