@@ -52,7 +52,7 @@ pub(crate) async fn execute(arguments: Arguments) -> ExitCode {
         Ok(code) => ExitCode::from(code),
         Err(failure) => {
             if !failure.message.is_empty() {
-                eprintln!("error: {}", failure.message);
+                crate::output::told!("error: {}", failure.message);
             }
             ExitCode::from(failure.code)
         }

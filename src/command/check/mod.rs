@@ -136,7 +136,7 @@ async fn evaluated(arguments: &CheckArguments, packs: PackLibrary) -> Result<Rep
     let (graph, time) = (Arc::new(target.graph), StepTime(origin.taken_at.0.as_millisecond()));
     run(Arc::clone(&graph), now).await?;
     let rows = collected.take(target::FINDINGS);
-    waivers::remarks(&graph, &rows, time)?.iter().for_each(|remark| eprintln!("warning: {remark}"));
+    waivers::remarks(&graph, &rows, time)?.iter().for_each(|remark| crate::output::told!("warning: {remark}"));
     let read = Read::rows(&rows, arguments.all)?;
     let mut report = Report::new(origin, packs, controls, read);
     if target.in_pipeline && arguments.baseline.is_none() {

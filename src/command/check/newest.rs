@@ -20,7 +20,7 @@ pub(super) fn compare(report: &mut Report, graph: &Graph, dir: &Path) {
         Ok(Some((earlier, name))) => report.compare(&earlier, &name),
         Ok(None) => {}
         Err(failure) => {
-            eprintln!("warning: nothing is compared with the newest checkpoint: {}", failure.message);
+            crate::output::told!("warning: nothing is compared with the newest checkpoint: {}", failure.message);
         }
     }
 }

@@ -88,7 +88,7 @@ fn past(graph: &Graph, dir: &Path) -> Past {
 /// Says on stderr what an answer does not say itself.
 fn note(text: Option<&str>) {
     if let Some(text) = text {
-        eprintln!("note: {text}");
+        crate::output::told!("note: {text}");
     }
 }
 
