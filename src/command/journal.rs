@@ -129,6 +129,8 @@ fn engine(event: &EngineEvent) -> String {
         EngineEvent::SourceEnded { source, .. } => format!("end of {source}"),
         EngineEvent::Finished => "end of all input".to_owned(),
         EngineEvent::Joined { nodes } => format!("new nodes: {}", nodes.join(", ")),
+        EngineEvent::GivenUp { sink, letters } => format!("{} effects given up by {sink}", letters.len()),
+        EngineEvent::Drained { .. } => "end of all sources".to_owned(),
     }
 }
 
