@@ -51,7 +51,7 @@ pub(crate) enum Command {
     /// Look at checkpoints, verify them, move them
     #[command(subcommand)]
     Checkpoint(CheckpointCommand),
-    /// Look at what sinks send outside; retry or discard it
+    /// Look at what sinks send outside; retry, discard or approve it
     #[command(subcommand)]
     Effects(EffectsCommand),
     /// Look at the journal, or keep a node from a step that ends every start
@@ -485,6 +485,8 @@ pub(crate) enum EffectsCommand {
     Retry(SomeEffects),
     /// Decide that effects shall not leave
     Discard(SomeEffects),
+    /// Let effects leave that await approval
+    Approve(SomeEffects),
 }
 
 /// Effects that are to be changed.

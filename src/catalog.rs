@@ -49,5 +49,7 @@ pub(crate) fn catalog(packs: PackLibrary) -> Catalog {
     operators.push(Box::new(tidegate_operators::check::CheckKind::new(packs)));
     let mut sources = tidegate_connectors::sources();
     sources.extend(tidegate_aws::sources());
-    Catalog { sources, operators, sinks: tidegate_connectors::sinks() }
+    let mut sinks = tidegate_connectors::sinks();
+    sinks.extend(tidegate_connectors::handlers());
+    Catalog { sources, operators, sinks }
 }

@@ -9,6 +9,7 @@ mod checkpoints;
 mod commands;
 mod files;
 mod formats;
+mod handling;
 mod past;
 #[allow(dead_code, unused_imports, reason = "each suite takes what it needs of it")]
 #[path = "../program/mod.rs"]

@@ -166,6 +166,10 @@ pub enum Outcome {
     Retried,
     /// No end: it was tried in vain, and will be tried again.
     Tried,
+    /// No end: it leaves when somebody has approved it.
+    Held,
+    /// No end: intended again, on somebody's word, after it was held.
+    Approved,
 }
 
 /// The kind byte of a frame that holds a step.
@@ -177,10 +181,12 @@ const OUTCOME: u8 = 3;
 const FIRST_PLAIN: u8 = 1;
 /// The version byte of plain frames of programs which knew no [`crate::step::Unit::Targeted`].
 const SECOND_PLAIN: u8 = 3;
+/// The version byte of plain frames of programs which knew no approvals.
+const THIRD_PLAIN: u8 = 5;
 /// The version byte of a frame that holds a record as postcard writes it.
-pub(super) const PLAIN: u8 = 5;
+pub(super) const PLAIN: u8 = 7;
 /// The version byte of a frame that holds the length of that (u32, little endian) and itself compressed with zstd.
-pub(super) const COMPRESSED: u8 = 6;
+pub(super) const COMPRESSED: u8 = 8;
 /// Longer records are compressed, if that makes them a quarter shorter: below it neither the disk's time nor its
 /// space is worth the processor's (`cargo bench --bench journal -- compression`).
 const COMPRESS_ABOVE: usize = 4 * 1024;
@@ -290,7 +296,7 @@ fn compress(plain: &[u8]) -> Result<Vec<u8>> {
 
 /// A record as postcard writes it.
 fn plain(version: u8, payload: &[u8]) -> Result<Cow<'_, [u8]>> {
-    if [FIRST_PLAIN, SECOND_PLAIN, PLAIN].contains(&version) {
+    if [FIRST_PLAIN, SECOND_PLAIN, THIRD_PLAIN, PLAIN].contains(&version) {
         return Ok(Cow::Borrowed(payload));
     }
     let Some((length, compressed)) = payload.split_first_chunk::<4>() else {

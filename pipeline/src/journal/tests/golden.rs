@@ -14,7 +14,7 @@ use super::*;
 use crate::step::{Scope, ScopeOutcome};
 
 /// The version that this program writes.
-const NEWEST: u32 = 4;
+const NEWEST: u32 = 5;
 const WRITE: &str = "TIDEGATE_WRITE_GOLDEN";
 
 fn golden(version: u32) -> PathBuf {
@@ -92,6 +92,14 @@ fn written_in(version: u32) -> Vec<Record> {
     let changes =
         StepBody::Inline { parts: vec![part], rejected: vec![], position: at("{\"refresh\":1,\"arrival\":7}") };
     records.push(record((13, (Unit::Targeted(scope), changes))));
+    if version == 4 {
+        return records;
+    }
+    // Version 5 knows approvals.
+    for (row, outcome) in [Outcome::Held, Outcome::Approved].into_iter().enumerate() {
+        let (sink, effect, reason) = ("close".to_owned(), format!("p/0/1/close/0/11/{row}"), Some("{}".to_owned()));
+        records.push(Record::Outcome(OutcomeRecord { sink, effect, outcome, attempts: 0, reason }));
+    }
     records
 }
 
@@ -159,7 +167,7 @@ fn journals_of_all_versions_are_readable_and_say_what_they_said() {
             fs::copy(&path, copy.path().join(FOLDER).join(path.file_name().unwrap())).unwrap();
         }
         let (journal, recovery) = open(copy.path()).unwrap();
-        let last = [11, 11, 12, 13][version as usize - 1];
+        let last = [11, 11, 12, 13, 13][version as usize - 1];
         assert_eq!((recovery.last_step, recovery.torn), (StepNumber(last), None), "version {version}");
         let next = step(last + 1, 10);
         journal.append(&next).unwrap();

@@ -16,7 +16,7 @@ pub(crate) struct Bounds {
     pub(crate) intended: usize,
     /// Their memory, in bytes.
     pub(crate) intended_bytes: usize,
-    /// Dead effects of all sinks: beyond it the oldest are forgotten.
+    /// Dead effects of all sinks, and as many that are done and kept: beyond it the oldest are forgotten.
     pub(crate) dead: usize,
     /// Their memory, in bytes.
     pub(crate) dead_bytes: usize,
@@ -41,14 +41,64 @@ pub(crate) enum Standing {
         attempts: u32,
         reason: Option<String>,
     },
+    /// It leaves when somebody has approved it.
+    AwaitingApproval {
+        attempts: u32,
+        /// What it would do.
+        report: Option<String>,
+    },
+    /// Intended, and somebody has approved it.
+    Approved {
+        /// How often it was tried.
+        attempts: u32,
+    },
+    /// It was delivered, and what came of it is kept.
+    Done {
+        /// Where the journal says so: the oldest are forgotten first.
+        at: JournalPosition,
+        attempts: u32,
+        report: String,
+    },
 }
 
 impl Standing {
     pub(crate) fn state(&self) -> EffectState {
         match self {
-            Self::Intended { .. } => EffectState::Intended,
+            Self::Intended { .. } | Self::Approved { .. } => EffectState::Intended,
             Self::Dead { .. } => EffectState::Dead,
+            Self::AwaitingApproval { .. } => EffectState::AwaitingApproval,
+            Self::Done { .. } => EffectState::Done,
         }
+    }
+
+    /// How often it was tried.
+    pub(crate) fn attempts(&self) -> u32 {
+        match self {
+            Self::Intended { attempts }
+            | Self::Approved { attempts }
+            | Self::AwaitingApproval { attempts, .. }
+            | Self::Dead { attempts, .. }
+            | Self::Done { attempts, .. } => *attempts,
+        }
+    }
+
+    /// Why it is dead, or what is known of it.
+    pub(crate) fn reason(&self) -> Option<&str> {
+        match self {
+            Self::Intended { .. } | Self::Approved { .. } => None,
+            Self::Dead { reason, .. } | Self::AwaitingApproval { report: reason, .. } => reason.as_deref(),
+            Self::Done { report, .. } => Some(report),
+        }
+    }
+
+    /// Whether it is still to be delivered.
+    pub(crate) fn is_intended(&self) -> bool {
+        matches!(self, Self::Intended { .. } | Self::Approved { .. })
+    }
+
+    /// The bytes of what is kept besides the effect.
+    fn extra_bytes(&self) -> usize {
+        self.reason().map_or(0, str::len)
     }
 }
 
@@ -57,6 +107,12 @@ impl Standing {
 pub(crate) struct Entry {
     pub(crate) effect: Arc<Effect>,
     pub(crate) standing: Standing,
+}
+
+impl Entry {
+    fn bytes(&self) -> usize {
+        self.effect.bytes() + self.standing.extra_bytes()
+    }
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -96,15 +152,41 @@ impl Room {
     }
 }
 
-/// Every effect that is intended, and the newest of the dead ones.
+/// Effects that have come to an end and are kept, for as long as there is room.
+#[derive(Debug, Default)]
+struct Kept {
+    /// Oldest first.
+    order: BTreeSet<(JournalPosition, Arc<str>)>,
+    usage: Usage,
+}
+
+impl Kept {
+    fn add(&mut self, at: JournalPosition, id: &Arc<str>, bytes: usize) {
+        self.order.insert((at, Arc::clone(id)));
+        self.usage.add(bytes);
+    }
+
+    fn remove(&mut self, at: JournalPosition, id: &Arc<str>, bytes: usize) {
+        self.order.remove(&(at, Arc::clone(id)));
+        self.usage.remove(bytes);
+    }
+
+    /// The one that has to go.
+    fn too_old(&self, bounds: &Bounds) -> Option<Arc<str>> {
+        let is_full = self.usage.count > bounds.dead || self.usage.bytes > bounds.dead_bytes;
+        self.order.first().filter(|_| is_full).map(|(_, id)| Arc::clone(id))
+    }
+}
+
+/// Every effect that is intended or awaits approval, and the newest of those that are dead, or done and kept.
 #[derive(Debug)]
 pub(crate) struct Book {
     bounds: Bounds,
     entries: BTreeMap<Arc<str>, Entry>,
-    /// The dead ones, oldest first.
-    dead: BTreeSet<(JournalPosition, Arc<str>)>,
-    dead_usage: Usage,
+    dead: Kept,
+    done: Kept,
     intended: HashMap<String, Usage>,
+    held: HashMap<String, Usage>,
     /// What has changed since the last snapshot: what is in the book, or in an earlier snapshot.
     changed: BTreeSet<Arc<str>>,
     /// What the snapshots hold.
@@ -117,9 +199,10 @@ impl Book {
         Self {
             bounds,
             entries: BTreeMap::new(),
-            dead: BTreeSet::new(),
-            dead_usage: Usage::default(),
+            dead: Kept::default(),
+            done: Kept::default(),
             intended: HashMap::new(),
+            held: HashMap::new(),
             changed: BTreeSet::new(),
             stored: BTreeSet::new(),
         }
@@ -134,13 +217,22 @@ impl Book {
 
     /// The journal says at `at` how an effect goes on. Gives back the effect where that was its end.
     pub(crate) fn apply(&mut self, record: &OutcomeRecord, at: JournalPosition) -> Option<Arc<Effect>> {
-        let effect = Arc::clone(&self.entries.get(record.effect.as_str())?.effect);
+        let known = self.entries.get(record.effect.as_str())?;
+        let (effect, was_approved) = (Arc::clone(&known.effect), matches!(known.standing, Standing::Approved { .. }));
         let (attempts, reason) = (record.attempts, record.reason.clone());
         match record.outcome {
             Outcome::Dead => self.put(Entry { effect, standing: Standing::Dead { at, attempts, reason } }),
             // After a retry it is tried as often as at first.
             Outcome::Retried => self.put(Entry { effect, standing: Standing::Intended { attempts: 0 } }),
+            Outcome::Tried if was_approved => self.put(Entry { effect, standing: Standing::Approved { attempts } }),
             Outcome::Tried => self.put(Entry { effect, standing: Standing::Intended { attempts } }),
+            Outcome::Held => {
+                self.put(Entry { effect, standing: Standing::AwaitingApproval { attempts, report: reason } });
+            }
+            Outcome::Approved => self.put(Entry { effect, standing: Standing::Approved { attempts: 0 } }),
+            Outcome::Done if let Some(report) = reason => {
+                self.put(Entry { effect, standing: Standing::Done { at, attempts, report } });
+            }
             Outcome::Done | Outcome::Discarded | Outcome::Suppressed => {
                 self.take(&effect.id);
                 return Some(effect);
@@ -152,17 +244,16 @@ impl Book {
     /// Puts an entry in place of what there was of that effect.
     pub(crate) fn put(&mut self, entry: Entry) {
         self.take(&entry.effect.id);
-        let (id, bytes) = (Arc::clone(&entry.effect.id), entry.effect.bytes());
+        let (id, bytes, sink) = (Arc::clone(&entry.effect.id), entry.bytes(), entry.effect.sink.clone());
         match &entry.standing {
-            Standing::Intended { .. } => self.intended.entry(entry.effect.sink.clone()).or_default().add(bytes),
-            Standing::Dead { at, .. } => {
-                self.dead.insert((*at, Arc::clone(&id)));
-                self.dead_usage.add(bytes);
-            }
+            Standing::Intended { .. } | Standing::Approved { .. } => self.intended.entry(sink).or_default().add(bytes),
+            Standing::AwaitingApproval { .. } => self.held.entry(sink).or_default().add(bytes),
+            Standing::Dead { at, .. } => self.dead.add(*at, &id, bytes),
+            Standing::Done { at, .. } => self.done.add(*at, &id, bytes),
         }
         self.changed.insert(Arc::clone(&id));
         self.entries.insert(id, entry);
-        self.forget_the_oldest_dead();
+        self.forget_the_oldest();
     }
 
     /// Takes an effect out of the book.
@@ -174,24 +265,20 @@ impl Book {
             self.changed.remove(id);
         }
         let Some(entry) = self.entries.remove(id) else { return };
-        let bytes = entry.effect.bytes();
-        match entry.standing {
-            Standing::Intended { .. } => {
-                if let Some(usage) = self.intended.get_mut(&entry.effect.sink) {
-                    usage.remove(bytes);
-                }
-            }
-            Standing::Dead { at, .. } => {
-                self.dead.remove(&(at, Arc::clone(id)));
-                self.dead_usage.remove(bytes);
-            }
+        let bytes = entry.bytes();
+        let usage = match entry.standing {
+            Standing::Intended { .. } | Standing::Approved { .. } => &mut self.intended,
+            Standing::AwaitingApproval { .. } => &mut self.held,
+            Standing::Dead { at, .. } => return self.dead.remove(at, id, bytes),
+            Standing::Done { at, .. } => return self.done.remove(at, id, bytes),
+        };
+        if let Some(usage) = usage.get_mut(&entry.effect.sink) {
+            usage.remove(bytes);
         }
     }
 
-    fn forget_the_oldest_dead(&mut self) {
-        while (self.dead_usage.count > self.bounds.dead || self.dead_usage.bytes > self.bounds.dead_bytes)
-            && let Some((_, id)) = self.dead.first().cloned()
-        {
+    fn forget_the_oldest(&mut self) {
+        while let Some(id) = self.dead.too_old(&self.bounds).or_else(|| self.done.too_old(&self.bounds)) {
             self.take(&id);
         }
     }
@@ -208,7 +295,7 @@ impl Book {
 
     /// Whether an effect is still to be delivered.
     pub(crate) fn is_intended(&self, id: &str) -> bool {
-        self.get(id).is_some_and(|entry| matches!(entry.standing, Standing::Intended { .. }))
+        self.get(id).is_some_and(|entry| entry.standing.is_intended())
     }
 
     /// How many effects of each sink are intended.
@@ -221,12 +308,18 @@ impl Book {
         self.intended.values().map(|usage| usage.count).sum()
     }
 
+    /// How many effects of each sink await approval.
+    pub(crate) fn held_by_sink(&self) -> impl Iterator<Item = (&str, usize)> {
+        self.held.iter().map(|(sink, usage)| (sink.as_str(), usage.count))
+    }
+
     /// What the bounds leave for one sink.
     pub(crate) fn room(&self, sink: &str) -> Room {
-        let usage = self.intended.get(sink).copied().unwrap_or_default();
+        let of = |usages: &HashMap<String, Usage>| usages.get(sink).copied().unwrap_or_default();
+        let (intended, held) = (of(&self.intended), of(&self.held));
         Room {
-            count: self.bounds.intended.saturating_sub(usage.count),
-            bytes: self.bounds.intended_bytes.saturating_sub(usage.bytes),
+            count: self.bounds.intended.saturating_sub(intended.count + held.count),
+            bytes: self.bounds.intended_bytes.saturating_sub(intended.bytes + held.bytes),
         }
     }
 

@@ -15,7 +15,9 @@ use crate::journal::JournalPosition;
 use crate::operator::SnapshotMode;
 
 /// The name of the section, with the version of its format: two columns, the id and the entry as postcard.
-const SECTION: &str = "effects.v2";
+const SECTION: &str = "effects.v3";
+/// What it was before there were approvals, and reports of what is done; the entries are the same.
+const SECOND: &str = "effects.v2";
 /// What it was before the attempts of intended effects were kept.
 const FIRST: &str = "effects.v1";
 /// Rows of one batch: what one section holds stays small.
@@ -70,7 +72,7 @@ fn batch(changes: &[(Arc<str>, Option<Entry>)]) -> Result<RecordBatch> {
 pub(super) fn restore(book: &mut Book, sections: Vec<Section>) -> Result<()> {
     for section in sections {
         let Content::Batch(batch) = section.content else { continue };
-        if ![FIRST, SECTION].contains(&section.name.as_str()) {
+        if ![FIRST, SECOND, SECTION].contains(&section.name.as_str()) {
             let message =
                 format!("the checkpoint holds effects as `{}`, which this program does not know", section.name);
             return Err(Error::user(message).with_remedy("a newer program is needed: run the one that wrote it"));
