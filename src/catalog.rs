@@ -51,5 +51,6 @@ pub(crate) fn catalog(packs: PackLibrary) -> Catalog {
     sources.extend(tidegate_aws::sources());
     let mut sinks = tidegate_connectors::sinks();
     sinks.extend(tidegate_connectors::handlers());
+    sinks.extend(tidegate_aws::handlers());
     Catalog { sources, operators, sinks }
 }

@@ -1,7 +1,9 @@
 //! `aws_ebs_volume`: tags of volumes; removed only once a snapshot of them is complete.
 
 use async_trait::async_trait;
-use aws_sdk_ec2::types::{Filter, ResourceType, SnapshotState, Tag, TagSpecification, Volume as AwsVolume, VolumeState};
+use aws_sdk_ec2::types::{
+    Filter, ResourceType, SnapshotState, Tag, TagSpecification, Volume as AwsVolume, VolumeState,
+};
 use serde_json::json;
 use tidegate_pipeline::handler::sink::{FieldDescription, field};
 use tidegate_pipeline::handler::{Changes, Fields, Halt, HandlerContext, Reading};
@@ -21,9 +23,8 @@ impl Volume {
             Err(error) if is_missing(&error) => Ok(None),
             answer => {
                 let answer = answer.map_err(|error| failure(&format!("describe {}", at.aws_id()), &error))?;
-                let is_there = |volume: &AwsVolume| {
-                    !matches!(volume.state(), Some(VolumeState::Deleting | VolumeState::Deleted))
-                };
+                let is_there =
+                    |volume: &AwsVolume| !matches!(volume.state(), Some(VolumeState::Deleting | VolumeState::Deleted));
                 Ok(answer.volumes.unwrap_or_default().into_iter().find(is_there))
             }
         }

@@ -54,7 +54,8 @@ impl Instance {
     async fn set_metadata(self, context: &mut HandlerContext, at: Target<'_>, changes: &Changes) -> Result<(), Halt> {
         let id = at.aws_id();
         let mut request = at.ec2().modify_instance_metadata_options().instance_id(id);
-        let wrong = |name: &str, value: &Value| Error::user(format!("`{name}` of {} cannot be {value}", at.resource.id));
+        let wrong =
+            |name: &str, value: &Value| Error::user(format!("`{name}` of {} cannot be {value}", at.resource.id));
         for name in METADATA {
             let Some(change) = changes.get(name) else { continue };
             let text = change.desired.as_str().ok_or_else(|| wrong(name, &change.desired));
@@ -101,10 +102,7 @@ impl AwsResource for Instance {
             ("state".to_owned(), json!(state)),
             ("http_tokens".to_owned(), json!(options.and_then(|of| of.http_tokens()).map(|of| of.as_str()))),
             ("http_endpoint".to_owned(), json!(options.and_then(|of| of.http_endpoint()).map(|of| of.as_str()))),
-            (
-                "http_put_response_hop_limit".to_owned(),
-                json!(options.and_then(|of| of.http_put_response_hop_limit())),
-            ),
+            ("http_put_response_hop_limit".to_owned(), json!(options.and_then(|of| of.http_put_response_hop_limit()))),
             ("tags".to_owned(), tags::named(at, instance.tags())?),
             ("type".to_owned(), json!(instance.instance_type().map(|of| of.as_str()))),
         ])))
