@@ -95,7 +95,7 @@ fn an_approval_reaches_a_pipeline_that_runs() {
     let text = folder.read("pipeline.yaml");
     folder.write(
         "pipeline.yaml",
-        text.replace("sources: {wanted:", "sources: {clock: {tick: {every: 1h}}, wanted:")
+        text.replace("sources: {wanted:", "sources: {clock: {tick: {delay: 3600}}, wanted:")
             .replace("sinks:\n", "sinks:\n  nothing: {from: clock, drop: {}}\n"),
     );
     want(&folder, &files(&["a"]));
@@ -189,4 +189,49 @@ fn mistakes_in_the_options_of_a_handler_have_a_place_and_a_remedy() {
         "did you mean `permissions`?",
         "`contents`",
     ]);
+}
+
+#[test]
+fn a_plan_shows_what_would_be_made_changed_and_removed_and_leaves_everything() {
+    let folder = pipeline("      apply: true\n      agent: \"'here'\"\n");
+    let text = folder.read("pipeline.yaml");
+    folder.write("pipeline.yaml", text.replace("desired: {", "desired: {purged: gone, "));
+    folder.write("old", "old\n");
+    folder.write("gone", "gone\n");
+    folder.write("same", "same\n");
+    folder.run(&["validate", "pipeline.yaml"]);
+    let row = |path: &str, content: &str, gone: bool| json!({"path": path, "content": content, "gone": gone});
+    want(&folder, &[row("new", "new\n", false), row("old", "changed\n", false), row("gone", "", true)]);
+    let plan = folder.run(&["plan", "pipeline.yaml", "--format", "json"]).code(1).json();
+    let summary = &plan["summary"];
+    assert_eq!([&summary["add"], &summary["change"], &summary["remove"]], [&json!(1); 3], "{plan:#}");
+    let shown = folder.run(&["plan", "pipeline.yaml"]).code(1);
+    let shown = shown.printed(&[
+        "- std::File[here,path=gone] would be removed",
+        "+ std::File[here,path=new] would be made",
+        "+ permissions: \"0600\"",
+        "~ std::File[here,path=old] would be changed",
+        "~ permissions: ",
+        "because of a row of step",
+        "files: 1 to make, 1 to change, 1 to remove, 0 as they shall be",
+    ]);
+    assert!(!shown.stdout.contains("changed\\n") && !shown.stdout.contains('\u{1b}'), "{}", shown.stdout);
+    assert!(!folder.file("new").exists() && folder.file("gone").exists() && !folder.file(".tidegate").exists());
+    folder.run(&["run", "pipeline.yaml"]).code(0);
+    folder.run(&["plan", "pipeline.yaml"]).code(0).printed(&["3 as they shall be"]);
+    let lines = folder.run(&["plan", "pipeline.yaml", "--format", "jsonl"]).code(0).json_lines();
+    assert!(lines.len() == 3 && lines.iter().all(|line| line["node"] == "files" && line["status"] == "unmodified"));
+}
+
+#[test]
+fn a_plan_that_cannot_find_something_out_says_so_and_fails() {
+    let folder = pipeline("      apply: true\n");
+    want(&folder, &files(&["no/such/folder/a"]));
+    folder.write("no", "a file\n");
+    folder.run(&["plan", "pipeline.yaml"]).code(2).printed(&["could not be found out", "cannot look at"]);
+    folder.write(
+        "none.yaml",
+        "version: 1\nname: none\nsources: {a: {range: {count: 1}}}\nsinks: {b: {from: a, drop: {}}}\n",
+    );
+    folder.run(&["plan", "none.yaml"]).code(3).said(&["has no handler"]);
 }

@@ -16,6 +16,7 @@ mod past;
 mod program;
 mod providers;
 mod refreshing;
+mod remediating;
 mod replay;
 mod running;
 mod selecting;

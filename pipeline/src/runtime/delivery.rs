@@ -101,7 +101,12 @@ impl Deliverer {
                 Ok(()) = discards.changed() => self.drop_discarded(),
                 Some(tried) = under_way.next() => {
                     let (tried, attempt) = tried?;
+                    let awaits_somebody = matches!(attempt, Attempt::Held { .. });
                     self.settle(tried, attempt)?;
+                    if awaits_somebody {
+                        // Who is to approve it has to see it, also where nothing else is written for hours.
+                        self.journal.sync(self.journal.end()).await?;
+                    }
                 }
             }
         }

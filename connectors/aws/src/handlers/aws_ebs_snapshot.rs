@@ -1,9 +1,7 @@
 //! `aws_ebs_snapshot`: who may use snapshots, and whether they are there.
 
 use async_trait::async_trait;
-use aws_sdk_ec2::types::{
-    CreateVolumePermission, CreateVolumePermissionModifications, PermissionGroup, SnapshotAttributeName,
-};
+use aws_sdk_ec2::types::{CreateVolumePermission, OperationType, PermissionGroup, SnapshotAttributeName};
 use serde_json::json;
 use tidegate_pipeline::error::Error;
 use tidegate_pipeline::handler::sink::{FieldDescription, field};
@@ -54,10 +52,9 @@ impl AwsResource for Snapshot {
                 return Err(Error::user(format!("{id} is not made public: only `public: false` is enforced")).into());
             }
             context.info("Making %(snapshot)s private", &[("snapshot", &id)]);
-            let all = CreateVolumePermission::builder().group(PermissionGroup::All).build();
-            let without = CreateVolumePermissionModifications::builder().remove(all).build();
             let done = at.ec2().modify_snapshot_attribute().snapshot_id(id);
-            let done = done.attribute(SnapshotAttributeName::CreateVolumePermission).create_volume_permission(without);
+            let done = done.attribute(SnapshotAttributeName::CreateVolumePermission);
+            let done = done.operation_type(OperationType::Remove).group_names(PermissionGroup::All.as_str());
             done.send().await.map_err(|error| failure(&format!("make {id} private"), &error))?;
         }
         if changes.get("tags").is_some() {
