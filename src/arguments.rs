@@ -38,6 +38,8 @@ pub(crate) enum Command {
     Run(RunArguments),
     /// Collect and check once: what alarms there are, with exit code 1 if any
     Check(CheckArguments),
+    /// Collect once, and show what handlers would change, and why; nothing is changed, written or sent
+    Plan(PlanArguments),
     /// Ask the tables of a pipeline in SQL, as they are in its newest checkpoint or as they were
     Query(QueryArguments),
     /// Say what a control asks, when it is evaluated, and why it says of a resource what it says
@@ -53,7 +55,7 @@ pub(crate) enum Command {
     /// Look at checkpoints, verify them, move them
     #[command(subcommand)]
     Checkpoint(CheckpointCommand),
-    /// Look at what sinks send outside; retry or discard it
+    /// Look at what sinks send outside; retry, discard or approve it
     #[command(subcommand)]
     Effects(EffectsCommand),
     /// Look at the journal, or keep a node from a step that ends every start
@@ -127,6 +129,9 @@ pub(crate) struct RunArguments {
     /// Read what there is now, then end; nothing is recorded as ended
     #[arg(long)]
     pub(crate) once: bool,
+    /// Show what handlers would change, as `tidegate plan` does, and change, write and send nothing
+    #[arg(long, conflicts_with_all = ["fresh", "restore_from", "serve"])]
+    pub(crate) dry_run: bool,
     /// Drop the state of earlier runs and begin anew (outputs are left alone)
     #[arg(long)]
     pub(crate) fresh: bool,
@@ -149,6 +154,21 @@ pub(crate) struct RunArguments {
     /// Do not show progress
     #[arg(long, short)]
     pub(crate) quiet: bool,
+}
+
+/// `plan`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Exit codes: 0 nothing to do, 1 there are changes, 2 something could not be found out, 3 usage or \
+    an invalid pipeline."
+)]
+pub(crate) struct PlanArguments {
+    /// The pipeline's YAML file
+    #[arg(value_name = "PIPELINE")]
+    pub(crate) pipeline: PathBuf,
+    /// How the plan is printed; with jsonl, a line per resource
+    #[arg(long, default_value = "text")]
+    pub(crate) format: Format,
 }
 
 /// The formats of a report of findings.
@@ -516,6 +536,8 @@ pub(crate) enum EffectsCommand {
     Retry(SomeEffects),
     /// Decide that effects shall not leave
     Discard(SomeEffects),
+    /// Let effects leave that await approval
+    Approve(SomeEffects),
 }
 
 /// Effects that are to be changed.

@@ -10,6 +10,7 @@ mod fate;
 mod graph;
 mod init;
 mod journal;
+mod plan;
 mod provider;
 mod query;
 mod replay;
@@ -31,6 +32,7 @@ pub(crate) async fn execute(arguments: Arguments) -> ExitCode {
     let result: Result<u8, Failure> = match arguments.command {
         Command::Run(arguments) => run::run(arguments, queries).await,
         Command::Check(arguments) => check::check(arguments, queries).await,
+        Command::Plan(arguments) => plan::plan(&arguments, queries).await,
         Command::Query(arguments) => query::query(arguments, queries).await,
         Command::Explain(arguments) => explain::explain(arguments, queries).await,
         Command::Replay(arguments) => replay::replay(arguments, queries).await,

@@ -10,7 +10,7 @@ use tidegate_pipeline::runtime::{Acceptance, Pipeline, PipelineStatus, Reconfigu
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use crate::arguments::RunArguments;
+use crate::arguments::{Format, PlanArguments, RunArguments};
 use crate::catalog::{catalog, packs};
 use crate::command::checkpoint::{bring_back, brought};
 use crate::command::fate;
@@ -21,6 +21,10 @@ use crate::{live, serve};
 
 /// Runs the pipeline to its end, or until it is told to stop.
 pub(crate) async fn run(arguments: RunArguments, queries: Option<&Path>) -> Result<u8, Failure> {
+    if arguments.dry_run {
+        let plan = PlanArguments { pipeline: arguments.pipeline.pipeline, format: Format::Text };
+        return super::plan::plan(&plan, queries).await;
+    }
     let stop = stop_on_signal();
     let catalog = Arc::new(catalog(packs(queries)?));
     let graph = Arc::new(recorded::graph(&arguments.pipeline.pipeline, &catalog, &arguments.pipeline.dir)?);

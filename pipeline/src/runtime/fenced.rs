@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use super::checkpointing::blocking;
 use crate::checkpoint::Fence;
 use crate::error::{Error, Result, Retry};
-use crate::sink::{Attempt, DeliveryTerms, DispatchingSink, EffectPayload};
+use crate::sink::{Attempt, DeliveryTerms, DispatchingSink, EffectFollower, EffectPayload};
 use crate::step::StepHeader;
 
 /// How often a running pipeline asks whether it still owns its directory.
@@ -39,6 +39,19 @@ pub(super) fn fenced(sink: Arc<dyn DispatchingSink>, fence: Fence) -> Arc<dyn Di
     Arc::new(Fenced { sink, fence })
 }
 
+impl Fenced {
+    /// Whether effects may leave; otherwise how the attempt ends.
+    async fn is_owner(&self) -> Result<(), Attempt> {
+        let fence = self.fence.clone();
+        match blocking(move || fence.check()).await {
+            Ok(()) => Ok(()),
+            // The new owner sends it. This pipeline is about to end with that error.
+            Err(error) if error.retry == Retry::Never => std::future::pending().await,
+            Err(error) => Err(Attempt::Again { reason: error.to_string(), after: None }),
+        }
+    }
+}
+
 #[async_trait]
 impl DispatchingSink for Fenced {
     fn effects(&self, step: &StepHeader, rows: &RecordBatch) -> Result<Vec<EffectPayload>> {
@@ -46,16 +59,24 @@ impl DispatchingSink for Fenced {
     }
 
     async fn deliver(&self, id: &str, payload: &EffectPayload) -> Attempt {
-        let fence = self.fence.clone();
-        match blocking(move || fence.check()).await {
+        match self.is_owner().await {
             Ok(()) => self.sink.deliver(id, payload).await,
-            // The new owner sends it. This pipeline is about to end with that error.
-            Err(error) if error.retry == Retry::Never => std::future::pending().await,
-            Err(error) => Attempt::Again { reason: error.to_string(), after: None },
+            Err(attempt) => attempt,
         }
     }
 
     fn terms(&self) -> DeliveryTerms {
         self.sink.terms()
+    }
+
+    async fn deliver_approved(&self, id: &str, payload: &EffectPayload) -> Attempt {
+        match self.is_owner().await {
+            Ok(()) => self.sink.deliver_approved(id, payload).await,
+            Err(attempt) => attempt,
+        }
+    }
+
+    fn follower(&self) -> Option<&dyn EffectFollower> {
+        self.sink.follower()
     }
 }

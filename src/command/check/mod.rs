@@ -145,6 +145,11 @@ async fn evaluated(arguments: &CheckArguments, packs: PackLibrary) -> Result<Rep
     Ok(report)
 }
 
+/// Runs the pipeline to the end of what there is now, in a directory of its own, at this time.
+pub(super) async fn collect(graph: Arc<Graph>) -> Result<(), Failure> {
+    run(graph, None).await
+}
+
 /// Runs the pipeline to the end of what there is now, in a directory of its own.
 async fn run(graph: Arc<Graph>, now: Option<Moment>) -> Result<(), Failure> {
     let directory = tempfile::Builder::new().prefix("tidegate-check-").tempdir()?;
@@ -169,7 +174,7 @@ async fn run(graph: Arc<Graph>, now: Option<Moment>) -> Result<(), Failure> {
     }
     listening.abort();
     outcome?;
-    // Half an inventory would look like a clean one.
+    // Half an inventory would look like a clean one, or one with nothing to do.
     if interrupted.is_cancelled() {
         return Err(Failure::failed("interrupted: what was collected until then is not reported"));
     }
