@@ -101,7 +101,10 @@ fn circuits(place: &Place) -> String {
         let until = circuit.until.and_then(|until| jiff::Timestamp::from_millisecond(until).ok());
         let next = until.map_or("it is tried just now".to_owned(), |until| format!("it is tried again at {until:.0}"));
         let reason = circuit.reason.unwrap_or_default();
-        text.push_str(&format!("{sink}: its destination has failed {} times in a row, {next}: {reason}\n", circuit.failures));
+        text.push_str(&format!(
+            "{sink}: its destination has failed {} times in a row, {next}: {reason}\n",
+            circuit.failures
+        ));
     }
     text
 }

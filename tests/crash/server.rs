@@ -156,7 +156,9 @@ fn serve(mut stream: TcpStream, seen: &Mutex<Seen>, behaviour: Behaviour) -> io:
         reply
     };
     match reply {
-        Reply::Status(status) => stream.write_all(format!("HTTP/1.1 {status}Content-Length: 0\r\nConnection: close\r\n\r\n").as_bytes()),
+        Reply::Status(status) => {
+            stream.write_all(format!("HTTP/1.1 {status}Content-Length: 0\r\nConnection: close\r\n\r\n").as_bytes())
+        }
         Reply::Silence => Ok(()),
     }
 }

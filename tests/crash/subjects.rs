@@ -179,9 +179,14 @@ impl Home {
         let left = list_effects(&self.path().join(STATE), NAME, EffectReach::Checkpoint).expect("effects can be read");
         let left: Vec<_> = left.iter().filter(|listed| listed.state != EffectState::Done).collect();
         if self.subject == Subject::Webhooks {
-            let dead = left.iter().map(|listed| (listed.state, String::from_utf8_lossy(&listed.effect.payload.body).into()));
+            let dead =
+                left.iter().map(|listed| (listed.state, String::from_utf8_lossy(&listed.effect.payload.body).into()));
             let refused = server.refused().into_iter().map(|body| (EffectState::Dead, body));
-            assert_eq!(dead.collect::<BTreeSet<_>>(), refused.collect(), "{when}: what was refused is dead, nothing else");
+            assert_eq!(
+                dead.collect::<BTreeSet<_>>(),
+                refused.collect(),
+                "{when}: what was refused is dead, nothing else"
+            );
             return self.assert_each_death_is_told_once(left.len(), when);
         }
         assert!(left.is_empty(), "{when}: {left:?}");

@@ -174,7 +174,14 @@ impl WebhookOptions {
                     BodyKind::Row | BodyKind::Basic => json(),
                 };
                 let is_cloud_event = matches!(content, Content::CloudEvent(_));
-                let encoder = Encoder { content, parameters: BTreeMap::new(), batch, key, url, longest: sending_checked.longest_body };
+                let encoder = Encoder {
+                    content,
+                    parameters: BTreeMap::new(),
+                    batch,
+                    key,
+                    url,
+                    longest: sending_checked.longest_body,
+                };
                 let destination = Destination {
                     address,
                     method,

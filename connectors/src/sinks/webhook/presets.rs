@@ -201,9 +201,9 @@ impl SinkKind for PresetKind {
         let way = preset.way(&given, &places).map_err(|wrong| found.push(wrong)).ok();
         let parameters = preset.templates(&given, context, &mut found);
         let body = preset.template(&preset.body, context).map_err(|wrong| found.push(wrong)).ok();
-        let address = way.as_ref().and_then(|way| {
-            preset.address(way, &given, &places, context).map_err(|wrong| found.push(wrong)).ok()
-        });
+        let address = way
+            .as_ref()
+            .and_then(|way| preset.address(way, &given, &places, context).map_err(|wrong| found.push(wrong)).ok());
         let (Some(way), Some(body), Some((address, url)), true) = (way, body, address, found.is_empty()) else {
             return Err(found);
         };
@@ -244,7 +244,8 @@ impl SinkKind for PresetKind {
 
 /// The headers of a preset. A test sends every preset: none of these is unfit.
 fn headers(given: &BTreeMap<String, String>) -> HeaderMap {
-    let header = |(name, value): (&String, &String)| Some((header_name(name).ok()?, HeaderValue::from_str(value).ok()?));
+    let header =
+        |(name, value): (&String, &String)| Some((header_name(name).ok()?, HeaderValue::from_str(value).ok()?));
     given.iter().filter_map(header).collect()
 }
 

@@ -89,11 +89,7 @@ impl Template {
         let own: &[&str] = if known.batch { &[ROWS, TIME, PARAMETERS] } else { &[ROW, TIME, PARAMETERS] };
         let names: BTreeSet<String> =
             template.undeclared_variables(true).into_iter().filter(|name| !given.contains(first(name))).collect();
-        let named: BTreeSet<String> = names
-            .iter()
-            .filter(|name| !own.contains(&first(name)))
-            .cloned()
-            .collect();
+        let named: BTreeSet<String> = names.iter().filter(|name| !own.contains(&first(name))).cloned().collect();
         let columns: Vec<&str> = match known.batch {
             true => own.to_vec(),
             false => {

@@ -14,9 +14,7 @@ use axum::http::{Request, Response};
 use parking_lot::Mutex;
 use tidegate_pipeline::operator::PlanContext;
 use tidegate_pipeline::rows::Rejected;
-use tidegate_pipeline::sink::{
-    Attempt, DispatchingSink, EffectPayload, PlannedSink, Sink, SinkContext, SinkKind,
-};
+use tidegate_pipeline::sink::{Attempt, DispatchingSink, EffectPayload, PlannedSink, Sink, SinkContext, SinkKind};
 use tidegate_pipeline::spec::diagnostic::Diagnostic;
 
 use super::*;

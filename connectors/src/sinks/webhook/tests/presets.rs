@@ -32,7 +32,8 @@ async fn sent(name: &str, given: &str, said: &'static str) -> String {
     let receiver = Receiver::start(move |_| answer(200, &[], said)).await;
     let given = given.replace("URL", &format!("http://{}", receiver.address));
     let rows = findings();
-    let (planned, warnings) = plan_over(kind(name).as_ref(), &given, &rows.schema(), false).unwrap_or_else(|wrong| panic!("{wrong:?}"));
+    let (planned, warnings) =
+        plan_over(kind(name).as_ref(), &given, &rows.schema(), false).unwrap_or_else(|wrong| panic!("{wrong:?}"));
     assert!(warnings.is_empty(), "{warnings:?}");
     let (payloads, rejected) = made(&planned, &rows);
     assert!(rejected.is_empty(), "{rejected:?}");
@@ -72,7 +73,10 @@ fn every_preset_can_be_read_and_says_what_it_needs() {
 
 #[tokio::test]
 async fn slack_is_posted_to_by_a_webhook_or_by_a_bot() {
-    insta::assert_snapshot!("slack_webhook", sent("slack", r#"{"webhook_url":"URL/services/T/B/hunter2"}"#, "ok").await);
+    insta::assert_snapshot!(
+        "slack_webhook",
+        sent("slack", r#"{"webhook_url":"URL/services/T/B/hunter2"}"#, "ok").await
+    );
     let bot = r##"{"token":"hunter2","channel":"#ops","url":"URL/api/chat.postMessage","text":"{{ resource }}"}"##;
     insta::assert_snapshot!("slack_bot", sent("slack", bot, r#"{"ok":true}"#).await);
 }
