@@ -1,6 +1,7 @@
 //! Evaluates planned controls over the contents of tables.
 
 mod changed_rows;
+mod policy;
 mod rows;
 mod run;
 mod scopes;
@@ -163,6 +164,7 @@ impl Evaluator {
                 sources: Arc::clone(&sources),
                 state: Arc::clone(&state),
                 interest: interest(control),
+                time,
             });
         }
         let beside_others = stream::iter(runs.iter().cloned().map(Run::on_its_own)).buffered(at_once);

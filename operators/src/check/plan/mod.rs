@@ -3,6 +3,7 @@
 mod columns;
 mod determinism;
 mod parameters;
+mod policy;
 mod query;
 mod row_local;
 mod session;
@@ -17,11 +18,13 @@ use tidegate_pipeline::spec::{ByteSize, Tree};
 use tidegate_pipeline::table::TableDefinition;
 
 pub(crate) use columns::OutputColumns;
+pub(crate) use policy::PolicyInput;
 use query::{Query, QueryProblem};
 pub(crate) use row_local::RowLocal;
 pub(crate) use session::{Session, relaxed};
 
 use super::pack::{Control, Pack, PackProblem, ParameterValue, glob};
+use super::rego::Policy;
 use session::Tables;
 
 /// The key of [`Overrides`] for parameters of every control that has them.
@@ -96,6 +99,8 @@ pub(crate) struct PlannedQuery {
     pub(crate) columns: OutputColumns,
     /// The same for single rows, where what is said of a row depends on nothing else.
     pub(crate) row_local: Option<RowLocal>,
+    /// The policy that is evaluated in the place of the plan, where the control is in Rego.
+    pub(crate) policy: Option<Arc<Policy>>,
 }
 
 impl PlannedControl {
@@ -112,7 +117,10 @@ impl PlannedControl {
 
     /// Its logical plan as text, for `explain`; `None` where it could not be planned.
     pub fn describe_plan(&self) -> Option<String> {
-        self.query.as_ref().ok().map(|query| query.plan.display_indent().to_string())
+        self.query.as_ref().ok().map(|query| match &query.policy {
+            Some(policy) => policy.describe(),
+            None => query.plan.display_indent().to_string(),
+        })
     }
 }
 
@@ -248,6 +256,12 @@ fn plan_control(
         Ok(given) => given,
         Err(message) => return (fail(vec![PackProblem::new(&control.file, control.place, message)]), None),
     };
+    if let Some(options) = &control.rego {
+        return match policy::plan(control, options, &parameters, &given, tables) {
+            Ok(policy) => (planned(Ok(policy.query), policy.reads, policy.reads_time), None),
+            Err((problems, missing)) => (fail(problems), missing),
+        };
+    }
     let outcome = query::plan(control.sql.as_str(), &parameters, &given, tables).and_then(|query: Query| {
         let columns = OutputColumns::of(&query.plan, control.mode)?;
         Ok((query, columns))
@@ -262,7 +276,14 @@ fn plan_control(
                 true => None,
                 false => RowLocal::of(&query.plan, &columns, definitions, tables.session().state()),
             };
-            (planned(Ok(PlannedQuery { plan: query.plan, columns, row_local }), query.reads, query.reads_time), None)
+            (
+                planned(
+                    Ok(PlannedQuery { plan: query.plan, columns, row_local, policy: None }),
+                    query.reads,
+                    query.reads_time,
+                ),
+                None,
+            )
         }
         Err(found) => {
             let missing = found.iter().find_map(|problem| problem.missing_table.clone());

@@ -8,6 +8,7 @@ mod loading;
 mod operating;
 mod over_tables;
 mod planning;
+mod rego;
 mod testing;
 mod waiving;
 
