@@ -47,9 +47,9 @@ mod tests {
 
     #[test]
     fn what_is_within_bounds_is_as_in_opa() {
-        assert_eq!(call("numbers.range", "[1, 3]"), "[1, 2, 3]");
-        assert_eq!(call("numbers.range", "[2, 0]"), "[2, 1, 0]");
-        assert_eq!(call("numbers.range_step", "[0, 5, 2]"), "[0, 2, 4]");
+        assert_eq!(call("numbers.range", "[1, 3]"), "[1,2,3]");
+        assert_eq!(call("numbers.range", "[2, 0]"), "[2,1,0]");
+        assert_eq!(call("numbers.range_step", "[0, 5, 2]"), "[0,2,4]");
         assert_eq!(call("bits.lsh", "[3, 2]"), "12");
     }
 

@@ -16,7 +16,7 @@ mod text;
 mod time;
 mod work;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -116,7 +116,7 @@ impl Policy {
         let mut engine = engine();
         let mut packages = Vec::with_capacity(modules.len());
         for (number, module) in modules.iter().enumerate() {
-            match engine.add_policy(number.to_string(), module.text.as_str().to_owned()) {
+            match engine.add_policy(number.to_string(), text::with_full_calls(module.text.as_str())) {
                 Ok(package) => packages.push(package),
                 Err(error) => return Err(vec![problem_of(&modules, &error.to_string())]),
             }
@@ -334,7 +334,7 @@ impl Module {
     /// Looks for names that nothing gives. Whether the clock is asked.
     fn look(&self, given: &Given, packages: &[String], modules: &[Self], problems: &mut Vec<PackProblem>) -> bool {
         let mut reads_time = false;
-        let mut known = text::imports(self.text.as_str());
+        let mut known: BTreeSet<&str> = text::imports(self.text.as_str()).into_keys().collect();
         // Files of one package share their rules; which files these are does not matter for what is not there at all.
         known.extend(modules.iter().flat_map(|module| text::rules(module.text.as_str())));
         for mention in text::mentions(self.text.as_str()) {

@@ -118,8 +118,8 @@ mod tests {
 
     #[test]
     fn the_addresses_of_a_network_are_listed_if_they_are_not_too_many() {
-        assert_eq!(call("net.cidr_expand", r#"["10.0.0.1/31"]"#), r#"{"10.0.0.0", "10.0.0.1"}"#);
-        assert_eq!(call("net.cidr_expand", r#"["::1/127"]"#), r#"{"::", "::1"}"#);
+        assert_eq!(call("net.cidr_expand", r#"["10.0.0.1/31"]"#), r#"["10.0.0.0","10.0.0.1"]"#);
+        assert_eq!(call("net.cidr_expand", r#"["::1/127"]"#), r#"["::","::1"]"#);
         assert_eq!(call("net.cidr_expand", r#"["0.0.0.0/0"]"#), "undefined");
         assert_eq!(call("net.cidr_expand", r#"["::/0"]"#), "undefined");
     }

@@ -173,7 +173,7 @@ mod tests {
             ("u", Arc::new(UInt64Array::from(vec![Some(u64::MAX), None]))),
             ("f", Arc::new(Float64Array::from(vec![0.1, f64::NAN]))),
         ]);
-        assert_eq!(rows, [format!(r#"{{"f": 0.1, "i": {}, "u": {}}}"#, i64::MIN, u64::MAX), "{}".to_owned()]);
+        assert_eq!(rows, [format!(r#"{{"f":0.1,"i":{},"u":{}}}"#, i64::MIN, u64::MAX), "{}".to_owned()]);
     }
 
     #[test]
@@ -185,7 +185,7 @@ mod tests {
             ("c", Arc::new(TimestampMillisecondArray::from(vec![0]).with_timezone("+02:00"))),
             ("d", Arc::new(Date32Array::from(vec![1]))),
         ]);
-        let expected = r#"{"a": "2026-01-01T00:00:00.001Z", "b": "2026-01-01T00:00:00.001Z", "c": "1970-01-01T00:00:00Z", "d": "1970-01-02"}"#;
+        let expected = r#"{"a":"2026-01-01T00:00:00.001Z","b":"2026-01-01T00:00:00.001Z","c":"1970-01-01T00:00:00Z","d":"1970-01-02"}"#;
         assert_eq!(rows, [expected]);
     }
 
@@ -196,6 +196,6 @@ mod tests {
         words.append_value("a");
         let price = Decimal128Array::from(vec![150]).with_precision_and_scale(5, 2).unwrap();
         let rows = said(vec![("l", Arc::new(list)), ("w", Arc::new(words.finish())), ("p", Arc::new(price))]);
-        assert_eq!(rows, [r#"{"l": [1, null], "p": "1.50", "w": "a"}"#]);
+        assert_eq!(rows, [r#"{"l":[1,null],"p":"1.50","w":"a"}"#]);
     }
 }

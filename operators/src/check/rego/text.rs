@@ -3,7 +3,7 @@
 //! A name that nothing gives is `undefined` to Rego, which makes most rules silently false. So it is looked for before
 //! the policy runs. Names that are computed cannot be seen and are passed over.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A name that a policy reads, with the names below it: `input.tables.volume` is `input` and `["tables", "volume"]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -116,24 +116,38 @@ fn quoted(bytes: &[u8], quote: u8) -> usize {
     bytes.len()
 }
 
-/// The names under which a policy imports others.
-pub(super) fn imports(policy: &str) -> BTreeSet<&str> {
+/// What a policy imports, by the name that it has there: `import data.a.b` is `b` and `data.a.b`.
+pub(super) fn imports(policy: &str) -> BTreeMap<&str, String> {
     let tokens = tokens(policy);
-    let mut names = BTreeSet::new();
+    let mut imports = BTreeMap::new();
     for (position, (token, ..)) in tokens.iter().enumerate() {
         let rest = &tokens[position + 1..];
         let (Token::Name("import"), Some((Token::Name(first), ..))) = (token, rest.first()) else { continue };
-        let (mut name, mut next) = (*first, 1);
+        let (mut path, mut next) = (vec![*first], 1);
         while let Some((below, _, taken)) = below(&rest[next..]) {
-            name = below;
+            path.push(below);
             next += taken;
         }
-        if let Some([(Token::Name("as"), ..), (Token::Name(alias), ..)]) = rest.get(next..next + 2) {
-            name = alias;
-        }
-        names.insert(name);
+        let name = match rest.get(next..next + 2) {
+            Some([(Token::Name("as"), ..), (Token::Name(alias), ..)]) => *alias,
+            _ => path.last().copied().unwrap_or(first),
+        };
+        imports.insert(name, path.join("."));
     }
-    names
+    imports
+}
+
+/// The policy with imported functions called by their full names, which is the only way that regorus knows: `b.f(x)` is
+/// `data.a.b.f(x)`. Lines stay what they are.
+pub(super) fn with_full_calls(policy: &str) -> String {
+    let imports = imports(policy);
+    let mut text = policy.to_owned();
+    for mention in mentions(policy).into_iter().rev().filter(|mention| mention.called) {
+        if let Some(path) = imports.get(mention.root).filter(|path| path.starts_with("data.")) {
+            text.replace_range(mention.offset..mention.offset + mention.root.len(), path);
+        }
+    }
+    text
 }
 
 /// The names of the rules that a policy defines, sorted: what stands at the beginning of a line.

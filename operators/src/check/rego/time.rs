@@ -197,8 +197,8 @@ mod tests {
 
     #[test]
     fn parts_of_a_moment_are_those_of_utc() {
-        assert_eq!(call("time.date", "[1767225599000000000]"), "[2025, 12, 31]");
-        assert_eq!(call("time.clock", r#"[[1767225599000000000, "UTC"]]"#), "[23, 59, 59]");
+        assert_eq!(call("time.date", "[1767225599000000000]"), "[2025,12,31]");
+        assert_eq!(call("time.clock", r#"[[1767225599000000000, "UTC"]]"#), "[23,59,59]");
         assert_eq!(call("time.weekday", "[1767225600000000000]"), "\"Thursday\"");
         assert_eq!(call("time.format", "[1767225600000000000]"), "\"2026-01-01T00:00:00Z\"");
         assert_eq!(call("time.date", r#"[[0, "Europe/Berlin"]]"#), "undefined");
@@ -214,7 +214,7 @@ mod tests {
 
     #[test]
     fn a_difference_counts_from_years_to_seconds_whichever_is_earlier() {
-        assert_eq!(call("time.diff", "[1767225600000000000, 1772496001000000000]"), "[0, 2, 2, 0, 0, 1]");
-        assert_eq!(call("time.diff", "[1772496001000000000, 1767225600000000000]"), "[0, 2, 2, 0, 0, 1]");
+        assert_eq!(call("time.diff", "[1767225600000000000, 1772496001000000000]"), "[0,2,2,0,0,1]");
+        assert_eq!(call("time.diff", "[1772496001000000000, 1767225600000000000]"), "[0,2,2,0,0,1]");
     }
 }

@@ -13,7 +13,7 @@ use regorus::Engine;
 use regorus::utils::limits::{ExecutionTimerConfig, TimeSource, set_time_source};
 
 /// The steps that each policy may take, however few rows it has.
-const STEPS: u64 = 2_000_000;
+const STEPS: u64 = 1_000_000;
 /// The further steps for each row.
 const STEPS_PER_ROW: u64 = 5_000;
 /// The stack that a policy is evaluated on. Only what is used of it takes memory.

@@ -149,7 +149,7 @@ reason := sprintf("%v %v %v %v %d %v %v", [
     let found = lines(more, policy, &complete(&[("r", "v1", "s", true)])).await;
     assert_eq!(
         found,
-        [r#"a info ["x"] 0.5 [1, {"a": "b"}] 2026-01-01T00:00:00Z 1767225600000000000 1 2025-11-22T00:00:00Z."#]
+        [r#"a info ["x"] 0.5 [1, {"a": "b"}] 2026-01-01T00:00:00Z 1767225600000000000 1 2025-11-22T00:00:00Z"#]
     );
 }
 

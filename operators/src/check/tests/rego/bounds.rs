@@ -54,7 +54,7 @@ async fn rows_that_do_not_fit_the_memory_are_an_error_that_names_the_limit() {
     )
     .unwrap();
     let report = evaluate_all(&Evaluator::new(planned), &complete(&many), TIME).await.unwrap();
-    assert!(line(&report.findings[0]).contains("needs more memory than the 1 MiB"), "{}", line(&report.findings[0]));
+    assert!(line(&report.findings[0]).contains("needs more memory than the 1MiB"), "{}", line(&report.findings[0]));
 }
 
 #[tokio::test]
