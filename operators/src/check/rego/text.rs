@@ -199,10 +199,16 @@ mod tests {
 
     #[test]
     fn imports_have_their_last_name_or_the_one_that_they_are_given() {
-        assert_eq!(
-            imports("import data.a.b\nimport input.c as d\nimport rego.v1\nx := 1").into_iter().collect::<Vec<_>>(),
-            ["b", "d", "v1"]
-        );
+        let found = imports("import data.a.b\nimport input.c as d\nimport rego.v1\nx := 1");
+        let found: Vec<String> = found.into_iter().map(|(name, path)| format!("{name}={path}")).collect();
+        assert_eq!(found, ["b=data.a.b", "d=input.c", "v1=rego.v1"]);
+    }
+
+    #[test]
+    fn imported_functions_are_called_by_their_full_names() {
+        let policy = "import data.a.b\nimport data.c.g as h\nx := b.f(h(1)) + b.y + f(2) # b.f(3)";
+        let expected = "import data.a.b\nimport data.c.g as h\nx := data.a.b.f(data.c.g(1)) + b.y + f(2) # b.f(3)";
+        assert_eq!(with_full_calls(policy), expected);
     }
 
     #[test]
