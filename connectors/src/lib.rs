@@ -47,11 +47,13 @@ pub fn sources() -> Vec<Box<dyn SourceKind>> {
 
 /// The kinds of sinks that this crate offers.
 pub fn sinks() -> Vec<Box<dyn SinkKind>> {
-    vec![
+    let own: Vec<Box<dyn SinkKind>> = vec![
         Box::new(sinks::console::ConsoleKind),
         Box::new(sinks::drop::DropKind),
         Box::new(sinks::file::FileKind),
         Box::new(sinks::kafka::KafkaKind),
         Box::new(sinks::shutdown::ShutdownSinkKind),
-    ]
+        Box::new(sinks::webhook::WebhookKind),
+    ];
+    own.into_iter().chain(sinks::webhook::presets::kinds()).collect()
 }

@@ -5,6 +5,7 @@ mod checkpoint;
 mod completions;
 mod component;
 mod effects;
+mod explain;
 mod fate;
 mod graph;
 mod init;
@@ -31,6 +32,7 @@ pub(crate) async fn execute(arguments: Arguments) -> ExitCode {
         Command::Run(arguments) => run::run(arguments, queries).await,
         Command::Check(arguments) => check::check(arguments, queries).await,
         Command::Query(arguments) => query::query(arguments, queries).await,
+        Command::Explain(arguments) => explain::explain(arguments, queries).await,
         Command::Replay(arguments) => replay::replay(arguments, queries).await,
         Command::Validate(arguments) => validate::validate(&arguments, queries),
         Command::Graph(arguments) => graph::graph(&arguments, queries),
@@ -50,7 +52,7 @@ pub(crate) async fn execute(arguments: Arguments) -> ExitCode {
         Ok(code) => ExitCode::from(code),
         Err(failure) => {
             if !failure.message.is_empty() {
-                eprintln!("error: {}", failure.message);
+                crate::output::told!("error: {}", failure.message);
             }
             ExitCode::from(failure.code)
         }

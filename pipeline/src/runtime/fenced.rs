@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use super::checkpointing::blocking;
 use crate::checkpoint::Fence;
 use crate::error::{Error, Result, Retry};
-use crate::sink::{Attempt, DispatchingSink, EffectPayload};
+use crate::sink::{Attempt, DeliveryTerms, DispatchingSink, EffectPayload};
 use crate::step::StepHeader;
 
 /// How often a running pipeline asks whether it still owns its directory.
@@ -53,5 +53,9 @@ impl DispatchingSink for Fenced {
             Err(error) if error.retry == Retry::Never => std::future::pending().await,
             Err(error) => Attempt::Again { reason: error.to_string(), after: None },
         }
+    }
+
+    fn terms(&self) -> DeliveryTerms {
+        self.sink.terms()
     }
 }

@@ -14,7 +14,9 @@ use futures::StreamExt;
 use tidegate_pipeline::step::StepTime;
 
 use super::rows::Collector;
+
 use super::scopes::{CONTROL_PREFIX, Frozen, Judgement, SCOPE_PREFIX, sentence};
+use super::work::TooMuchWork;
 use super::{ControlEvaluation, Interest};
 use crate::check::finding::{Finding, Identity, IdentityParts, Status};
 use crate::check::plan::{PlannedControl, PlannedPack, PlannedQuery};
@@ -53,6 +55,7 @@ impl From<DataFusionError> for Failure {
         match error.find_root() {
             DataFusionError::ResourcesExhausted(_) => Self::OutOfMemory,
             DataFusionError::ExecutionJoin(join) if join.is_cancelled() => Self::CutOff,
+            DataFusionError::External(inner) if inner.is::<TooMuchWork>() => Self::Other(inner.to_string()),
             _ => Self::Other(error.strip_backtrace().lines().next().unwrap_or_default().to_owned()),
         }
     }
@@ -107,7 +110,7 @@ impl Run {
         if !self.judgement.evaluate {
             return Ok(self.evaluation(Vec::new()));
         }
-        let mut collector = Collector::new(control, &query.columns, &self.judgement.frozen, &self.interest);
+        let mut collector = Collector::new(control, query, &self.judgement.frozen, &self.interest);
         match self.collect(query, &mut collector).await {
             Ok(()) => {}
             Err(Failure::OutOfMemory) => return Err(Unanswered::OutOfMemory),
@@ -171,13 +174,13 @@ impl Run {
     pub(super) async fn stream(&self, plan: &LogicalPlan) -> Result<SendableRecordBatchStream, Failure> {
         let plan = with_sources(plan.clone(), &self.sources)?;
         // A physical plan holds its data, so each evaluation makes its own.
-        let physical = self.state.create_physical_plan(&plan).await?;
+        let physical = self.pack.work_limit.of(self.state.create_physical_plan(&plan).await?)?;
         Ok(execute_stream(physical, self.state.task_ctx())?)
     }
 }
 
 /// `plan` with its scans reading `sources`.
-fn with_sources(
+pub(in crate::check) fn with_sources(
     plan: LogicalPlan,
     sources: &BTreeMap<Arc<str>, Arc<dyn TableSource>>,
 ) -> datafusion::common::Result<LogicalPlan> {

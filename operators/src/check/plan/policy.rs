@@ -9,7 +9,7 @@ use tidegate_pipeline::spec::diagnostic::{Located, closest};
 
 use super::query::{self, QueryProblem};
 use super::session::Tables;
-use super::{OutputColumns, PlannedQuery};
+use super::{OutputColumns, PlannedQuery, WholeTables};
 use crate::check::pack::{Control, PackProblem, Parameter, ParameterValue, RegoInput, RegoOptions};
 use crate::check::rego::{Given, Policy};
 
@@ -89,11 +89,9 @@ pub(super) fn plan(
         .build()
         .map_err(|error| only(PackProblem::new(&control.file, control.place, error.strip_backtrace())))?;
     let policy = Some(Arc::new(policy.with_inputs(feeding.inputs)));
-    Ok(PlannedPolicy {
-        query: PlannedQuery { plan, columns, row_local: None, policy },
-        reads: feeding.reads,
-        reads_time,
-    })
+    let row_local = Err(WholeTables::Policy);
+    let query = PlannedQuery { plan, columns, evidence: Vec::new(), row_local, policy };
+    Ok(PlannedPolicy { query, reads: feeding.reads, reads_time })
 }
 
 /// The values that a policy sees as `input.params`.

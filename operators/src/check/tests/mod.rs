@@ -4,6 +4,7 @@ mod by_row;
 mod dialect;
 mod drifting;
 mod evaluating;
+mod explaining;
 mod loading;
 mod operating;
 mod over_tables;
@@ -11,6 +12,7 @@ mod planning;
 mod rego;
 mod testing;
 mod waiving;
+mod working;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,13 +1,19 @@
 //! The book of effects: what is intended and what is dead, as a fold of journal records.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use super::{Effect, EffectState};
 use crate::journal::JournalPosition;
-use crate::journal::record::{Outcome, OutcomeRecord};
+use crate::journal::record::{DeadLetter, Failure, Outcome, OutcomeRecord};
+use crate::rows::MAX_RAW;
+
+/// How many attempts in vain an effect remembers.
+const HISTORY: usize = 8;
+/// How much of each reason, in bytes.
+const REASON: usize = 256;
 
 /// How much a book holds.
 #[derive(Debug, Clone, Copy)]
@@ -34,16 +40,26 @@ pub(crate) enum Standing {
     Intended {
         /// How often it was tried.
         attempts: u32,
+        /// How the last attempts went, oldest first.
+        history: Vec<Failure>,
     },
     Dead {
         /// Where the journal says so: the oldest are forgotten first.
         at: JournalPosition,
         attempts: u32,
         reason: Option<String>,
+        /// When, in ms since 1970.
+        time: i64,
+        history: Vec<Failure>,
+        /// Whether the sink's port `dead_letter` has told it, or nobody reads that.
+        told: bool,
     },
 }
 
 impl Standing {
+    /// Never tried.
+    pub(crate) const NEW: Self = Self::Intended { attempts: 0, history: Vec::new() };
+
     pub(crate) fn state(&self) -> EffectState {
         match self {
             Self::Intended { .. } => EffectState::Intended,
@@ -57,6 +73,44 @@ impl Standing {
 pub(crate) struct Entry {
     pub(crate) effect: Arc<Effect>,
     pub(crate) standing: Standing,
+}
+
+impl Entry {
+    /// What the port `dead_letter` tells of it; `None` where it is not dead.
+    fn letter(&self) -> Option<DeadLetter> {
+        let Standing::Dead { attempts, reason, time, history, .. } = &self.standing else { return None };
+        let body = &self.effect.payload.body;
+        Some(DeadLetter {
+            effect: self.effect.id.to_string(),
+            step: self.effect.step,
+            row: self.effect.row,
+            key: self.effect.payload.key.clone(),
+            reason: reason.clone().unwrap_or_default(),
+            attempts: *attempts,
+            history: history.clone(),
+            body: String::from_utf8_lossy(&body[..body.len().min(MAX_RAW)]).into_owned(),
+            given_up_at: *time,
+        })
+    }
+
+    fn history(&self) -> Vec<Failure> {
+        match &self.standing {
+            Standing::Intended { history, .. } | Standing::Dead { history, .. } => history.clone(),
+        }
+    }
+}
+
+/// One more failure behind those before it, of which the newest are kept. A record that is read again finds itself.
+fn and_then(mut history: Vec<Failure>, record: &OutcomeRecord) -> Vec<Failure> {
+    let (attempt, time) = (record.attempts, record.time);
+    let reason = record.reason.as_deref().unwrap_or_default();
+    let reason = reason[..reason.floor_char_boundary(REASON)].to_owned();
+    history.retain(|failure| failure.attempt < attempt);
+    if history.len() >= HISTORY {
+        history.drain(..=history.len() - HISTORY);
+    }
+    history.push(Failure { attempt, time, reason });
+    history
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -103,6 +157,10 @@ pub(crate) struct Book {
     entries: BTreeMap<Arc<str>, Entry>,
     /// The dead ones, oldest first.
     dead: BTreeSet<(JournalPosition, Arc<str>)>,
+    /// Dead ones that the port `dead_letter` has to tell first, oldest first. They are not forgotten before.
+    untold: BTreeSet<(JournalPosition, Arc<str>)>,
+    /// The sinks whose port `dead_letter` is read.
+    read: HashSet<String>,
     dead_usage: Usage,
     intended: HashMap<String, Usage>,
     /// What has changed since the last snapshot: what is in the book, or in an earlier snapshot.
@@ -118,6 +176,8 @@ impl Book {
             bounds,
             entries: BTreeMap::new(),
             dead: BTreeSet::new(),
+            untold: BTreeSet::new(),
+            read: HashSet::new(),
             dead_usage: Usage::default(),
             intended: HashMap::new(),
             changed: BTreeSet::new(),
@@ -128,19 +188,26 @@ impl Book {
     /// An effect is intended. One that is in the book stays as it is.
     pub(crate) fn intend(&mut self, effect: Arc<Effect>) {
         if !self.entries.contains_key(&effect.id) {
-            self.put(Entry { effect, standing: Standing::Intended { attempts: 0 } });
+            self.put(Entry { effect, standing: Standing::NEW });
         }
     }
 
     /// The journal says at `at` how an effect goes on. Gives back the effect where that was its end.
     pub(crate) fn apply(&mut self, record: &OutcomeRecord, at: JournalPosition) -> Option<Arc<Effect>> {
         let effect = Arc::clone(&self.entries.get(record.effect.as_str())?.effect);
-        let (attempts, reason) = (record.attempts, record.reason.clone());
+        let (attempts, reason, time) = (record.attempts, record.reason.clone(), record.time);
+        let before = || self.entries.get(&effect.id).map(Entry::history).unwrap_or_default();
         match record.outcome {
-            Outcome::Dead => self.put(Entry { effect, standing: Standing::Dead { at, attempts, reason } }),
+            Outcome::Dead => {
+                let (history, told) = (and_then(before(), record), !self.read.contains(&effect.sink));
+                self.put(Entry { effect, standing: Standing::Dead { at, attempts, reason, time, history, told } });
+            }
             // After a retry it is tried as often as at first.
-            Outcome::Retried => self.put(Entry { effect, standing: Standing::Intended { attempts: 0 } }),
-            Outcome::Tried => self.put(Entry { effect, standing: Standing::Intended { attempts } }),
+            Outcome::Retried => self.put(Entry { effect, standing: Standing::NEW }),
+            Outcome::Tried => {
+                let history = and_then(before(), record);
+                self.put(Entry { effect, standing: Standing::Intended { attempts, history } });
+            }
             Outcome::Done | Outcome::Discarded | Outcome::Suppressed => {
                 self.take(&effect.id);
                 return Some(effect);
@@ -155,6 +222,9 @@ impl Book {
         let (id, bytes) = (Arc::clone(&entry.effect.id), entry.effect.bytes());
         match &entry.standing {
             Standing::Intended { .. } => self.intended.entry(entry.effect.sink.clone()).or_default().add(bytes),
+            Standing::Dead { at, told: false, .. } if self.read.contains(&entry.effect.sink) => {
+                self.untold.insert((*at, Arc::clone(&id)));
+            }
             Standing::Dead { at, .. } => {
                 self.dead.insert((*at, Arc::clone(&id)));
                 self.dead_usage.add(bytes);
@@ -182,10 +252,50 @@ impl Book {
                 }
             }
             Standing::Dead { at, .. } => {
-                self.dead.remove(&(at, Arc::clone(id)));
-                self.dead_usage.remove(bytes);
+                let place = (at, Arc::clone(id));
+                if !self.untold.remove(&place) && self.dead.remove(&place) {
+                    self.dead_usage.remove(bytes);
+                }
             }
         }
+    }
+
+    /// The ports `dead_letter` of these sinks are read: what they give up from now on is to be told. What was restored
+    /// untold is, too.
+    pub(crate) fn read_letters_of(&mut self, sinks: HashSet<String>) {
+        self.read = sinks;
+        let untold = |entry: &&Entry| matches!(entry.standing, Standing::Dead { told: false, .. });
+        let entries: Vec<Entry> = self.entries.values().filter(untold).cloned().collect();
+        entries.into_iter().for_each(|entry| self.put(entry));
+    }
+
+    /// The oldest effects of one sink that its port `dead_letter` has to tell: at most so many, and about so many bytes.
+    pub(crate) fn letters(&self, most: usize, bytes: usize) -> Option<(String, Vec<DeadLetter>)> {
+        let entries = || self.untold.iter().filter_map(|(_, id)| self.entries.get(id));
+        let sink = entries().next()?.effect.sink.clone();
+        let mut left = bytes;
+        let fits = |letter: &DeadLetter| {
+            let fits = left > 0;
+            left = left.saturating_sub(letter.body.len());
+            fits
+        };
+        let own = entries().filter(|entry| entry.effect.sink == sink).take(most);
+        Some((sink.clone(), own.filter_map(Entry::letter).take_while(fits).collect()))
+    }
+
+    /// A step has told that an effect was given up.
+    pub(crate) fn told(&mut self, id: &str) {
+        let Some(entry) = self.entries.get(id) else { return };
+        let mut entry = entry.clone();
+        if let Standing::Dead { told, .. } = &mut entry.standing {
+            *told = true;
+            self.put(entry);
+        }
+    }
+
+    /// Whether something is to be told.
+    pub(crate) fn has_letters(&self) -> bool {
+        !self.untold.is_empty()
     }
 
     fn forget_the_oldest_dead(&mut self) {

@@ -15,7 +15,9 @@ use crate::journal::JournalPosition;
 use crate::operator::SnapshotMode;
 
 /// The name of the section, with the version of its format: two columns, the id and the entry as postcard.
-const SECTION: &str = "effects.v2";
+const SECTION: &str = "effects.v3";
+/// What it was before attempts in vain were kept, and what dead letters have told.
+const SECOND: &str = "effects.v2";
 /// What it was before the attempts of intended effects were kept.
 const FIRST: &str = "effects.v1";
 /// Rows of one batch: what one section holds stays small.
@@ -37,11 +39,39 @@ enum FirstStanding {
 impl From<FirstEntry> for Entry {
     fn from(first: FirstEntry) -> Self {
         let standing = match first.standing {
-            FirstStanding::Intended => Standing::Intended { attempts: 0 },
-            FirstStanding::Dead { at, attempts, reason } => Standing::Dead { at, attempts, reason },
+            FirstStanding::Intended => Standing::NEW,
+            FirstStanding::Dead { at, attempts, reason } => dead(at, attempts, reason),
         };
         Self { effect: first.effect, standing }
     }
+}
+
+/// An entry as `effects.v2` holds it.
+#[derive(Deserialize)]
+struct SecondEntry {
+    effect: Arc<Effect>,
+    standing: SecondStanding,
+}
+
+#[derive(Deserialize)]
+enum SecondStanding {
+    Intended { attempts: u32 },
+    Dead { at: JournalPosition, attempts: u32, reason: Option<String> },
+}
+
+impl From<SecondEntry> for Entry {
+    fn from(second: SecondEntry) -> Self {
+        let standing = match second.standing {
+            SecondStanding::Intended { attempts } => Standing::Intended { attempts, history: Vec::new() },
+            SecondStanding::Dead { at, attempts, reason } => dead(at, attempts, reason),
+        };
+        Self { effect: second.effect, standing }
+    }
+}
+
+/// What was dead before there were dead letters is told by none.
+fn dead(at: JournalPosition, attempts: u32, reason: Option<String>) -> Standing {
+    Standing::Dead { at, attempts, reason, time: 0, history: Vec::new(), told: true }
 }
 
 /// What a checkpoint writes: batches by the name of their section.
@@ -70,7 +100,7 @@ fn batch(changes: &[(Arc<str>, Option<Entry>)]) -> Result<RecordBatch> {
 pub(super) fn restore(book: &mut Book, sections: Vec<Section>) -> Result<()> {
     for section in sections {
         let Content::Batch(batch) = section.content else { continue };
-        if ![FIRST, SECTION].contains(&section.name.as_str()) {
+        if ![FIRST, SECOND, SECTION].contains(&section.name.as_str()) {
             let message =
                 format!("the checkpoint holds effects as `{}`, which this program does not know", section.name);
             return Err(Error::user(message).with_remedy("a newer program is needed: run the one that wrote it"));
@@ -88,6 +118,7 @@ pub(super) fn restore(book: &mut Book, sections: Vec<Section>) -> Result<()> {
                 let bytes = entries.value(row);
                 let entry = match section.name.as_str() {
                     FIRST => postcard::from_bytes::<FirstEntry>(bytes).map(Entry::from),
+                    SECOND => postcard::from_bytes::<SecondEntry>(bytes).map(Entry::from),
                     _ => postcard::from_bytes(bytes),
                 };
                 book.put(entry.map_err(|error| Error::internal(format!("an effect cannot be decoded: {error}")))?);
