@@ -350,10 +350,10 @@ fn the_checks_of_opsbox_say_the_same_in_sql_and_in_rego_of_any_rows() {
     let definitions = definitions();
     let (in_sql, in_rego) = (evaluator(&in_sql, &ids, &definitions), evaluator(&in_rego, &ids, &definitions));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let rows = vec(vec(vec(any::<u8>(), 10), 0..14), TABLES.len());
+    let rows = vec(vec(vec(any::<u8>(), 10), 0..24), TABLES.len());
     let mut runner = TestRunner::deterministic();
     let mut statuses: BTreeMap<String, BTreeSet<Status>> = BTreeMap::new();
-    for _ in 0..24 {
+    for _ in 0..10 {
         let chosen = rows.new_tree(&mut runner).unwrap().current();
         let contents = contents(&definitions, &chosen);
         let (sql, rego) = runtime.block_on(async { (said(&in_sql, &contents).await, said(&in_rego, &contents).await) });
