@@ -49,5 +49,8 @@ pub(crate) fn catalog(packs: PackLibrary) -> Catalog {
     operators.push(Box::new(tidegate_operators::check::CheckKind::new(packs)));
     let mut sources = tidegate_connectors::sources();
     sources.extend(tidegate_aws::sources());
-    Catalog { sources, operators, sinks: tidegate_connectors::sinks() }
+    let mut sinks = tidegate_connectors::sinks();
+    sinks.extend(tidegate_connectors::handlers());
+    sinks.extend(tidegate_aws::handlers());
+    Catalog { sources, operators, sinks }
 }

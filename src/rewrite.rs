@@ -50,3 +50,11 @@ pub(crate) fn collecting(name: &str, from: Vec<PortReference>) -> NodeSpec {
 pub(crate) fn no_options() -> Options {
     Options::new(Located::new(Tree::Map(Vec::new()), NOWHERE))
 }
+
+/// Sets an option of a node.
+pub(crate) fn set(node: &mut NodeSpec, key: &str, value: Tree) {
+    if let Tree::Map(entries) = &mut node.options.tree.value {
+        entries.retain(|(name, _)| &*name.value != key);
+        entries.push((Located::new(key.into(), NOWHERE), Located::new(value, NOWHERE)));
+    }
+}

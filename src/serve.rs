@@ -251,6 +251,9 @@ fn effect_metrics(text: &mut String, pipeline: &str, status: &PipelineStatus) {
         }
     };
     effect_metric("tidegate_effects_intended", "gauge", "Effects to be delivered.", &|of| of.intended as u64);
+    effect_metric("tidegate_effects_awaiting_approval", "gauge", "Effects that await approval.", &|of| {
+        of.awaiting_approval as u64
+    });
     effect_metric("tidegate_effects_done_total", "counter", "Effects delivered.", &|of| of.tally.done);
     effect_metric("tidegate_effects_dead_total", "counter", "Effects given up.", &|of| of.tally.given_up);
     effect_metric("tidegate_effect_attempts_total", "counter", "Attempts to deliver effects.", &|of| of.tally.attempts);

@@ -9,6 +9,7 @@ pub mod cassette;
 pub mod decode;
 pub mod diagnosis;
 pub mod event;
+pub mod handlers;
 mod pem;
 mod places;
 mod program;
@@ -18,6 +19,7 @@ pub mod sources;
 mod tls;
 
 pub use sinks::console::is_closed_output;
+use tidegate_pipeline::handler::sink::HandlerSinkKind;
 use tidegate_pipeline::sink::SinkKind;
 use tidegate_pipeline::source::SourceKind;
 
@@ -57,4 +59,9 @@ pub fn sinks() -> Vec<Box<dyn SinkKind>> {
         Box::new(sinks::webhook::WebhookKind),
     ];
     own.into_iter().chain(sinks::webhook::presets::kinds()).collect()
+}
+
+/// The kinds of handlers that this crate offers: sinks that enforce what something outside shall be.
+pub fn handlers() -> Vec<Box<dyn SinkKind>> {
+    vec![HandlerSinkKind::boxed(handlers::file_resource::FileResourceKind)]
 }

@@ -1,6 +1,6 @@
 //! The engine of Tidegate: a pipeline is a pure function of its journal.
 //!
-//! Read the contracts first: [`source`], [`provider`], [`operator`], [`sink`]. They say what a node may
+//! Read the contracts first: [`source`], [`provider`], [`operator`], [`sink`], [`handler`]. They say what a node may
 //! rely on and what it owes. Then [`step`], the unit that everything is counted in, and [`runtime`], which
 //! drives steps through a graph. This crate knows no concrete source, operator or sink: a program hands
 //! them over in a [`catalog::Catalog`].
@@ -19,6 +19,7 @@ pub mod envelope;
 pub mod error;
 pub mod expression;
 pub mod graph;
+pub mod handler;
 pub mod journal;
 pub mod operator;
 pub mod pause;

@@ -14,9 +14,11 @@ use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
+use crate::handler::DryRun;
 use crate::operator::PlanContext;
 use crate::row_hash::RunningHash;
 use crate::rows::Rejected;
+use crate::runtime::{EffectState, ListedEffect};
 use crate::spec::Options;
 use crate::spec::diagnostic::Diagnostic;
 use crate::step::{StepHeader, StepNumber};
@@ -112,6 +114,23 @@ pub struct EffectPayload {
 pub enum Attempt {
     /// Delivered.
     Done,
+    /// Delivered, and this has come of it: the effect is kept with its report.
+    Reported {
+        /// What has come of it, as a line of JSON.
+        report: String,
+    },
+    /// Somebody has to approve it first; no attempt was made.
+    Held {
+        /// What it would do, as a line of JSON.
+        report: String,
+    },
+    /// Not yet, whatever others do; no attempt was made, and others of its key need not wait.
+    Later {
+        /// What it waits for.
+        reason: String,
+        /// When to look again.
+        after: Duration,
+    },
     /// Not now; again after `after` (from Retry-After) or the usual back-off.
     Again {
         /// What went wrong.
@@ -197,6 +216,32 @@ pub trait DispatchingSink: Send + Sync {
     fn terms(&self) -> DeliveryTerms {
         DeliveryTerms::default()
     }
+
+    /// The same of an effect that somebody has approved.
+    async fn deliver_approved(&self, id: &str, payload: &EffectPayload) -> Attempt {
+        self.deliver(id, payload).await
+    }
+
+    /// Who is told what becomes of its effects, where that matters to others of them.
+    fn follower(&self) -> Option<&dyn EffectFollower> {
+        None
+    }
+}
+
+/// Follows the effects of a sink, because what becomes of one decides what others do.
+#[async_trait]
+pub trait EffectFollower: Send + Sync {
+    /// What earlier lives have left: effects that are done and kept, were given up, or await approval. Called once,
+    /// before anything else.
+    fn recall(&self, past: &[ListedEffect]);
+    /// An effect is to be delivered.
+    fn expect(&self, id: &str, payload: &EffectPayload);
+    /// An effect has come to an end without being delivered.
+    fn ended(&self, id: &str, payload: &EffectPayload, state: EffectState);
+    /// How long one attempt may take.
+    fn longest_attempt(&self) -> Duration;
+    /// What delivering an effect would do. Changes nothing outside.
+    async fn dry_run(&self, payload: &EffectPayload) -> DryRun;
 }
 
 /// An open sink.
@@ -249,5 +294,9 @@ pub trait SinkKind: Send + Sync {
     /// all of them do.
     fn state_of(&self, _options: &Options) -> Option<String> {
         None
+    }
+    /// Whether it is a handler: it can say what it would do.
+    fn is_handler(&self) -> bool {
+        false
     }
 }

@@ -1,9 +1,10 @@
 //! `tidegate effects`: what dispatching sinks want done outside. `list` and `show` read beside a running pipeline;
-//! `retry` and `discard` go to the process that runs it, or take its place where none does.
+//! `retry`, `discard` and `approve` go to the process that runs it, or take its place where none does.
 
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
+use tidegate_pipeline::handler::Report;
 use tidegate_pipeline::runtime::{
     ChangedEffects, EffectChange, EffectReach, EffectState, ListedEffect, change_effects, list_effects, open_circuits,
 };
@@ -13,13 +14,14 @@ use crate::arguments::{EffectFilter, EffectStateName, EffectsCommand, Format, Pi
 use crate::exit::{DONE, FAILED, Failure};
 use crate::output;
 
-/// Lists, shows, retries or discards effects.
+/// Lists, shows, retries, discards or approves effects.
 pub(crate) fn effects(command: EffectsCommand, queries: Option<&Path>) -> Result<u8, Failure> {
     match command {
         EffectsCommand::List { pipeline, filter, format } => list(&Place::of(&pipeline, queries)?, &filter, format),
         EffectsCommand::Show { pipeline, effect, format } => show(&Place::of(&pipeline, queries)?, &effect, format),
         EffectsCommand::Retry(some) => change(&some, EffectChange::Retry, queries),
         EffectsCommand::Discard(some) => change(&some, EffectChange::Discard, queries),
+        EffectsCommand::Approve(some) => change(&some, EffectChange::Approve, queries),
     }
 }
 
@@ -117,6 +119,9 @@ fn show(place: &Place, id: &str, format: Format) -> Result<u8, Failure> {
     let listed = found.ok_or_else(unknown)?;
     let mut page = row(&listed);
     page["key"] = json!(listed.effect.payload.key);
+    if let Some(report) = listed.reason.as_deref().filter(|reason| Report::read(reason).is_some()) {
+        page["report"] = body(report.as_bytes());
+    }
     page["body"] = body(&listed.effect.payload.body);
     if format != Format::Text {
         return output::print(&format!("{page:#}\n")).map(|()| DONE);
@@ -130,6 +135,11 @@ fn show(place: &Place, id: &str, format: Format) -> Result<u8, Failure> {
 
 fn row(listed: &ListedEffect) -> serde_json::Value {
     let effect = &listed.effect;
+    // Of a handler's effect a report is kept; a line of it says enough in a list.
+    let reason = listed.reason.as_deref().map(|reason| match Report::read(reason) {
+        Some(report) => report.summary(),
+        None => reason.to_owned(),
+    });
     json!({
         "effect": effect.id,
         "state": listed.state,
@@ -138,7 +148,7 @@ fn row(listed: &ListedEffect) -> serde_json::Value {
         "step": effect.step,
         "row": effect.row,
         "attempts": listed.attempts,
-        "reason": listed.reason,
+        "reason": reason,
         "bytes": effect.payload.body.len(),
     })
 }
@@ -181,7 +191,10 @@ fn chosen(place: &Place, some: &SomeEffects, change: EffectChange) -> Result<Vec
     }
     let can_be_changed = |state| match change {
         EffectChange::Retry => state == EffectState::Dead,
-        EffectChange::Discard => matches!(state, EffectState::Dead | EffectState::Intended),
+        EffectChange::Discard => {
+            matches!(state, EffectState::Dead | EffectState::Intended | EffectState::AwaitingApproval)
+        }
+        EffectChange::Approve => state == EffectState::AwaitingApproval,
     };
     let mut effects = place.effects(EffectReach::Checkpoint)?;
     effects.retain(|listed| can_be_changed(listed.state) && some.filter.takes(listed));
@@ -192,6 +205,7 @@ fn said(changed: &ChangedEffects, change: EffectChange) -> String {
     let done = match change {
         EffectChange::Retry => "will be tried again",
         EffectChange::Discard => "discarded",
+        EffectChange::Approve => "approved",
     };
     let count = changed.changed.len();
     let mut text = format!("{count} {} {done}\n", if count == 1 { "effect" } else { "effects" });

@@ -5,10 +5,12 @@ mod checkpoint;
 mod completions;
 mod component;
 mod effects;
+mod explain;
 mod fate;
 mod graph;
 mod init;
 mod journal;
+mod plan;
 mod provider;
 mod query;
 mod replay;
@@ -30,7 +32,9 @@ pub(crate) async fn execute(arguments: Arguments) -> ExitCode {
     let result: Result<u8, Failure> = match arguments.command {
         Command::Run(arguments) => run::run(arguments, queries).await,
         Command::Check(arguments) => check::check(arguments, queries).await,
+        Command::Plan(arguments) => plan::plan(&arguments, queries).await,
         Command::Query(arguments) => query::query(arguments, queries).await,
+        Command::Explain(arguments) => explain::explain(arguments, queries).await,
         Command::Replay(arguments) => replay::replay(arguments, queries).await,
         Command::Validate(arguments) => validate::validate(&arguments, queries),
         Command::Graph(arguments) => graph::graph(&arguments, queries),
@@ -50,7 +54,7 @@ pub(crate) async fn execute(arguments: Arguments) -> ExitCode {
         Ok(code) => ExitCode::from(code),
         Err(failure) => {
             if !failure.message.is_empty() {
-                eprintln!("error: {}", failure.message);
+                crate::output::told!("error: {}", failure.message);
             }
             ExitCode::from(failure.code)
         }

@@ -7,14 +7,17 @@ mod changes;
 mod checking;
 mod checkpoints;
 mod commands;
+mod explaining;
 mod files;
 mod formats;
+mod handling;
 mod past;
 #[allow(dead_code, unused_imports, reason = "each suite takes what it needs of it")]
 #[path = "../program/mod.rs"]
 mod program;
 mod providers;
 mod refreshing;
+mod remediating;
 mod replay;
 mod running;
 mod selecting;

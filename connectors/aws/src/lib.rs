@@ -19,6 +19,7 @@ mod estate;
 mod failure;
 pub mod feed;
 mod fitting;
+mod handlers;
 pub mod notification;
 mod opsbox;
 mod percent;
@@ -32,9 +33,11 @@ mod testing;
 
 pub use connection::ConnectionOptions;
 pub use estate::{AccountOptions, AwsOptions, OrganizationOptions, OwnAccount};
+pub use handlers::AwsHandlerOptions;
 pub use provider::ProviderOptions;
 use provider::{AwsKind, Service};
 pub use s3::S3Remote;
+use tidegate_pipeline::sink::SinkKind;
 use tidegate_pipeline::source::SourceKind;
 
 /// The services whose inventory is collected.
@@ -54,4 +57,9 @@ pub fn sources() -> Vec<Box<dyn SourceKind>> {
         vec![Box::new(aws_cloudtrail::CloudTrailKind), Box::new(aws_sqs_queue::SqsKind)];
     kinds.extend(SERVICES.map(|service| Box::new(AwsKind(service)) as Box<dyn SourceKind>));
     kinds
+}
+
+/// The kinds of handlers that this crate offers.
+pub fn handlers() -> Vec<Box<dyn SinkKind>> {
+    handlers::kinds()
 }

@@ -232,6 +232,10 @@ pub enum Outcome {
     Retried,
     /// No end: it was tried in vain, and will be tried again.
     Tried,
+    /// No end: it leaves when somebody has approved it.
+    Held,
+    /// No end: intended again, on somebody's word, after it was held.
+    Approved,
 }
 
 /// The kind byte of a frame that holds a step.
@@ -243,8 +247,8 @@ const OUTCOME: u8 = 3;
 const FIRST_PLAIN: u8 = 1;
 /// The version byte of plain frames of programs which knew no [`crate::step::Unit::Targeted`].
 const SECOND_PLAIN: u8 = 3;
-/// The version byte of plain frames of programs whose outcomes had no time, and which knew no [`EngineEvent::GivenUp`] and
-/// [`EngineEvent::Drained`]. Compressed frames have the next one.
+/// The version byte of plain frames of programs whose outcomes had no time, and which knew no approvals,
+/// [`EngineEvent::GivenUp`] and [`EngineEvent::Drained`]. Compressed frames have the next one.
 const THIRD_PLAIN: u8 = 5;
 /// The version byte of a frame that holds a record as postcard writes it.
 pub(super) const PLAIN: u8 = 7;

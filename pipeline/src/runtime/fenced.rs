@@ -11,7 +11,7 @@ use tokio::sync::Mutex;
 use super::checkpointing::blocking;
 use crate::checkpoint::Fence;
 use crate::error::{Error, Result, Retry};
-use crate::sink::{Attempt, DeliveryTerms, DispatchingSink, EffectPayload};
+use crate::sink::{Attempt, DeliveryTerms, DispatchingSink, EffectFollower, EffectPayload};
 use crate::step::StepHeader;
 
 /// How often a running pipeline asks whether it still owns its directory.
@@ -47,6 +47,7 @@ pub(super) fn fenced(sink: Arc<dyn DispatchingSink>, fence: Fence) -> Arc<dyn Di
 }
 
 impl Fenced {
+    /// Asks, or takes the answer to a question that was put after this was called.
     async fn check(&self) -> Result<()> {
         let own = self.came.fetch_add(1, Ordering::SeqCst);
         let mut asked = self.asked.lock().await;
@@ -58,6 +59,16 @@ impl Fenced {
         *asked = came;
         Ok(())
     }
+
+    /// Whether effects may leave; otherwise how the attempt ends.
+    async fn is_owner(&self) -> Result<(), Attempt> {
+        match self.check().await {
+            Ok(()) => Ok(()),
+            // The new owner sends it. This pipeline is about to end with that error.
+            Err(error) if error.retry == Retry::Never => std::future::pending().await,
+            Err(error) => Err(Attempt::Again { reason: error.to_string(), after: None }),
+        }
+    }
 }
 
 #[async_trait]
@@ -67,15 +78,24 @@ impl DispatchingSink for Fenced {
     }
 
     async fn deliver(&self, id: &str, payload: &EffectPayload) -> Attempt {
-        match self.check().await {
+        match self.is_owner().await {
             Ok(()) => self.sink.deliver(id, payload).await,
-            // The new owner sends it. This pipeline is about to end with that error.
-            Err(error) if error.retry == Retry::Never => std::future::pending().await,
-            Err(error) => Attempt::Again { reason: error.to_string(), after: None },
+            Err(attempt) => attempt,
         }
     }
 
     fn terms(&self) -> DeliveryTerms {
         self.sink.terms()
+    }
+
+    async fn deliver_approved(&self, id: &str, payload: &EffectPayload) -> Attempt {
+        match self.is_owner().await {
+            Ok(()) => self.sink.deliver_approved(id, payload).await,
+            Err(attempt) => attempt,
+        }
+    }
+
+    fn follower(&self) -> Option<&dyn EffectFollower> {
+        self.sink.follower()
     }
 }

@@ -6,16 +6,15 @@ use std::sync::Arc;
 use tidegate_operators::check::pack::PackLibrary;
 use tidegate_pipeline::catalog::Catalog;
 use tidegate_pipeline::graph::{Graph, plan};
-use tidegate_pipeline::spec::diagnostic::Located;
 use tidegate_pipeline::spec::pipeline::NodeSpec;
-use tidegate_pipeline::spec::{NOWHERE, PipelineSpec, PortReference, Tree, render};
+use tidegate_pipeline::spec::{PipelineSpec, PortReference, Tree, render};
 
 use super::narrow::Narrowed;
 use super::report::Choice;
 use crate::arguments::CheckArguments;
 use crate::exit::Failure;
 use crate::load::{self, PipelineFile};
-use crate::rewrite;
+use crate::rewrite::{self, set};
 
 /// The sink that the findings are read from.
 pub(super) const FINDINGS: &str = "findings";
@@ -61,7 +60,7 @@ pub(super) fn plan_target(
     if in_pipeline {
         file.show(&warnings);
     } else {
-        warnings.iter().for_each(|warning| eprintln!("{}", render::line(warning, &arguments.target)));
+        warnings.iter().for_each(|warning| crate::output::told!("{}", render::line(warning, &arguments.target)));
     }
     Ok(Target { graph, in_pipeline })
 }
@@ -112,12 +111,4 @@ fn only_checks(
     let from = checks.into_iter().map(|node| PortReference { node, port: None }).collect();
     spec.sinks = vec![rewrite::collecting(FINDINGS, from)];
     Ok(spec)
-}
-
-/// Sets an option of a node.
-fn set(node: &mut NodeSpec, key: &str, value: Tree) {
-    if let Tree::Map(entries) = &mut node.options.tree.value {
-        entries.retain(|(name, _)| &*name.value != key);
-        entries.push((Located::new(key.into(), NOWHERE), Located::new(value, NOWHERE)));
-    }
 }

@@ -11,9 +11,12 @@ use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::{LogicalPlan, TableSource};
 use datafusion::physical_plan::{SendableRecordBatchStream, execute_stream};
 use futures::StreamExt;
+use tidegate_pipeline::step::StepTime;
 
 use super::rows::Collector;
+
 use super::scopes::{CONTROL_PREFIX, Frozen, Judgement, SCOPE_PREFIX, sentence};
+use super::work::TooMuchWork;
 use super::{ControlEvaluation, Interest};
 use crate::check::finding::{Finding, Identity, IdentityParts, Status};
 use crate::check::plan::{PlannedControl, PlannedPack, PlannedQuery};
@@ -28,6 +31,7 @@ pub(super) struct Run {
     pub(super) sources: Arc<BTreeMap<Arc<str>, Arc<dyn TableSource>>>,
     pub(super) state: Arc<SessionState>,
     pub(super) interest: Interest,
+    pub(super) time: StepTime,
 }
 
 /// Why a control has no answer yet.
@@ -39,7 +43,7 @@ pub(super) enum Unanswered {
 }
 
 /// Why a query gave no rows.
-enum Failure {
+pub(super) enum Failure {
     OutOfMemory,
     CutOff,
     /// In one sentence.
@@ -51,6 +55,7 @@ impl From<DataFusionError> for Failure {
         match error.find_root() {
             DataFusionError::ResourcesExhausted(_) => Self::OutOfMemory,
             DataFusionError::ExecutionJoin(join) if join.is_cancelled() => Self::CutOff,
+            DataFusionError::External(inner) if inner.is::<TooMuchWork>() => Self::Other(inner.to_string()),
             _ => Self::Other(error.strip_backtrace().lines().next().unwrap_or_default().to_owned()),
         }
     }
@@ -105,7 +110,7 @@ impl Run {
         if !self.judgement.evaluate {
             return Ok(self.evaluation(Vec::new()));
         }
-        let mut collector = Collector::new(control, &query.columns, &self.judgement.frozen, &self.interest);
+        let mut collector = Collector::new(control, query, &self.judgement.frozen, &self.interest);
         match self.collect(query, &mut collector).await {
             Ok(()) => {}
             Err(Failure::OutOfMemory) => return Err(Unanswered::OutOfMemory),
@@ -156,23 +161,26 @@ impl Run {
 
     /// Runs the query; its rows go to the collector as they come.
     async fn collect(&self, query: &PlannedQuery, collector: &mut Collector<'_>) -> Result<(), Failure> {
-        let mut batches = self.stream(query).await?;
+        if let Some(policy) = &query.policy {
+            return self.collect_answer(policy, collector).await;
+        }
+        let mut batches = self.stream(&query.plan).await?;
         while let Some(batch) = batches.next().await {
             collector.take(&batch?).map_err(|error| Failure::Other(error.message))?;
         }
         Ok(())
     }
 
-    async fn stream(&self, query: &PlannedQuery) -> Result<SendableRecordBatchStream, Failure> {
-        let plan = with_sources(query.plan.clone(), &self.sources)?;
+    pub(super) async fn stream(&self, plan: &LogicalPlan) -> Result<SendableRecordBatchStream, Failure> {
+        let plan = with_sources(plan.clone(), &self.sources)?;
         // A physical plan holds its data, so each evaluation makes its own.
-        let physical = self.state.create_physical_plan(&plan).await?;
+        let physical = self.pack.work_limit.of(self.state.create_physical_plan(&plan).await?)?;
         Ok(execute_stream(physical, self.state.task_ctx())?)
     }
 }
 
 /// `plan` with its scans reading `sources`.
-fn with_sources(
+pub(in crate::check) fn with_sources(
     plan: LogicalPlan,
     sources: &BTreeMap<Arc<str>, Arc<dyn TableSource>>,
 ) -> datafusion::common::Result<LogicalPlan> {

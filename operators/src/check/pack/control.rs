@@ -1,12 +1,14 @@
 //! One control: what it checks, its query and its parameters.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 
 use tidegate_pipeline::spec::diagnostic::{Located, Place};
 use tidegate_pipeline::spec::{SqlText, Tree};
 
 use super::fields::{Fields, Problems, kind};
+use super::rego::{self, RegoOptions};
 use crate::check::finding::Severity;
 
 /// One check of a pack.
@@ -44,10 +46,14 @@ pub struct Control {
     pub handlers: Vec<String>,
     /// What a row of its query means.
     pub mode: Mode,
-    /// Its query.
+    /// Whether findings carry the values that decided: not where these are secrets.
+    pub evidence: bool,
+    /// Its query, or its policy where `rego` is there.
     pub sql: SqlText,
-    /// The file that the query stands in.
+    /// The file that the query or policy stands in.
     pub sql_file: Arc<str>,
+    /// How its policy is fed and read, where it has a policy in Rego in the place of a query.
+    pub rego: Option<RegoOptions>,
     /// The file that the control stands in.
     pub file: Arc<str>,
     /// Where it stands there.
@@ -109,6 +115,23 @@ pub enum ParameterValue {
     Texts(Vec<String>),
     /// A list of whole numbers.
     Ints(Vec<i64>),
+}
+
+impl fmt::Display for ParameterValue {
+    /// As YAML would write it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Int(number) => number.fmt(f),
+            Self::Float(number) => number.fmt(f),
+            Self::Text(text) => text.fmt(f),
+            Self::Bool(value) => value.fmt(f),
+            Self::Texts(texts) => write!(f, "[{}]", texts.join(", ")),
+            Self::Ints(numbers) => {
+                let numbers: Vec<String> = numbers.iter().map(ToString::to_string).collect();
+                write!(f, "[{}]", numbers.join(", "))
+            }
+        }
+    }
 }
 
 /// A parameter: `$name` in the query.
@@ -185,11 +208,16 @@ const FIELDS: &[&str] = &[
     "categories",
     "query",
     "sql",
+    "rego",
+    "rule",
+    "input",
+    "output",
     "reads",
     "params",
     "triggers",
     "handlers",
     "mode",
+    "evidence",
 ];
 
 /// Where a control's query is to be found.
@@ -198,13 +226,16 @@ pub(super) enum Query {
     File(Located<String>),
     /// Right there.
     Inline(Located<String>),
+    /// A policy in Rego: its files, or itself where it is more than one line. The policy comes first, then what it imports.
+    Policy(Vec<Located<String>>),
 }
 
-/// Reads one item of `controls:`. `None` where it cannot be identified; a control that can be, but has
+/// Reads one item of `controls:`; `source` is the text of its file. `None` where it cannot be identified; a control that can be, but has
 /// other problems, is returned, so that it can answer `error`.
 pub(super) fn read(
     tree: &Located<Tree>,
     service: &str,
+    source: &Arc<str>,
     problems: &mut Problems<'_>,
 ) -> Option<(Control, Option<Query>)> {
     let fields = Fields::of(tree, "a control", FIELDS, problems)?;
@@ -241,8 +272,10 @@ pub(super) fn read(
         triggers: texts("triggers", problems),
         handlers: texts("handlers", problems),
         mode: mode(&fields, problems),
+        evidence: evidence(&fields, problems),
         sql: SqlText::new("", id.place),
         sql_file: Arc::clone(&problems.file),
+        rego: matches!(query, Some(Query::Policy(_))).then(|| rego::read(&fields, source, problems)),
         file: Arc::clone(&problems.file),
         place: id.place,
         id: id.value.into(),
@@ -276,20 +309,40 @@ fn mode(fields: &Fields<'_>, problems: &mut Problems<'_>) -> Mode {
     }
 }
 
-fn query(fields: &Fields<'_>, what: &str, problems: &mut Problems<'_>) -> Option<Query> {
-    match (fields.text("query", problems), fields.text("sql", problems)) {
-        (Some(file), None) => Some(Query::File(file)),
-        (None, Some(sql)) => Some(Query::Inline(sql)),
-        (Some(file), Some(_)) => {
-            problems.add(file.place, format!("{what} has both `query` and `sql`: keep one"));
-            None
-        }
-        (None, None) => {
-            let help = "write `query: FILE.sql` or `sql: |` and the query".to_owned();
-            problems.add_with_help(fields.place, format!("{what} has no query"), Some(help));
-            None
+fn evidence(fields: &Fields<'_>, problems: &mut Problems<'_>) -> bool {
+    match fields.get("evidence").map(|tree| (tree.place, &tree.value)) {
+        None | Some((_, Tree::Bool(true))) => true,
+        Some((_, Tree::Bool(false))) => false,
+        Some((place, other)) => {
+            problems.add(place, format!("`evidence` is true or false, found {}", kind(other)));
+            true
         }
     }
+}
+
+fn query(fields: &Fields<'_>, what: &str, problems: &mut Problems<'_>) -> Option<Query> {
+    let mut given: Vec<(&str, Place, Query)> = Vec::new();
+    if let Some(file) = fields.text("query", problems) {
+        given.push(("query", file.place, Query::File(file)));
+    }
+    if let Some(sql) = fields.text("sql", problems) {
+        given.push(("sql", sql.place, Query::Inline(sql)));
+    }
+    let policies = fields.texts("rego", problems);
+    if let Some(first) = policies.first() {
+        given.push(("rego", first.place, Query::Policy(policies)));
+    } else if let Some(field) = rego::FIELDS.iter().find_map(|name| fields.get(name).map(|value| (name, value.place))) {
+        problems.add(field.1, format!("`{}` belongs to `rego`", field.0));
+    }
+    if let [(first, place, _), (second, ..), ..] = given.as_slice() {
+        problems.add(*place, format!("{what} has both `{first}` and `{second}`: keep one"));
+        return None;
+    }
+    if given.is_empty() {
+        let help = "write `query: FILE.sql`, `sql: |` and the query, or `rego: FILE.rego`".to_owned();
+        problems.add_with_help(fields.place, format!("{what} has no query"), Some(help));
+    }
+    given.pop().map(|(.., query)| query)
 }
 
 fn remediation(fields: &Fields<'_>, problems: &mut Problems<'_>) -> Remediation {

@@ -113,6 +113,11 @@ fn written_in(version: u32) -> Vec<Record> {
     let given_up = StepBody::Engine(EngineEvent::GivenUp { sink: "page".to_owned(), letters: vec![letter] });
     records.push(record((14, (Unit::Rows, given_up))));
     records.push(record((15, (Unit::Rows, StepBody::Engine(EngineEvent::Drained { depth: 1 })))));
+    // It knows approvals.
+    for (row, outcome) in [Outcome::Held, Outcome::Approved].into_iter().enumerate() {
+        let (sink, effect, reason) = ("close".to_owned(), format!("p/0/1/close/0/11/{row}"), Some("{}".to_owned()));
+        records.push(Record::Outcome(OutcomeRecord { sink, effect, outcome, attempts: 0, reason, time: 7 }));
+    }
     records
 }
 
@@ -182,7 +187,7 @@ fn journals_of_all_versions_are_readable_and_say_what_they_said() {
             fs::copy(&path, copy.path().join(FOLDER).join(path.file_name().unwrap())).unwrap();
         }
         let (journal, recovery) = open(copy.path()).unwrap();
-        let last = [11, 11, 12, 13][version as usize - 1];
+        let last = [11, 11, 12, 13, 15][version as usize - 1];
         assert_eq!((recovery.last_step, recovery.torn), (StepNumber(last), None), "version {version}");
         let next = step(last + 1, 10);
         journal.append(&next).unwrap();

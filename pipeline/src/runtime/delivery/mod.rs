@@ -18,13 +18,13 @@ use self::circuit::Circuit;
 pub use self::circuit::{CircuitState, CircuitStatus};
 use self::pace::{Pace, lifetime, somewhere_up_to};
 use super::crashed::guarded;
-use super::effects::{Effect, Ledger};
+use super::effects::{Effect, EffectState, Ledger};
 use super::outbox::DeliveryPolicy;
 use crate::error::Result;
 use crate::journal::Journal;
 use crate::journal::record::Outcome;
 use crate::pause::doubled;
-use crate::sink::{Attempt, DispatchingSink};
+use crate::sink::{Attempt, DispatchingSink, EffectFollower};
 use crate::testing::crash;
 
 /// An effect on its way: how often it was tried, how long it waits after the next failure, and since when it could leave.
@@ -33,6 +33,8 @@ struct Try {
     attempts: u32,
     wait: Duration,
     since: Instant,
+    /// Others of its key have gone on: it takes its place behind them when it has rested.
+    has_given_way: bool,
 }
 
 /// Attempts that are under way.
@@ -100,14 +102,25 @@ impl Deliverer {
             tokio::select! {
                 () = self.cancel.cancelled() => return Ok(()),
                 received = self.inbox.recv(), if open => match received {
-                    Some(effect) => self.queue(effect),
+                    // What was intended together is known together.
+                    Some(effect) => {
+                        self.receive(effect);
+                        while let Ok(effect) = self.inbox.try_recv() {
+                            self.receive(effect);
+                        }
+                    }
                     None => open = false,
                 },
                 () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => self.wake(),
                 Ok(()) = discards.changed() => self.drop_discarded(),
                 Some(tried) = under_way.next() => {
                     let (tried, attempt) = tried?;
+                    let awaits_somebody = matches!(attempt, Attempt::Held { .. });
                     self.settle(tried, attempt)?;
+                    if awaits_somebody {
+                        // Who is to approve it has to see it, also where nothing else is written for hours.
+                        self.journal.sync(self.journal.end()).await?;
+                    }
                 }
             }
         }
@@ -129,6 +142,7 @@ impl Deliverer {
             }
             let Some(next) = self.ready.pop_front() else { break };
             if !self.ledger.is_intended(&next.effect.id) {
+                self.tell_of_end(&next.effect, EffectState::Discarded);
                 self.follow(&next.effect);
                 continue;
             }
@@ -136,10 +150,24 @@ impl Deliverer {
             if self.circuit.sends() {
                 self.tell_circuit(now);
             }
-            under_way.push(Box::pin(attempt(Arc::clone(&self.sink), next, self.policy.attempt)));
+            let approved = self.ledger.is_approved(&next.effect.id);
+            under_way.push(Box::pin(attempt(Arc::clone(&self.sink), next, approved, self.policy.attempt)));
         }
         let rested = self.resting.first_key_value().map(|((due, _), _)| *due);
         may_leave.into_iter().chain(rested).min()
+    }
+
+    fn receive(&mut self, effect: Arc<Effect>) {
+        if let Some(follower) = self.sink.follower().filter(|_| self.ledger.is_intended(&effect.id)) {
+            follower.expect(&effect.id, &effect.payload);
+        }
+        self.queue(effect);
+    }
+
+    fn tell_of_end(&self, effect: &Effect, state: EffectState) {
+        if let Some(follower) = self.sink.follower() {
+            follower.ended(&effect.id, &effect.payload, state);
+        }
     }
 
     /// Puts an effect where it can be tried, or behind the one of its key.
@@ -157,7 +185,7 @@ impl Deliverer {
     fn ready(&mut self, effect: Arc<Effect>) {
         let attempts = self.ledger.attempts(&effect.id);
         let wait = doubled(self.policy.initial, attempts, self.policy.longest);
-        self.ready.push_back(Try { effect, attempts, wait, since: Instant::now() });
+        self.ready.push_back(Try { effect, attempts, wait, since: Instant::now(), has_given_way: false });
     }
 
     /// Makes ready what has rested enough.
@@ -166,7 +194,11 @@ impl Deliverer {
         while let Some(first) = self.resting.first_entry()
             && first.key().0 <= now
         {
-            self.ready.push_back(Try { since: now, ..first.remove() });
+            let rested = first.remove();
+            match rested.has_given_way {
+                true => self.queue(rested.effect),
+                false => self.ready.push_back(Try { since: now, ..rested }),
+            }
         }
     }
 
@@ -178,7 +210,12 @@ impl Deliverer {
             .extract_if(.., |_, tried| !ledger.is_intended(&tried.effect.id))
             .map(|(_, tried)| tried)
             .collect();
-        discarded.iter().for_each(|tried| self.follow(&tried.effect));
+        for tried in discarded {
+            self.tell_of_end(&tried.effect, EffectState::Discarded);
+            if !tried.has_given_way {
+                self.follow(&tried.effect);
+            }
+        }
     }
 
     /// An effect has come to its end: the next one of its key can go.
@@ -192,12 +229,27 @@ impl Deliverer {
 
     /// Takes note of how an attempt went; lets an effect rest that is to be tried again.
     fn settle(&mut self, mut tried: Try, attempt: Attempt) -> Result<()> {
+        let attempt = match attempt {
+            Attempt::Later { reason, after } => return self.give_way(tried, &reason, after),
+            Attempt::Held { report } => {
+                let effect = Arc::clone(&tried.effect);
+                tracing::warn!(sink = %effect.sink, effect = %effect.id, "An effect awaits approval.");
+                self.ledger.hold(&self.journal, &effect, tried.attempts, report)?;
+                crash::point("effect.held");
+                self.follow(&effect);
+                return Ok(());
+            }
+            attempt => attempt,
+        };
         tried.attempts += 1;
         self.ledger.attempted(&tried.effect.sink);
         self.judge_destination(&attempt)?;
         let (attempts, effect) = (tried.attempts, &tried.effect);
         let (outcome, reason) = match attempt {
             Attempt::Done => (Outcome::Done, None),
+            Attempt::Reported { report } => (Outcome::Done, Some(report)),
+            // These were dealt with above.
+            Attempt::Held { .. } | Attempt::Later { .. } => return Ok(()),
             Attempt::Refused { reason } => (Outcome::Dead, Some(reason)),
             Attempt::Again { reason, .. } if attempts >= self.policy.attempts => (Outcome::Dead, Some(reason)),
             Attempt::Again { .. } if !self.ledger.is_intended(&effect.id) => {
@@ -232,7 +284,9 @@ impl Deliverer {
     fn judge_destination(&mut self, attempt: &Attempt) -> Result<()> {
         let (now, probing) = (Instant::now(), self.circuit.is_probing());
         let changed = match attempt {
-            Attempt::Done | Attempt::Refused { .. } => self.circuit.answered(),
+            Attempt::Done | Attempt::Reported { .. } | Attempt::Refused { .. } => self.circuit.answered(),
+            // They say nothing of it.
+            Attempt::Held { .. } | Attempt::Later { .. } => return Ok(()),
             Attempt::Again { reason, after } => {
                 self.circuit.failed(reason, after.map(|after| after.min(self.policy.longest_asked)), now)
             }
@@ -279,16 +333,41 @@ impl Deliverer {
         crash::point("effect.sent");
         self.ledger.end(&self.journal, effect, outcome, attempts, reason)?;
         crash::point("effect.ended");
+        if outcome == Outcome::Dead {
+            self.tell_of_end(effect, EffectState::Dead);
+        }
         self.follow(effect);
+        Ok(())
+    }
+
+    /// An effect waits for something: others of its key go on meanwhile.
+    fn give_way(&mut self, mut waiting: Try, reason: &str, after: Duration) -> Result<()> {
+        let effect = Arc::clone(&waiting.effect);
+        tracing::debug!(sink = %effect.sink, effect = %effect.id, reason, "An effect waits.");
+        waiting.has_given_way = true;
+        self.rested += 1;
+        self.resting.insert((Instant::now() + after, self.rested), waiting);
+        self.follow(&effect);
         Ok(())
     }
 }
 
 /// Tries an effect once.
-async fn attempt(sink: Arc<dyn DispatchingSink>, next: Try, within: Duration) -> Result<(Try, Attempt)> {
+async fn attempt(
+    sink: Arc<dyn DispatchingSink>,
+    next: Try,
+    approved: bool,
+    within: Duration,
+) -> Result<(Try, Attempt)> {
     crash::point("effect.send");
     let Effect { id, payload, sink: node, .. } = &*next.effect;
-    let delivery = guarded(async { Ok(sink.deliver(id, payload).await) });
+    let within = sink.follower().map_or(within, EffectFollower::longest_attempt);
+    let delivery = guarded(async {
+        Ok(match approved {
+            true => sink.deliver_approved(id, payload).await,
+            false => sink.deliver(id, payload).await,
+        })
+    });
     let attempt = match timeout(within, delivery).await {
         Ok(tried) => tried.map_err(|error| error.at_node(node))?,
         Err(_) => Attempt::Again { reason: format!("no answer within {within:?}"), after: None },

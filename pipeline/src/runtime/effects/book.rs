@@ -22,7 +22,7 @@ pub(crate) struct Bounds {
     pub(crate) intended: usize,
     /// Their memory, in bytes.
     pub(crate) intended_bytes: usize,
-    /// Dead effects of all sinks: beyond it the oldest are forgotten.
+    /// Dead effects of all sinks, and as many that are done and kept: beyond it the oldest are forgotten.
     pub(crate) dead: usize,
     /// Their memory, in bytes.
     pub(crate) dead_bytes: usize,
@@ -54,6 +54,26 @@ pub(crate) enum Standing {
         /// Whether the sink's port `dead_letter` has told it, or nobody reads that.
         told: bool,
     },
+    /// It leaves when somebody has approved it.
+    AwaitingApproval {
+        attempts: u32,
+        /// What it would do.
+        report: Option<String>,
+    },
+    /// Intended, and somebody has approved it.
+    Approved {
+        /// How often it was tried since.
+        attempts: u32,
+        /// How the last attempts went, oldest first.
+        history: Vec<Failure>,
+    },
+    /// It was delivered, and what came of it is kept.
+    Done {
+        /// Where the journal says so: the oldest are forgotten first.
+        at: JournalPosition,
+        attempts: u32,
+        report: String,
+    },
 }
 
 impl Standing {
@@ -62,8 +82,45 @@ impl Standing {
 
     pub(crate) fn state(&self) -> EffectState {
         match self {
-            Self::Intended { .. } => EffectState::Intended,
+            Self::Intended { .. } | Self::Approved { .. } => EffectState::Intended,
             Self::Dead { .. } => EffectState::Dead,
+            Self::AwaitingApproval { .. } => EffectState::AwaitingApproval,
+            Self::Done { .. } => EffectState::Done,
+        }
+    }
+
+    /// How often it was tried.
+    pub(crate) fn attempts(&self) -> u32 {
+        match self {
+            Self::Intended { attempts, .. }
+            | Self::Approved { attempts, .. }
+            | Self::AwaitingApproval { attempts, .. }
+            | Self::Dead { attempts, .. }
+            | Self::Done { attempts, .. } => *attempts,
+        }
+    }
+
+    /// Why it is dead or failed last, or what is known of it.
+    pub(crate) fn reason(&self) -> Option<&str> {
+        match self {
+            Self::Intended { history, .. } | Self::Approved { history, .. } => {
+                history.last().map(|last| last.reason.as_str())
+            }
+            Self::Dead { reason, .. } | Self::AwaitingApproval { report: reason, .. } => reason.as_deref(),
+            Self::Done { report, .. } => Some(report),
+        }
+    }
+
+    /// Whether it is still to be delivered.
+    pub(crate) fn is_intended(&self) -> bool {
+        matches!(self, Self::Intended { .. } | Self::Approved { .. })
+    }
+
+    /// The bytes of what is kept besides the effect, as long as its standing is of one kind.
+    fn extra_bytes(&self) -> usize {
+        match self {
+            Self::Intended { .. } | Self::Approved { .. } => 0,
+            _ => self.reason().map_or(0, str::len),
         }
     }
 }
@@ -93,9 +150,16 @@ impl Entry {
         })
     }
 
+    fn bytes(&self) -> usize {
+        self.effect.bytes() + self.standing.extra_bytes()
+    }
+
     fn history(&self) -> Vec<Failure> {
         match &self.standing {
-            Standing::Intended { history, .. } | Standing::Dead { history, .. } => history.clone(),
+            Standing::Intended { history, .. }
+            | Standing::Approved { history, .. }
+            | Standing::Dead { history, .. } => history.clone(),
+            Standing::AwaitingApproval { .. } | Standing::Done { .. } => Vec::new(),
         }
     }
 }
@@ -150,19 +214,45 @@ impl Room {
     }
 }
 
-/// Every effect that is intended, and the newest of the dead ones.
+/// Effects that have come to an end and are kept, for as long as there is room.
+#[derive(Debug, Default)]
+struct Kept {
+    /// Oldest first.
+    order: BTreeSet<(JournalPosition, Arc<str>)>,
+    usage: Usage,
+}
+
+impl Kept {
+    fn add(&mut self, at: JournalPosition, id: &Arc<str>, bytes: usize) {
+        self.order.insert((at, Arc::clone(id)));
+        self.usage.add(bytes);
+    }
+
+    fn remove(&mut self, at: JournalPosition, id: &Arc<str>, bytes: usize) {
+        self.order.remove(&(at, Arc::clone(id)));
+        self.usage.remove(bytes);
+    }
+
+    /// The one that has to go.
+    fn too_old(&self, bounds: &Bounds) -> Option<Arc<str>> {
+        let is_full = self.usage.count > bounds.dead || self.usage.bytes > bounds.dead_bytes;
+        self.order.first().filter(|_| is_full).map(|(_, id)| Arc::clone(id))
+    }
+}
+
+/// Every effect that is intended or awaits approval, and the newest of those that are dead, or done and kept.
 #[derive(Debug)]
 pub(crate) struct Book {
     bounds: Bounds,
     entries: BTreeMap<Arc<str>, Entry>,
-    /// The dead ones, oldest first.
-    dead: BTreeSet<(JournalPosition, Arc<str>)>,
+    dead: Kept,
     /// Dead ones that the port `dead_letter` has to tell first, oldest first. They are not forgotten before.
     untold: BTreeSet<(JournalPosition, Arc<str>)>,
     /// The sinks whose port `dead_letter` is read.
     read: HashSet<String>,
-    dead_usage: Usage,
+    done: Kept,
     intended: HashMap<String, Usage>,
+    held: HashMap<String, Usage>,
     /// What has changed since the last snapshot: what is in the book, or in an earlier snapshot.
     changed: BTreeSet<Arc<str>>,
     /// What the snapshots hold.
@@ -175,11 +265,12 @@ impl Book {
         Self {
             bounds,
             entries: BTreeMap::new(),
-            dead: BTreeSet::new(),
+            dead: Kept::default(),
             untold: BTreeSet::new(),
             read: HashSet::new(),
-            dead_usage: Usage::default(),
+            done: Kept::default(),
             intended: HashMap::new(),
+            held: HashMap::new(),
             changed: BTreeSet::new(),
             stored: BTreeSet::new(),
         }
@@ -194,7 +285,8 @@ impl Book {
 
     /// The journal says at `at` how an effect goes on. Gives back the effect where that was its end.
     pub(crate) fn apply(&mut self, record: &OutcomeRecord, at: JournalPosition) -> Option<Arc<Effect>> {
-        let effect = Arc::clone(&self.entries.get(record.effect.as_str())?.effect);
+        let known = self.entries.get(record.effect.as_str())?;
+        let (effect, was_approved) = (Arc::clone(&known.effect), matches!(known.standing, Standing::Approved { .. }));
         let (attempts, reason, time) = (record.attempts, record.reason.clone(), record.time);
         let before = || self.entries.get(&effect.id).map(Entry::history).unwrap_or_default();
         match record.outcome {
@@ -206,7 +298,21 @@ impl Book {
             Outcome::Retried => self.put(Entry { effect, standing: Standing::NEW }),
             Outcome::Tried => {
                 let history = and_then(before(), record);
-                self.put(Entry { effect, standing: Standing::Intended { attempts, history } });
+                let standing = match was_approved {
+                    true => Standing::Approved { attempts, history },
+                    false => Standing::Intended { attempts, history },
+                };
+                self.put(Entry { effect, standing });
+            }
+            Outcome::Held => {
+                self.put(Entry { effect, standing: Standing::AwaitingApproval { attempts, report: reason } });
+            }
+            Outcome::Approved => {
+                let standing = Standing::Approved { attempts: 0, history: Vec::new() };
+                self.put(Entry { effect, standing });
+            }
+            Outcome::Done if let Some(report) = reason => {
+                self.put(Entry { effect, standing: Standing::Done { at, attempts, report } });
             }
             Outcome::Done | Outcome::Discarded | Outcome::Suppressed => {
                 self.take(&effect.id);
@@ -219,20 +325,19 @@ impl Book {
     /// Puts an entry in place of what there was of that effect.
     pub(crate) fn put(&mut self, entry: Entry) {
         self.take(&entry.effect.id);
-        let (id, bytes) = (Arc::clone(&entry.effect.id), entry.effect.bytes());
+        let (id, bytes, sink) = (Arc::clone(&entry.effect.id), entry.bytes(), entry.effect.sink.clone());
         match &entry.standing {
-            Standing::Intended { .. } => self.intended.entry(entry.effect.sink.clone()).or_default().add(bytes),
-            Standing::Dead { at, told: false, .. } if self.read.contains(&entry.effect.sink) => {
+            Standing::Intended { .. } | Standing::Approved { .. } => self.intended.entry(sink).or_default().add(bytes),
+            Standing::AwaitingApproval { .. } => self.held.entry(sink).or_default().add(bytes),
+            Standing::Dead { at, told: false, .. } if self.read.contains(&sink) => {
                 self.untold.insert((*at, Arc::clone(&id)));
             }
-            Standing::Dead { at, .. } => {
-                self.dead.insert((*at, Arc::clone(&id)));
-                self.dead_usage.add(bytes);
-            }
+            Standing::Dead { at, .. } => self.dead.add(*at, &id, bytes),
+            Standing::Done { at, .. } => self.done.add(*at, &id, bytes),
         }
         self.changed.insert(Arc::clone(&id));
         self.entries.insert(id, entry);
-        self.forget_the_oldest_dead();
+        self.forget_the_oldest();
     }
 
     /// Takes an effect out of the book.
@@ -244,19 +349,16 @@ impl Book {
             self.changed.remove(id);
         }
         let Some(entry) = self.entries.remove(id) else { return };
-        let bytes = entry.effect.bytes();
-        match entry.standing {
-            Standing::Intended { .. } => {
-                if let Some(usage) = self.intended.get_mut(&entry.effect.sink) {
-                    usage.remove(bytes);
-                }
-            }
-            Standing::Dead { at, .. } => {
-                let place = (at, Arc::clone(id));
-                if !self.untold.remove(&place) && self.dead.remove(&place) {
-                    self.dead_usage.remove(bytes);
-                }
-            }
+        let bytes = entry.bytes();
+        let usage = match entry.standing {
+            Standing::Intended { .. } | Standing::Approved { .. } => &mut self.intended,
+            Standing::AwaitingApproval { .. } => &mut self.held,
+            Standing::Dead { at, .. } if self.untold.remove(&(at, Arc::clone(id))) => return,
+            Standing::Dead { at, .. } => return self.dead.remove(at, id, bytes),
+            Standing::Done { at, .. } => return self.done.remove(at, id, bytes),
+        };
+        if let Some(usage) = usage.get_mut(&entry.effect.sink) {
+            usage.remove(bytes);
         }
     }
 
@@ -298,10 +400,8 @@ impl Book {
         !self.untold.is_empty()
     }
 
-    fn forget_the_oldest_dead(&mut self) {
-        while (self.dead_usage.count > self.bounds.dead || self.dead_usage.bytes > self.bounds.dead_bytes)
-            && let Some((_, id)) = self.dead.first().cloned()
-        {
+    fn forget_the_oldest(&mut self) {
+        while let Some(id) = self.dead.too_old(&self.bounds).or_else(|| self.done.too_old(&self.bounds)) {
             self.take(&id);
         }
     }
@@ -318,7 +418,7 @@ impl Book {
 
     /// Whether an effect is still to be delivered.
     pub(crate) fn is_intended(&self, id: &str) -> bool {
-        self.get(id).is_some_and(|entry| matches!(entry.standing, Standing::Intended { .. }))
+        self.get(id).is_some_and(|entry| entry.standing.is_intended())
     }
 
     /// How many effects of each sink are intended.
@@ -331,12 +431,18 @@ impl Book {
         self.intended.values().map(|usage| usage.count).sum()
     }
 
+    /// How many effects of each sink await approval.
+    pub(crate) fn held_by_sink(&self) -> impl Iterator<Item = (&str, usize)> {
+        self.held.iter().map(|(sink, usage)| (sink.as_str(), usage.count))
+    }
+
     /// What the bounds leave for one sink.
     pub(crate) fn room(&self, sink: &str) -> Room {
-        let usage = self.intended.get(sink).copied().unwrap_or_default();
+        let of = |usages: &HashMap<String, Usage>| usages.get(sink).copied().unwrap_or_default();
+        let (intended, held) = (of(&self.intended), of(&self.held));
         Room {
-            count: self.bounds.intended.saturating_sub(usage.count),
-            bytes: self.bounds.intended_bytes.saturating_sub(usage.bytes),
+            count: self.bounds.intended.saturating_sub(intended.count + held.count),
+            bytes: self.bounds.intended_bytes.saturating_sub(intended.bytes + held.bytes),
         }
     }
 

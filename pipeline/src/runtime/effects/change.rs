@@ -30,8 +30,10 @@ const IDS: usize = 1000;
 pub enum EffectChange {
     /// A dead effect is tried again, under its id.
     Retry,
-    /// An effect that is intended or dead shall not leave.
+    /// An effect that is intended, dead or awaits approval shall not leave.
     Discard,
+    /// An effect that awaits approval shall leave.
+    Approve,
 }
 
 impl EffectChange {
@@ -39,6 +41,7 @@ impl EffectChange {
         match self {
             Self::Retry => Outcome::Retried,
             Self::Discard => Outcome::Discarded,
+            Self::Approve => Outcome::Approved,
         }
     }
 
@@ -46,6 +49,7 @@ impl EffectChange {
         match self {
             Self::Retry => "retried by command",
             Self::Discard => "discarded by command",
+            Self::Approve => "approved by command",
         }
     }
 
@@ -53,7 +57,11 @@ impl EffectChange {
     pub(super) fn applies_to(self, entry: Option<&Entry>) -> Result<Arc<Effect>, &'static str> {
         match (self, entry.map(|entry| &entry.standing)) {
             (_, None) => Err("it is done, was discarded, or is no longer kept"),
-            (Self::Retry, Some(Standing::Intended { .. })) => Err("it is being tried already"),
+            (_, Some(Standing::Done { .. })) => Err("it is done"),
+            (Self::Retry, Some(standing)) if standing.is_intended() => Err("it is being tried already"),
+            (Self::Retry, Some(Standing::AwaitingApproval { .. })) => Err("it awaits approval: approve or discard it"),
+            (Self::Approve, Some(Standing::Dead { .. })) => Err("it was given up: retry it"),
+            (Self::Approve, Some(standing)) if standing.is_intended() => Err("it does not await approval"),
             _ => entry.map(|entry| Arc::clone(&entry.effect)).ok_or("it is not there"),
         }
     }

@@ -10,6 +10,7 @@ use tokio::sync::{Notify, mpsc, watch};
 
 use super::book::{Book, Bounds, Standing};
 use super::change::{ChangedEffects, EffectChange};
+use super::list::ListedEffect;
 use super::{Effect, OVERFLOW, stored};
 use crate::checkpoint::Section;
 use crate::error::Result;
@@ -35,6 +36,8 @@ pub struct Tally {
 pub struct EffectCounts {
     /// Effects that are to be delivered, now.
     pub intended: usize,
+    /// Effects that await approval, now.
+    pub awaiting_approval: usize,
     /// What this process has done for them.
     pub tally: Tally,
 }
@@ -148,6 +151,17 @@ impl Ledger {
         Ok(())
     }
 
+    /// Journals that an effect awaits approval.
+    pub(crate) fn hold(&self, journal: &Journal, effect: &Effect, attempts: u32, report: String) -> Result<()> {
+        let mut book = self.0.book.lock();
+        if book.is_intended(&effect.id) {
+            let record = outcome(effect, Outcome::Held, attempts, Some(report));
+            let at = journal.append(&Record::Outcome(record.clone()))?;
+            self.apply(&mut book, &record, at);
+        }
+        Ok(())
+    }
+
     /// Counts an attempt.
     pub(crate) fn attempted(&self, sink: &str) {
         self.tally(sink, |tally| tally.attempts += 1);
@@ -171,6 +185,9 @@ impl Ledger {
         for (sink, intended) in book.intended_by_sink() {
             counts.entry(sink.to_owned()).or_default().intended = intended;
         }
+        for (sink, held) in book.held_by_sink() {
+            counts.entry(sink.to_owned()).or_default().awaiting_approval = held;
+        }
         counts
     }
 
@@ -190,10 +207,21 @@ impl Ledger {
 
     /// How often an effect was tried.
     pub(crate) fn attempts(&self, id: &str) -> u32 {
-        match self.0.book.lock().get(id).map(|entry| &entry.standing) {
-            Some(Standing::Intended { attempts, .. } | Standing::Dead { attempts, .. }) => *attempts,
-            None => 0,
-        }
+        self.0.book.lock().get(id).map_or(0, |entry| entry.standing.attempts())
+    }
+
+    /// Whether somebody has approved an effect that is to be delivered.
+    pub(crate) fn is_approved(&self, id: &str) -> bool {
+        self.0.book.lock().get(id).is_some_and(|entry| matches!(entry.standing, Standing::Approved { .. }))
+    }
+
+    /// What is kept of one sink that is not to be delivered as it stands, in the order of intent.
+    pub(crate) fn past_of(&self, sink: &str) -> Vec<ListedEffect> {
+        let book = self.0.book.lock();
+        let own = book.entries().filter(|entry| entry.effect.sink == sink && !entry.standing.is_intended());
+        let mut past: Vec<ListedEffect> = own.map(ListedEffect::of).collect();
+        past.sort_by_key(|listed| listed.effect.order());
+        past
     }
 
     /// The ports `dead_letter` of these sinks are read.
@@ -263,10 +291,11 @@ impl Ledger {
         }
         journal.sync(journal.end()).await?;
         crash::point("effect.changed");
-        match change {
-            EffectChange::Retry => self.deliver(changed),
-            EffectChange::Discard => self.0.discards.send_modify(|count| *count += 1),
+        if change == EffectChange::Discard {
+            self.0.discards.send_modify(|count| *count += 1);
         }
+        // Who holds a discarded one drops it, and others that wait for it are told.
+        self.deliver(changed);
         Ok(answer)
     }
 
@@ -287,9 +316,7 @@ impl Ledger {
     /// What is intended of one sink, in the order of intent.
     pub(crate) fn intended_of(&self, sink: &str) -> Vec<Arc<Effect>> {
         let book = self.0.book.lock();
-        let own = book
-            .entries()
-            .filter(|entry| entry.effect.sink == sink && matches!(entry.standing, Standing::Intended { .. }));
+        let own = book.entries().filter(|entry| entry.effect.sink == sink && entry.standing.is_intended());
         let mut effects: Vec<Arc<Effect>> = own.map(|entry| Arc::clone(&entry.effect)).collect();
         effects.sort_by_key(|effect| effect.order());
         effects

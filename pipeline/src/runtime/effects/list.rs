@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::book::{Book, Bounds, Entry, Standing};
+use super::book::{Book, Bounds, Entry};
 use super::{Effect, EffectIdentity, EffectState, stored};
 use crate::checkpoint::{Manifest, at_head, read_node_state};
 use crate::error::Result;
@@ -32,19 +32,17 @@ pub struct ListedEffect {
     pub state: EffectState,
     /// How often it was tried.
     pub attempts: u32,
-    /// Why it is dead, was not delivered, or failed last.
+    /// Why it is dead, was not delivered, or failed last; or, as a line of JSON, what has come of it or would.
     pub reason: Option<String>,
     /// What it is.
     pub effect: Arc<Effect>,
 }
 
 impl ListedEffect {
-    fn of(entry: &Entry) -> Self {
-        let (attempts, reason) = match &entry.standing {
-            Standing::Intended { attempts, history } => (*attempts, history.last().map(|last| last.reason.clone())),
-            Standing::Dead { attempts, reason, .. } => (*attempts, reason.clone()),
-        };
-        Self { state: entry.standing.state(), attempts, reason, effect: Arc::clone(&entry.effect) }
+    pub(super) fn of(entry: &Entry) -> Self {
+        let standing = &entry.standing;
+        let reason = standing.reason().map(str::to_owned);
+        Self { state: standing.state(), attempts: standing.attempts(), reason, effect: Arc::clone(&entry.effect) }
     }
 
     fn ended(effect: Arc<Effect>, record: OutcomeRecord) -> Self {
@@ -53,7 +51,8 @@ impl ListedEffect {
             Outcome::Discarded => EffectState::Discarded,
             Outcome::Suppressed => EffectState::Suppressed,
             Outcome::Dead => EffectState::Dead,
-            Outcome::Retried | Outcome::Tried => EffectState::Intended,
+            Outcome::Held => EffectState::AwaitingApproval,
+            Outcome::Retried | Outcome::Tried | Outcome::Approved => EffectState::Intended,
         };
         Self { state, attempts: record.attempts, reason: record.reason, effect }
     }

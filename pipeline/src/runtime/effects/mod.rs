@@ -4,11 +4,14 @@
 //!                    ┌──────────── retry ───────────┐
 //!                    ▼                              │
 //! outbox ─────► intended ──── given up ──────────► dead ──► forgotten, once there are too many
-//!   │ too many       │  └───── delivered ─► done    │
-//!   └──────► dead    └─────────── discard ──────────┴─► discarded
+//!   │ too many    │  ▲  │  └── delivered ─► done    │
+//!   └──────► dead │  │  └──────── discard ──────────┴─► discarded
+//!                 ▼  └ approve
+//!          awaiting approval ── discard ──────────────► discarded
 //! ```
-//! Every change of state is a record of the journal; the [`book::Book`] is a fold of them, and what is intended or dead
-//! in it is carried into checkpoints. An effect keeps its id through all of it.
+//! What is done with a report of what came of it is kept, as what is dead is.
+//! Every change of state is a record of the journal; the [`book::Book`] is a fold of them, and what it
+//! holds is carried into checkpoints. An effect keeps its id through all of it.
 
 mod book;
 mod change;
@@ -39,14 +42,14 @@ pub use list::{EffectReach, ListedEffect, list_effects, open_circuits};
 /// The reason of effects for which the outbox had no room.
 pub(crate) const OVERFLOW: &str = "overflow";
 
-/// Whether the effects that a checkpoint holds have some that are still to be delivered.
+/// Whether the effects that a checkpoint holds have some that are still to be delivered, or may be.
 ///
 /// # Errors
 /// When they cannot be read.
 pub(crate) fn any_intended(sections: Vec<Section>) -> Result<bool> {
     let mut book = Book::new(Bounds::NONE);
     stored::restore(&mut book, sections)?;
-    Ok(book.intended() > 0)
+    Ok(book.intended() > 0 || book.held_by_sink().any(|(_, count)| count > 0))
 }
 
 /// Where an effect stands.

@@ -16,7 +16,7 @@ use crate::operator::SnapshotMode;
 
 /// The name of the section, with the version of its format: two columns, the id and the entry as postcard.
 const SECTION: &str = "effects.v3";
-/// What it was before attempts in vain were kept, and what dead letters have told.
+/// What it was before attempts in vain were kept, what dead letters have told, approvals, and reports of what is done.
 const SECOND: &str = "effects.v2";
 /// What it was before the attempts of intended effects were kept.
 const FIRST: &str = "effects.v1";

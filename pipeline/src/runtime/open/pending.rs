@@ -12,7 +12,7 @@ use crate::journal::Journal;
 use crate::journal::record::{EngineEvent, Record, StepBody, StepRecord};
 use crate::runtime::checkpointing::PIPELINE_SECTIONS;
 use crate::runtime::delivery::Deliverer;
-use crate::runtime::effects::{EffectIdentity, Ledger};
+use crate::runtime::effects::{EffectIdentity, Ledger, ListedEffect};
 use crate::runtime::fenced::fenced;
 use crate::runtime::outbox::Outbox;
 use crate::runtime::sink_node::edge_mark;
@@ -55,6 +55,10 @@ impl Pipeline {
             sink_effects.delivers(name, &deliver);
             sink_effects.intended_of(name)
         };
+        if let Some(follower) = sink.follower() {
+            let past: Vec<ListedEffect> = names.iter().flat_map(|name| self.effects.past_of(name)).collect();
+            follower.recall(&past);
+        }
         for effect in names.iter().flat_map(of_name) {
             // The receiver is held by the deliverer below.
             let _ = deliver.send(effect);
