@@ -42,6 +42,8 @@ pub(crate) enum Command {
     Plan(PlanArguments),
     /// Ask the tables of a pipeline in SQL, as they are in its newest checkpoint or as they were
     Query(QueryArguments),
+    /// Say what a control asks, when it is evaluated, and why it says of a resource what it says
+    Explain(ExplainArguments),
     /// Execute recorded steps again: prove that they give the same, or see what another pipeline makes of them
     Replay(ReplayArguments),
     /// Say everything that is wrong with a pipeline, without running it
@@ -245,11 +247,12 @@ pub(crate) struct CheckArguments {
     /// Fail only for alarms of this severity or worse [default: any alarm]
     #[arg(long, value_name = "SEVERITY")]
     pub(crate) fail_on: Option<FailOn>,
-    /// An earlier snapshot: show what is new, changed and resolved since
+    /// An earlier snapshot: show what is new, changed and resolved since [default: what the pipeline's newest checkpoint
+    /// holds]
     #[arg(long, value_name = "SNAPSHOT")]
     pub(crate) baseline: Option<PathBuf>,
-    /// Fail only for alarms that the baseline does not have
-    #[arg(long, requires = "baseline")]
+    /// Fail only for alarms that the baseline (or the newest checkpoint) does not have
+    #[arg(long)]
     pub(crate) fail_on_new: bool,
     /// Show findings that are ok, too
     #[arg(long)]
@@ -317,6 +320,34 @@ pub(crate) struct QueryArguments {
     /// How rows are printed
     #[arg(long, default_value = "text")]
     pub(crate) format: RowFormat,
+}
+
+/// `explain`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  tidegate explain ebs_volume_encrypted\n  tidegate explain sg_ingress_ssh_world \
+    inventory.yaml --resource '*sg-0ab*'")]
+pub(crate) struct ExplainArguments {
+    /// The control: its id or an alias, with its pack (`aws.ebs_volume_encrypted`) where several packs have it
+    #[arg(value_name = "CONTROL")]
+    pub(crate) control: String,
+    /// The pipeline that evaluates it: its parameters, its tables. Without it, the control as its pack has it
+    #[arg(value_name = "PIPELINE")]
+    pub(crate) pipeline: Option<PathBuf>,
+    /// Why it says of this resource what it says: an ARN, or a pattern with `*`
+    #[arg(long, value_name = "ARN", requires = "pipeline")]
+    pub(crate) resource: Option<String>,
+    /// With the tables as they were: a checkpoint (12), a step (step:340), a time (2026-11-20T08:00:00Z), a day, `2h ago`
+    #[arg(long, value_name = "MOMENT", requires = "resource")]
+    pub(crate) at: Option<String>,
+    /// Also show the plan of the query
+    #[arg(long)]
+    pub(crate) plan: bool,
+    /// Where pipelines keep their state, a folder each
+    #[arg(long, default_value = ".tidegate", value_name = "DIR", env = "TIDEGATE_DIR")]
+    pub(crate) dir: PathBuf,
+    /// How it is printed
+    #[arg(long, default_value = "text")]
+    pub(crate) format: Format,
 }
 
 /// `replay`.

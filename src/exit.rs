@@ -73,6 +73,6 @@ pub(crate) fn usage(error: &clap::Error) -> ExitCode {
 
 /// Shows an error that no command caught.
 pub(crate) fn failed(message: &str) -> ExitCode {
-    eprintln!("error: {message}");
+    crate::output::told!("error: {message}");
     ExitCode::from(FAILED)
 }

@@ -54,7 +54,7 @@ impl PipelineFile {
             return;
         }
         let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-        eprintln!("{}\n", render::render(diagnostics, &self.name, &self.text, colour));
+        crate::output::told!("{}\n", render::render(diagnostics, &self.name, &self.text, colour));
     }
 }
 

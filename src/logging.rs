@@ -14,7 +14,7 @@ const SILENT: &str = "aws_smithy_runtime_api=off,aws_config=error";
 pub(crate) fn start(arguments: &LogArguments) {
     // Of several filters for one target the last counts.
     let filter = EnvFilter::try_new(format!("{SILENT},{}", arguments.log)).unwrap_or_else(|error| {
-        eprintln!("warning: --log {}: {error}; warnings are shown", arguments.log);
+        crate::output::told!("warning: --log {}: {error}; warnings are shown", arguments.log);
         EnvFilter::new(format!("{SILENT},warn"))
     });
     let builder = tracing_subscriber::fmt()

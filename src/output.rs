@@ -21,6 +21,19 @@ pub(crate) fn print(text: &str) -> Result<(), Failure> {
     }
 }
 
+/// Writes a line to stderr, as `eprintln!` does; a reader that has gone (`2>&1 | head`) is no reason to panic.
+macro_rules! told {
+    ($($argument:tt)*) => {
+        $crate::output::tell(format_args!($($argument)*))
+    };
+}
+pub(crate) use told;
+
+/// Writes a line to stderr. Where nobody reads it any more there is nobody to tell that to either.
+pub(crate) fn tell(line: std::fmt::Arguments<'_>) {
+    let _ = writeln!(std::io::stderr().lock(), "{line}");
+}
+
 /// A table without rows, for people: a line below the header, none between rows.
 pub(crate) fn table(header: &[&str]) -> Table {
     let mut table = Table::new();

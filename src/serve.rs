@@ -257,4 +257,10 @@ fn effect_metrics(text: &mut String, pipeline: &str, status: &PipelineStatus) {
     effect_metric("tidegate_effects_done_total", "counter", "Effects delivered.", &|of| of.tally.done);
     effect_metric("tidegate_effects_dead_total", "counter", "Effects given up.", &|of| of.tally.given_up);
     effect_metric("tidegate_effect_attempts_total", "counter", "Attempts to deliver effects.", &|of| of.tally.attempts);
+    let (name, circuits) = ("tidegate_circuit_open", status.circuits());
+    let _ = writeln!(text, "# HELP {name} 1 while the destination fails and is left alone.\n# TYPE {name} gauge");
+    for sink in counts.keys() {
+        let open = u8::from(circuits.contains_key(sink));
+        let _ = writeln!(text, "{name}{{pipeline=\"{pipeline}\",node=\"{sink}\"}} {open}");
+    }
 }

@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use serde::Serialize;
 use tidegate_pipeline::provider::RefreshReport;
-use tidegate_pipeline::runtime::{NodeState, PipelineStatus};
+use tidegate_pipeline::runtime::{CircuitStatus, EffectCounts, NodeState, PipelineStatus};
 use tidegate_pipeline::spec::pipeline::Section;
 
 /// A pipeline.
@@ -37,10 +37,34 @@ struct NodePage<'a> {
     /// What the refreshes of a provider have done.
     #[serde(skip_serializing_if = "Option::is_none")]
     refresh: Option<RefreshReport>,
+    /// The effects of a sink that has had any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    effects: Option<EffectsPage>,
+    /// The circuit to a sink's destination, where it is not closed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    circuit: Option<CircuitStatus>,
+}
+
+/// How the effects of a sink stand.
+#[derive(Serialize)]
+struct EffectsPage {
+    /// To be delivered.
+    intended: usize,
+    /// What this process has done for them.
+    attempts: u64,
+    done: u64,
+    given_up: u64,
+}
+
+impl From<EffectCounts> for EffectsPage {
+    fn from(EffectCounts { intended, tally }: EffectCounts) -> Self {
+        Self { intended, attempts: tally.attempts, done: tally.done, given_up: tally.given_up }
+    }
 }
 
 /// The page of a pipeline.
 pub(crate) fn json(pipeline: &str, status: &PipelineStatus) -> String {
+    let (mut effects, mut circuits) = (status.effects(), status.circuits());
     let nodes = status.nodes.iter().map(|node| NodePage {
         node: &node.name,
         kind: &node.kind,
@@ -57,6 +81,8 @@ pub(crate) fn json(pipeline: &str, status: &PipelineStatus) -> String {
             .and_then(|time| jiff::Timestamp::from_millisecond(time).ok())
             .map(|time| time.to_string()),
         refresh: node.refresh.as_ref().map(|refresh| refresh.status.report()),
+        effects: effects.remove(&*node.name).map(EffectsPage::from),
+        circuit: circuits.remove(&*node.name),
     });
     let page = Page { pipeline, step: status.step.load(Relaxed), nodes: nodes.collect() };
     serde_json::to_string_pretty(&page).unwrap_or_default() + "\n"

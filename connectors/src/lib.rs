@@ -6,6 +6,7 @@
 //! [`tidegate_pipeline::source`], [`tidegate_pipeline::provider`] and [`tidegate_pipeline::sink`].
 
 pub mod cassette;
+mod conversation;
 pub mod decode;
 pub mod diagnosis;
 pub mod event;
@@ -49,16 +50,22 @@ pub fn sources() -> Vec<Box<dyn SourceKind>> {
 
 /// The kinds of sinks that this crate offers.
 pub fn sinks() -> Vec<Box<dyn SinkKind>> {
-    vec![
+    let own: Vec<Box<dyn SinkKind>> = vec![
         Box::new(sinks::console::ConsoleKind),
         Box::new(sinks::drop::DropKind),
         Box::new(sinks::file::FileKind),
         Box::new(sinks::kafka::KafkaKind),
         Box::new(sinks::shutdown::ShutdownSinkKind),
-    ]
+        Box::new(sinks::webhook::WebhookKind),
+    ];
+    own.into_iter().chain(sinks::webhook::presets::kinds()).collect()
 }
 
 /// The kinds of handlers that this crate offers: sinks that enforce what something outside shall be.
 pub fn handlers() -> Vec<Box<dyn SinkKind>> {
-    vec![HandlerSinkKind::boxed(handlers::file_resource::FileResourceKind)]
+    vec![
+        HandlerSinkKind::boxed(handlers::exec_resource::ExecResourceKind),
+        HandlerSinkKind::boxed(handlers::file_resource::FileResourceKind),
+        HandlerSinkKind::boxed(handlers::http_resource::HttpResourceKind),
+    ]
 }

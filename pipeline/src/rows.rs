@@ -1,5 +1,6 @@
 //! Rows on their way: what an edge carries for one step.
 
+mod dead_letter;
 mod widen;
 
 use std::collections::HashMap;
@@ -10,6 +11,8 @@ use arrow::compute::cast_with_options;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use serde::{Deserialize, Serialize};
 
+pub(crate) use self::dead_letter::dead_letter_rows;
+pub use self::dead_letter::{DEAD_LETTER, dead_letter_schema};
 pub use self::widen::widen;
 use self::widen::{EVERY_VALUE, common_type, widen_column};
 use crate::error::Result;

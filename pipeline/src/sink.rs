@@ -17,6 +17,7 @@ use crate::error::Result;
 use crate::handler::DryRun;
 use crate::operator::PlanContext;
 use crate::row_hash::RunningHash;
+use crate::rows::Rejected;
 use crate::runtime::{EffectState, ListedEffect};
 use crate::spec::Options;
 use crate::spec::diagnostic::Diagnostic;
@@ -144,17 +145,77 @@ pub enum Attempt {
     },
 }
 
+/// At most so many effects leave in any stretch of time of one length.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rate {
+    /// How many, at least 1.
+    pub count: usize,
+    /// The length of the stretch.
+    pub per: Duration,
+}
+
+/// When a destination is left alone: after so many failures in a row nothing is sent to it for a while, then one effect
+/// is tried; what it comes to decides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Breaker {
+    /// How many failures in a row, at least 1. A refusal is none: the destination answers.
+    pub failures: u32,
+    /// How long it is left alone at first; the time doubles up to the longest wait between two attempts.
+    pub rest: Duration,
+}
+
+/// How a sink wants its effects to be delivered. What is `None` is as the pipeline is run
+/// ([`crate::runtime::DeliveryPolicy`]).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct DeliveryTerms {
+    /// The wait after the first failure; it doubles.
+    pub initial: Option<Duration>,
+    /// The longest wait between two attempts.
+    pub longest: Option<Duration>,
+    /// Attempts before an effect is given up.
+    pub attempts: Option<u32>,
+    /// How long one attempt may take.
+    pub attempt: Option<Duration>,
+    /// How many effects are under way at once.
+    pub concurrency: Option<usize>,
+    /// How many may leave; without, as many as there are.
+    pub rate: Option<Rate>,
+    /// When the destination is left alone; without, never.
+    pub breaker: Option<Breaker>,
+}
+
+/// Makes effects of rows, without the outside. A kind whose rows may be unfit for it offers this with
+/// [`OpenSink::maker`]: so they go to the port `errors`, in a replay too, where sinks are not opened.
+pub trait EffectMaker: Send + Sync {
+    /// The effects of the rows of one step, in order. What cannot become one is added to `rejected`, with its index
+    /// among `rows`. Deterministic.
+    ///
+    /// # Errors
+    /// Only for what makes going on impossible.
+    fn make(
+        &self,
+        step: &StepHeader,
+        rows: &RecordBatch,
+        rejected: &mut Vec<(u64, Rejected)>,
+    ) -> Result<Vec<EffectPayload>>;
+}
+
 /// A sink whose output leaves the pipeline as effects.
 #[async_trait]
 pub trait DispatchingSink: Send + Sync {
     /// The effects of the rows of one step, in order. Deterministic.
     ///
     /// # Errors
-    /// When a row cannot be turned into an effect.
+    /// When a row cannot be turned into an effect. Not called where the kind has an [`EffectMaker`].
     fn effects(&self, step: &StepHeader, rows: &RecordBatch) -> Result<Vec<EffectPayload>>;
 
     /// Tries to deliver one effect. `id` is stable over attempts and restarts. Must be cancel-safe.
     async fn deliver(&self, id: &str, payload: &EffectPayload) -> Attempt;
+
+    /// How its effects shall be delivered.
+    fn terms(&self) -> DeliveryTerms {
+        DeliveryTerms::default()
+    }
 
     /// The same of an effect that somebody has approved.
     async fn deliver_approved(&self, id: &str, payload: &EffectPayload) -> Attempt {
@@ -205,6 +266,11 @@ pub trait OpenSink: Send + Sync {
     /// # Errors
     /// When the output is not what the mark says, or exists although the pipeline is new.
     async fn open(&self, context: SinkContext) -> Result<Sink>;
+
+    /// What makes effects of rows, where rows may be unfit for them.
+    fn maker(&self) -> Option<Arc<dyn EffectMaker>> {
+        None
+    }
 }
 
 /// A kind of sink: `sinks: {name: {from: …, KIND: options}}`.
@@ -220,6 +286,10 @@ pub trait SinkKind: Send + Sync {
     /// # Errors
     /// Everything that is wrong with the options, each with its place.
     fn plan(&self, options: &Options, context: &mut PlanContext<'_>) -> Result<PlannedSink, Vec<Diagnostic>>;
+    /// Whether it sends effects: then it has the port `dead_letter`.
+    fn dispatches(&self) -> bool {
+        false
+    }
     /// What of the options decides which output it writes: with equal answers a changed sink goes on with it. `None`:
     /// all of them do.
     fn state_of(&self, _options: &Options) -> Option<String> {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 use tidegate_pipeline::handler::Report;
 use tidegate_pipeline::runtime::{
-    ChangedEffects, EffectChange, EffectReach, EffectState, ListedEffect, change_effects, list_effects,
+    ChangedEffects, EffectChange, EffectReach, EffectState, ListedEffect, change_effects, list_effects, open_circuits,
 };
 
 use super::checkpoint;
@@ -81,6 +81,9 @@ impl From<EffectStateName> for EffectState {
 fn list(place: &Place, filter: &EffectFilter, format: Format) -> Result<u8, Failure> {
     let mut effects = place.effects(filter.reach())?;
     effects.retain(|listed| filter.takes(listed));
+    if format == Format::Text {
+        output::print(&circuits(place))?;
+    }
     if effects.is_empty() && format == Format::Text {
         output::print("no effects\n")?;
         return Ok(DONE);
@@ -89,6 +92,21 @@ fn list(place: &Place, filter: &EffectFilter, format: Format) -> Result<u8, Fail
     let header = ["effect", "state", "sink", "step", "attempts", "reason"];
     output::records(format, &header, &rows, |row| header.iter().map(|name| cell(&row[*name])).collect())?;
     Ok(DONE)
+}
+
+/// Which destinations fail and are left alone, a line each.
+fn circuits(place: &Place) -> String {
+    let mut text = String::new();
+    for (sink, circuit) in open_circuits(&place.directory) {
+        let until = circuit.until.and_then(|until| jiff::Timestamp::from_millisecond(until).ok());
+        let next = until.map_or("it is tried just now".to_owned(), |until| format!("it is tried again at {until:.0}"));
+        let reason = circuit.reason.unwrap_or_default();
+        text.push_str(&format!(
+            "{sink}: its destination has failed {} times in a row, {next}: {reason}\n",
+            circuit.failures
+        ));
+    }
+    text
 }
 
 fn show(place: &Place, id: &str, format: Format) -> Result<u8, Failure> {

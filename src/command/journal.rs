@@ -64,10 +64,10 @@ fn list(directory: &Path, from: StepNumber, limit: usize, format: Format) -> Res
     let header = ["step", "time", "source", "kind", "rows", "rejected", "bytes", "quarantined"];
     output::records(format, &header, &rows, |row| header.iter().map(|name| cell(&row[*name])).collect())?;
     if more {
-        eprintln!("there are more: `--from {}` goes on, `--limit` takes more", next(&rows));
+        crate::output::told!("there are more: `--from {}` goes on, `--limit` takes more", next(&rows));
     }
     for suspect in suspects(directory) {
-        eprintln!("node `{}` was executing step {} when the last start ended", suspect.node, suspect.step);
+        crate::output::told!("node `{}` was executing step {} when the last start ended", suspect.node, suspect.step);
     }
     Ok(())
 }
@@ -129,6 +129,8 @@ fn engine(event: &EngineEvent) -> String {
         EngineEvent::SourceEnded { source, .. } => format!("end of {source}"),
         EngineEvent::Finished => "end of all input".to_owned(),
         EngineEvent::Joined { nodes } => format!("new nodes: {}", nodes.join(", ")),
+        EngineEvent::GivenUp { sink, letters } => format!("{} effects given up by {sink}", letters.len()),
+        EngineEvent::Drained { .. } => "end of all sources".to_owned(),
     }
 }
 

@@ -5,6 +5,7 @@ mod checkpoint;
 mod completions;
 mod component;
 mod effects;
+mod explain;
 mod fate;
 mod graph;
 mod init;
@@ -33,6 +34,7 @@ pub(crate) async fn execute(arguments: Arguments) -> ExitCode {
         Command::Check(arguments) => check::check(arguments, queries).await,
         Command::Plan(arguments) => plan::plan(&arguments, queries).await,
         Command::Query(arguments) => query::query(arguments, queries).await,
+        Command::Explain(arguments) => explain::explain(arguments, queries).await,
         Command::Replay(arguments) => replay::replay(arguments, queries).await,
         Command::Validate(arguments) => validate::validate(&arguments, queries),
         Command::Graph(arguments) => graph::graph(&arguments, queries),
@@ -52,7 +54,7 @@ pub(crate) async fn execute(arguments: Arguments) -> ExitCode {
         Ok(code) => ExitCode::from(code),
         Err(failure) => {
             if !failure.message.is_empty() {
-                eprintln!("error: {}", failure.message);
+                crate::output::told!("error: {}", failure.message);
             }
             ExitCode::from(failure.code)
         }

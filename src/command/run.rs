@@ -36,7 +36,7 @@ pub(crate) async fn run(arguments: RunArguments, queries: Option<&Path>) -> Resu
         let restored = stop.run_until_cancelled(restoring).await;
         let restored = restored.ok_or_else(|| Failure::failed("stopped before the checkpoint was restored"))?;
         let report = restored.map_err(|error| Failure::failed(format!("the restore has failed: {error}")))??;
-        eprint!("restored {}", brought(&report));
+        crate::output::told!("restored {}", brought(&report).trim_end());
     }
     let set_aside = if arguments.fresh { Pipeline::set_aside(&directory)? } else { None };
     let mut options = RunOptions::new(directory);
@@ -48,7 +48,7 @@ pub(crate) async fn run(arguments: RunArguments, queries: Option<&Path>) -> Resu
     let accepted =
         Acceptance { state_loss: arguments.accept_state_loss.clone(), divergence: arguments.accept_divergence };
     if let Some(change) = Pipeline::adopt(&graph, &options, &accepted).await? {
-        eprint!("{}", changed(&graph, &change));
+        crate::output::told!("{}", changed(&graph, &change).trim_end());
     }
     let started = Instant::now();
     let pipeline = match (Pipeline::open(Arc::clone(&graph), options).await, set_aside) {
@@ -91,7 +91,7 @@ pub(crate) async fn run(arguments: RunArguments, queries: Option<&Path>) -> Resu
         other => other?,
     };
     if !arguments.quiet {
-        eprint!("{}", summary(&graph, &status, outcome, started));
+        crate::output::told!("{}", summary(&graph, &status, outcome, started).trim_end());
     }
     Ok(DONE)
 }
@@ -109,10 +109,12 @@ fn stop_on_signal() -> CancellationToken {
     let mut signals = Signals::new();
     tokio::spawn(async move {
         signals.next().await;
-        eprintln!("stopping: sources first, then what is under way, then a last checkpoint (again to stop at once)");
+        crate::output::told!(
+            "stopping: sources first, then what is under way, then a last checkpoint (again to stop at once)"
+        );
         told.cancel();
         signals.next().await;
-        eprintln!("stopped at once; the next start goes on from the newest checkpoint");
+        crate::output::told!("stopped at once; the next start goes on from the newest checkpoint");
         std::process::exit(i32::from(crate::exit::FAILED));
     });
     stop

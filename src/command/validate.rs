@@ -25,7 +25,7 @@ pub(crate) fn validate(arguments: &ValidateArguments, queries: Option<&Path>) ->
                 invalid = true;
                 let name = path.display().to_string();
                 if arguments.format == Format::Text {
-                    eprintln!("error: {}", failure.message);
+                    crate::output::told!("error: {}", failure.message);
                 } else {
                     let diagnostics = [Diagnostic::error(NOWHERE, failure.message)];
                     documents.push(json!({"file": name, "valid": false, "diagnostics": to_json(&diagnostics, &name)}));

@@ -63,6 +63,25 @@ fn check_ends_with_0_where_nothing_is_found_and_shows_what_is_ok_when_asked() {
 }
 
 #[test]
+fn check_tells_what_has_changed_since_the_newest_checkpoint() {
+    let folder = machine();
+    folder.run(&["check", "p.yaml", "--fail-on-new"]).code(3).said(&["nothing to compare with"]);
+    folder.run(&["run", "p.yaml", "--once"]).code(0);
+    let before = folder.run(&["check", "p.yaml", "--fail-on-new"]).code(0).stdout;
+    assert!(before.contains("alarm  unchanged") && !before.contains("alarm  new"), "{before}");
+    folder.write("root/etc/passwd", "root:x:0:0:root:/root:/bin/bash\ntoor:x:0:0::/root:/bin/sh\n");
+    let after = folder.run(&["check", "p.yaml", "--fail-on-new"]).code(1);
+    after.printed(&["The account toor has uid 0", "2 new, 1 changed, 3 resolved", "checkpoint 1"]);
+    // Nothing was written: the pipeline still knows what it knew.
+    folder.run(&["check", "p.yaml", "--fail-on-new"]).code(1).printed(&["2 new, 1 changed, 3 resolved"]);
+    let rows = folder.run(&["check", "p.yaml", "--format", "jsonl", "--dir", "elsewhere"]).json_lines();
+    assert!(
+        rows.iter().all(|row| row["evidence"].as_str().is_some_and(|evidence| evidence.contains("toor"))),
+        "{rows:?}"
+    );
+}
+
+#[test]
 fn check_of_this_machine_needs_no_pipeline() {
     let done =
         Folder::new().run(&["check", "host", "--controls", "user_uid_zero_only_root", "--format", "jsonl", "--all"]);

@@ -35,6 +35,15 @@ fn usage_errors_end_with_3() {
 }
 
 #[test]
+fn a_reader_of_messages_that_has_gone_is_no_reason_to_panic() {
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let folder = Folder::new();
+    let done = folder.command(&["validate", "absent.yaml"]).stderr(writer).status().expect("it starts");
+    assert_eq!(done.code(), Some(3));
+}
+
+#[test]
 fn graph_draws_for_people_and_programs() {
     let text = "version: 1\nname: p\nsources: {a: {range: {limit: 3}}}\noperators: {r: {from: a, route: {low: \"i < 1\"}}}\nsinks: {s: {from: r.low, drop: {}}}\n";
     let folder = Folder::with(&[("p.yaml", text)]);

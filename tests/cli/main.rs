@@ -7,6 +7,7 @@ mod changes;
 mod checking;
 mod checkpoints;
 mod commands;
+mod explaining;
 mod files;
 mod formats;
 mod handling;

@@ -31,6 +31,7 @@ fn killed_at_random(subject: Subject) {
     while tally.kills < kills {
         let home = subject.home();
         tally.runs += 1;
+        let before = tally.kills;
         for _ in 0..KILLS_OF_ONE_RUN.min(kills - tally.kills) {
             let after = took.mul_f64(0.05 + numbers.below(700) as f64 / 1000.0);
             let running = Running::of(&mut home.command());
@@ -41,6 +42,7 @@ fn killed_at_random(subject: Subject) {
         let when = format!("seed {seed}, {subject:?}, run {}, {} kills", tally.runs, tally.kills);
         home.run_to_the_end(&when);
         home.assert_ends_like(&expected, &when);
+        home.assert_few_attempts(tally.kills - before, &when);
         tally.requests += home.requests();
         assert!(tally.runs <= 3 * kills, "runs end before they can be killed: {tally:?}, {took:?}");
     }
@@ -62,4 +64,9 @@ fn killed_at_random_moments_inventory_and_findings_come_out_byte_identical() {
 #[test]
 fn killed_at_random_moments_no_effect_is_lost_and_none_is_sent_under_a_second_id() {
     killed_at_random(Subject::Effects);
+}
+
+#[test]
+fn killed_at_random_moments_every_webhook_arrives_once_more_per_failure_at_most_and_deaths_are_told_once() {
+    killed_at_random(Subject::Webhooks);
 }

@@ -30,6 +30,14 @@ pub(crate) fn moody(body: &str, attempt: usize) -> Reply {
     }
 }
 
+/// As [`moody`], and refuses some for ever.
+pub(crate) fn strict(body: &str, attempt: usize) -> Reply {
+    match body.bytes().map(usize::from).sum::<usize>() % 31 {
+        0 => Reply::Status("422 Unprocessable Content\r\n"),
+        _ => moody(body, attempt),
+    }
+}
+
 #[derive(Debug, Default)]
 struct Seen {
     /// The bodies posted under each id.
@@ -37,8 +45,12 @@ struct Seen {
     /// The ids under which each body was posted, and how often.
     ids: BTreeMap<String, BTreeSet<String>>,
     attempts: BTreeMap<String, usize>,
+    /// How often each body was not answered with success.
+    failures: BTreeMap<String, usize>,
     /// The bodies that were answered with success.
     accepted: BTreeSet<String>,
+    /// The bodies that were refused for ever.
+    refused: BTreeSet<String>,
 }
 
 /// See the module. It serves until the process ends.
@@ -65,6 +77,20 @@ impl Server {
     /// The bodies that were accepted, each once.
     pub(crate) fn accepted(&self) -> BTreeSet<String> {
         self.seen.lock().expect("the server lives").accepted.clone()
+    }
+
+    /// The bodies that were refused for ever.
+    pub(crate) fn refused(&self) -> BTreeSet<String> {
+        self.seen.lock().expect("the server lives").refused.clone()
+    }
+
+    /// Each effect was on the wire once, and once more for each failure and at most each kill.
+    pub(crate) fn assert_few_attempts(&self, kills: usize, when: &str) {
+        let seen = self.seen.lock().expect("the server lives");
+        for (body, attempts) in &seen.attempts {
+            let failures = seen.failures.get(body).copied().unwrap_or(0);
+            assert!(*attempts <= 1 + failures + kills, "{when}: {attempts} attempts, {failures} failures: {body}");
+        }
     }
 
     /// How many requests there were.
@@ -101,9 +127,9 @@ fn serve(mut stream: TcpStream, seen: &Mutex<Seen>, behaviour: Behaviour) -> io:
             _ => {}
         }
         if let Some((name, value)) = line.trim_end().split_once(": ") {
-            match name {
-                "Content-Length" => length = value.parse().map_err(io::Error::other)?,
-                "Idempotency-Key" => value.clone_into(&mut id),
+            match name.to_ascii_lowercase().as_str() {
+                "content-length" => length = value.parse().map_err(io::Error::other)?,
+                "idempotency-key" => value.clone_into(&mut id),
                 _ => {}
             }
         }
@@ -118,13 +144,21 @@ fn serve(mut stream: TcpStream, seen: &Mutex<Seen>, behaviour: Behaviour) -> io:
         let attempt = seen.attempts.entry(body.clone()).or_default();
         *attempt += 1;
         let reply = behaviour(&body, *attempt);
-        if matches!(reply, Reply::Status(status) if status.starts_with('2')) {
-            seen.accepted.insert(body);
+        match reply {
+            Reply::Status(status) if status.starts_with('2') => drop(seen.accepted.insert(body)),
+            _ => {
+                *seen.failures.entry(body.clone()).or_default() += 1;
+                if matches!(reply, Reply::Status(status) if status.starts_with("422")) {
+                    seen.refused.insert(body);
+                }
+            }
         }
         reply
     };
     match reply {
-        Reply::Status(status) => stream.write_all(format!("HTTP/1.1 {status}Content-Length: 0\r\n\r\n").as_bytes()),
+        Reply::Status(status) => {
+            stream.write_all(format!("HTTP/1.1 {status}Content-Length: 0\r\nConnection: close\r\n\r\n").as_bytes())
+        }
         Reply::Silence => Ok(()),
     }
 }

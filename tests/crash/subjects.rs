@@ -9,7 +9,7 @@ use tidegate_pipeline::runtime::{EffectReach, EffectState, list_effects};
 use crate::child::{NAME, PIPELINE, STATE, Task, child};
 use crate::events;
 use crate::program::{Done, Numbers, Outputs, command};
-use crate::server::{Server, moody};
+use crate::server::{Server, moody, strict};
 
 /// A pipeline, and what its runs are compared by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,6 +20,8 @@ pub(crate) enum Subject {
     Inventory,
     /// Effects to a local server, over a diamond whose edges hold one row.
     Effects,
+    /// Webhooks to a local server that refuses some for ever, by the program.
+    Webhooks,
 }
 
 /// Scopes that complete and fail, a check over their table, the changes themselves. When a finding was first seen is
@@ -64,6 +66,28 @@ sinks:
   copy: {from: [left, short], file: {path: copy.jsonl}}
 ";
 
+/// What is given up comes out again, and is written down.
+const WEBHOOKS: &str = "
+version: 1
+name: child
+checkpoint: {every: 15ms, keep: 3}
+sources: {events: {file: {path: events.jsonl}}}
+operators:
+  left: {from: events, select: 'n, severity'}
+  right: {from: events, filter: \"severity = 'critical'\"}
+  short: {from: right, select: 'n, n * 2 AS twice'}
+sinks:
+  page:
+    from: [left, short]
+    webhook:
+      url: http://ADDRESS/
+      key: n % 50
+      retry: {initial: 2ms, max: 20ms, attempts: 1000}
+      breaker: {failures: 4, rest: 5ms}
+  given_up: {from: page.dead_letter, file: {path: given_up.jsonl}}
+  copy: {from: [left, short], file: {path: copy.jsonl}}
+";
+
 /// A folder in which a subject lives, and the server that it posts to.
 pub(crate) struct Home {
     subject: Subject,
@@ -83,8 +107,16 @@ impl Subject {
                 write(PIPELINE, EFFECTS);
                 write("events.jsonl", &loud_events(800));
             }
+            Self::Webhooks => write("events.jsonl", &loud_events(300)),
         }
-        let server = (self == Self::Effects).then(|| Server::start(moody));
+        let server = match self {
+            Self::Effects => Some(Server::start(moody)),
+            Self::Webhooks => Some(Server::start(strict)),
+            Self::Events | Self::Inventory => None,
+        };
+        if let (Self::Webhooks, Some(server)) = (self, &server) {
+            write(PIPELINE, &WEBHOOKS.replace("ADDRESS", &server.address));
+        }
         Home { subject: self, folder, server }
     }
 }
@@ -108,7 +140,7 @@ impl Home {
     /// The subject's process, not yet started.
     pub(crate) fn command(&self) -> Command {
         match (&self.server, self.subject) {
-            (_, Subject::Events) => command(self.path(), &["run", "pipeline.yaml"]),
+            (_, Subject::Events | Subject::Webhooks) => command(self.path(), &["run", "pipeline.yaml"]),
             (server, _) => {
                 let server = server.as_ref().map_or("nowhere", |server| &server.address);
                 child(self.path(), &Task::Run { server })
@@ -128,6 +160,7 @@ impl Home {
             Subject::Events => events::OUTPUTS,
             Subject::Inventory => &["changes.jsonl", "alarms.jsonl", "others.csv"],
             Subject::Effects => &["copy.jsonl", "alerted.jsonl"],
+            Subject::Webhooks => &["copy.jsonl"],
         };
         let accepted = self.server.as_ref().map(Server::accepted).unwrap_or_default();
         (Outputs::of(self.path(), names), accepted)
@@ -145,7 +178,36 @@ impl Home {
         server.assert_one_id_each(when);
         let left = list_effects(&self.path().join(STATE), NAME, EffectReach::Checkpoint).expect("effects can be read");
         let left: Vec<_> = left.iter().filter(|listed| listed.state != EffectState::Done).collect();
+        if self.subject == Subject::Webhooks {
+            let dead =
+                left.iter().map(|listed| (listed.state, String::from_utf8_lossy(&listed.effect.payload.body).into()));
+            let refused = server.refused().into_iter().map(|body| (EffectState::Dead, body));
+            assert_eq!(
+                dead.collect::<BTreeSet<_>>(),
+                refused.collect(),
+                "{when}: what was refused is dead, nothing else"
+            );
+            return self.assert_each_death_is_told_once(left.len(), when);
+        }
         assert!(left.is_empty(), "{when}: {left:?}");
+    }
+
+    fn assert_each_death_is_told_once(&self, deaths: usize, when: &str) {
+        let text = std::fs::read_to_string(self.path().join("given_up.jsonl")).expect("it is written");
+        let effect = |line: &str| {
+            let letter: serde_json::Value = serde_json::from_str(line).expect("a line is JSON");
+            letter["effect"].as_str().expect("it names the effect").to_owned()
+        };
+        let told: Vec<String> = text.lines().map(effect).collect();
+        let once: BTreeSet<&String> = told.iter().collect();
+        assert_eq!((told.len(), once.len()), (deaths, deaths), "{when}: deaths are told once each");
+    }
+
+    /// Each effect was on the wire as often as it had to be.
+    pub(crate) fn assert_few_attempts(&self, kills: u64, when: &str) {
+        if let (Subject::Webhooks, Some(server)) = (self.subject, &self.server) {
+            server.assert_few_attempts(kills as usize, when);
+        }
     }
 
     /// How many requests its server has had.

@@ -10,6 +10,7 @@
 
 mod checkpoints;
 mod crash_points;
+mod dead_letters;
 mod definitions;
 mod definitions_of_readers;
 mod determinism;

@@ -77,6 +77,7 @@ impl Stage {
         let mut options = RunOptions::new(folder.path().join("state"));
         options.delivery.initial = Duration::from_millis(5);
         options.delivery.longest = Duration::from_millis(20);
+        options.delivery.jitter = false;
         Self {
             text: whole(text, folder.path()),
             folder,
@@ -132,6 +133,17 @@ impl Stage {
         let loaded = loaded.unwrap_or_else(|wrong| panic!("{wrong:?}"));
         let planned = plan_as_recorded(Arc::new(loaded.spec), "stage.yaml", &catalog, self.folder(), recorded);
         Arc::new(planned.unwrap_or_else(|wrong| panic!("{wrong:?}")).0)
+    }
+
+    /// What is wrong with the pipeline as it stands.
+    pub(crate) fn wrong(&self) -> String {
+        let catalog = self.catalog();
+        let loaded = load(&self.text, "stage.yaml", &Variables::none(), &catalog.known_kinds());
+        let loaded = loaded.unwrap_or_else(|wrong| panic!("{wrong:?}"));
+        let planned =
+            plan_as_recorded(Arc::new(loaded.spec), "stage.yaml", &catalog, self.folder(), &Definition::default());
+        let found = planned.err().unwrap_or_default();
+        found.into_iter().map(|found| found.message).collect::<Vec<_>>().join("\n")
     }
 
     fn replanner(&self, graph: &Graph) -> Arc<dyn Replanner> {

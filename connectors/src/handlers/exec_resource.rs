@@ -226,7 +226,9 @@ impl Handler for ExecResource {
         match said.fields {
             _ if said.purged => Ok(Reading::Purged),
             Some(fields) => Ok(Reading::Found(fields)),
-            None => Err(Error::user("the answer of the program to `read` has neither `fields` nor `purged: true`").into()),
+            None => {
+                Err(Error::user("the answer of the program to `read` has neither `fields` nor `purged: true`").into())
+            }
         }
     }
 
@@ -301,7 +303,10 @@ mod tests {
             assert!(deployment.state == state && said.contains(reason), "{script}: {deployment:?}");
             assert!(begun.elapsed() < Duration::from_secs(4), "{script}");
             let never = deployment.error.is_some_and(|error| error.retry == Retry::Never);
-            assert_eq!(never, script.contains("retry") || script == "yes" || said.contains("`read`") && said.contains("answer"));
+            assert_eq!(
+                never,
+                script.contains("retry") || script == "yes" || said.contains("`read`") && said.contains("answer")
+            );
         }
     }
 }

@@ -153,7 +153,8 @@ impl OpenHandler for HttpResourceOptions {
             given.push((name.as_str(), secret.resolve()?.expose_secret().to_owned()));
         }
         for (name, value) in bearer.into_iter().chain(given) {
-            let wrong = || Error::user(format!("the value of the header `{name}` has letters that headers cannot have"));
+            let wrong =
+                || Error::user(format!("the value of the header `{name}` has letters that headers cannot have"));
             let mut value = HeaderValue::from_str(&value).map_err(|_| wrong())?;
             value.set_sensitive(true);
             headers.push((HeaderName::from_bytes(name.as_bytes()).map_err(|_| wrong())?, value));
@@ -182,7 +183,8 @@ fn parts(template: &str) -> Result<Vec<Part<'_>>, String> {
     let (mut rest, mut searched) = (template, 0);
     while let Some(open) = rest[searched..].find('{').map(|at| at + searched) {
         let name = rest[open + 1..].split_once('}').map(|(name, _)| name);
-        let is_name = |name: &&str| !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '.');
+        let is_name =
+            |name: &&str| !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '.');
         match name.filter(is_name) {
             Some(name) => {
                 parts.push(Part::Text(&rest[..open]));
@@ -276,7 +278,8 @@ impl HttpResource {
                     later.unwrap_or_default()
                 ));
                 let is_passing = status.is_server_error()
-                    || [StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_MANY_REQUESTS, StatusCode::CONFLICT].contains(&status);
+                    || [StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_MANY_REQUESTS, StatusCode::CONFLICT]
+                        .contains(&status);
                 Err(Halt::Failed(if is_passing { error } else { error.never_retry() }))
             }
         }
@@ -286,7 +289,9 @@ impl HttpResource {
         let (mut text, most) = (Vec::new(), self.options.max_answer.bytes());
         while let Some(piece) = answer.chunk().await.map_err(|error| Error::external(explain(error)))? {
             if text.len() + piece.len() > most {
-                return Err(Error::external(format!("the answer is longer than {most} bytes (`max_answer`)")).never_retry());
+                return Err(
+                    Error::external(format!("the answer is longer than {most} bytes (`max_answer`)")).never_retry()
+                );
             }
             text.extend_from_slice(&piece);
         }
@@ -318,8 +323,12 @@ impl Handler for HttpResource {
 
     async fn create(&self, context: &mut HandlerContext, resource: &Resource) -> Result<(), Halt> {
         context.info("Making %(url)s", &[("url", &resource.id.value)]);
-        let fields: Fields =
-            resource.fields.iter().filter(|(_, value)| !value.is_null()).map(|(name, value)| (name.clone(), value.clone())).collect();
+        let fields: Fields = resource
+            .fields
+            .iter()
+            .filter(|(_, value)| !value.is_null())
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect();
         let body = Some(Value::Object(fields));
         let answer = self.request(resource, &self.options.create, Method::PUT, body).await?;
         self.there(resource, answer)

@@ -5,6 +5,7 @@ pub mod drop;
 pub mod file;
 pub mod kafka;
 pub mod shutdown;
+pub mod webhook;
 
 use serde::de::DeserializeOwned;
 use tidegate_pipeline::spec::diagnostic::Diagnostic;

@@ -1,9 +1,12 @@
-//! Asking over HTTP: what `url_check` and `http_poll` share.
+//! Speaking HTTP: what `url_check`, `http_poll` and the sinks that post share.
 
 use std::error::Error as _;
 use std::time::Duration;
 
 use hyper_util::client::proxy::matcher::Matcher;
+use jiff::Timestamp;
+use jiff::fmt::rfc2822;
+use reqwest::header::{HeaderMap, HeaderValue, RETRY_AFTER};
 use reqwest::{Client, ClientBuilder};
 use tidegate_pipeline::diagnosis::Diagnosis;
 use tidegate_pipeline::error::{Error, Result};
@@ -70,6 +73,30 @@ pub(crate) fn explain(error: reqwest::Error) -> String {
         cause = deeper.source();
     }
     said
+}
+
+/// How long the header `Retry-After` asks for: seconds, or a date. The caller bounds it.
+pub(crate) fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    let seconds = match text.parse::<u64>() {
+        Ok(seconds) => seconds,
+        Err(_) => {
+            let date = rfc2822::DateTimeParser::new().parse_timestamp(text).ok()?;
+            u64::try_from(date.as_second() - now.as_second()).unwrap_or(0)
+        }
+    };
+    Some(Duration::from_secs(seconds))
+}
+
+/// A value of a header that is not shown.
+///
+/// # Errors
+/// When it holds what no header can hold; `name` is that of the option.
+pub(crate) fn secret_value(text: &str, name: &str) -> Result<HeaderValue> {
+    let mut value = HeaderValue::from_str(text)
+        .map_err(|_| Error::user(format!("the secret of `{name}` holds characters that no header can hold")))?;
+    value.set_sensitive(true);
+    Ok(value)
 }
 
 /// A URL for people: what stands before `@` is hidden.
@@ -187,5 +214,20 @@ mod tests {
         for wrong in ["hunter2", "ftp://h/hunter2", "file:///hunter2", "http://"] {
             assert!(!parse(wrong).unwrap_err().contains("hunter2"));
         }
+    }
+
+    #[test]
+    fn a_pause_is_seconds_or_a_date() {
+        let now: Timestamp = "2026-11-21T12:00:00Z".parse().unwrap();
+        let of = |text: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(RETRY_AFTER, text.parse().unwrap());
+            retry_after(&headers, now).map(|pause| pause.as_secs())
+        };
+        assert_eq!(of("7"), Some(7));
+        assert_eq!(of("Sat, 21 Nov 2026 12:00:30 GMT"), Some(30));
+        assert_eq!(of("Sat, 21 Nov 2026 11:00:00 GMT"), Some(0));
+        assert_eq!(of("99999999"), Some(99_999_999));
+        assert_eq!(of("soon"), None);
     }
 }

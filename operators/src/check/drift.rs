@@ -7,10 +7,10 @@ use std::sync::Arc;
 use hashbrown::{HashMap, HashSet};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use tidegate_pipeline::step::StepTime;
+use tidegate_pipeline::step::{StepHeader, StepNumber, StepTime};
 
 use super::evaluate::{ControlEvaluation, Frozen, Interest, RowEvaluation};
-use super::finding::{Finding, Identity, Status};
+use super::finding::{Finding, Identity, NOTHING, Status};
 use super::waiver::{Waiver, Waivers};
 
 /// How a finding relates to what was known before.
@@ -50,6 +50,21 @@ pub enum Emit {
     All,
 }
 
+/// The step that something is said in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SaidIn {
+    /// Its number.
+    pub step: StepNumber,
+    /// Its time.
+    pub time: StepTime,
+}
+
+impl From<&StepHeader> for SaidIn {
+    fn from(step: &StepHeader) -> Self {
+        Self { step: step.number, time: step.time }
+    }
+}
+
 /// A finding with its history.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DriftedFinding {
@@ -61,6 +76,8 @@ pub struct DriftedFinding {
     pub first_seen: Option<StepTime>,
     /// When its status or reason last changed.
     pub last_changed: Option<StepTime>,
+    /// The step in which they did; `None` also where a program wrote the state that did not tell.
+    pub step: Option<StepNumber>,
     /// The status before, where it was not ok.
     pub previous_status: Option<Status>,
     /// Who answers for it, where it is waived.
@@ -90,6 +107,8 @@ pub(crate) struct Held {
     pub(crate) finding: Finding,
     pub(crate) first_seen: StepTime,
     pub(crate) last_changed: StepTime,
+    /// The step of `last_changed`; `None` where a program wrote the state that did not tell.
+    pub(crate) step: Option<StepNumber>,
     pub(crate) waiver: Option<Waived>,
 }
 
@@ -127,16 +146,16 @@ impl DriftState {
         }
     }
 
-    /// Takes what a control said at `time` and tells what of it is to be emitted, in the order of
+    /// Takes what a control said `now` and tells what of it is to be emitted, in the order of
     /// [`Finding::order`]. Held findings that it did not mention are resolved, unless they are frozen.
-    pub fn apply(&mut self, evaluation: ControlEvaluation, time: StepTime, emit: Emit) -> Vec<DriftedFinding> {
+    pub fn apply(&mut self, evaluation: ControlEvaluation, now: SaidIn, emit: Emit) -> Vec<DriftedFinding> {
         let ControlEvaluation { control, findings, frozen, .. } = evaluation;
         let mentioned: HashSet<Identity> = findings.iter().map(|finding| finding.identity).collect();
         let mut drifted = Vec::with_capacity(findings.len());
         for finding in findings {
-            drifted.push(self.take(&control, finding, time));
+            drifted.push(self.take(&control, finding, now));
         }
-        drifted.extend(self.resolve_missing(&control, &mentioned, &frozen, time));
+        drifted.extend(self.resolve_missing(&control, &mentioned, &frozen, now));
         if emit == Emit::Changes {
             drifted.retain(|row| row.drift != Drift::Unchanged);
         }
@@ -145,47 +164,51 @@ impl DriftState {
     }
 
     /// Resolves everything held of controls that `is_known` does not know any more.
-    pub fn retire(&mut self, is_known: impl Fn(&str) -> bool, time: StepTime) -> Vec<DriftedFinding> {
+    pub fn retire(&mut self, is_known: impl Fn(&str) -> bool, now: SaidIn) -> Vec<DriftedFinding> {
         let gone: Vec<Arc<str>> = self.held.keys().filter(|control| !is_known(control)).cloned().collect();
         let none = HashSet::new();
         let mut resolved = Vec::new();
         for control in gone {
-            resolved.extend(self.resolve_missing(&control, &none, &Frozen::default(), time));
+            resolved.extend(self.resolve_missing(&control, &none, &Frozen::default(), now));
         }
         resolved.sort_by(order);
         resolved
     }
 
-    fn take(&mut self, control: &Arc<str>, finding: Finding, time: StepTime) -> DriftedFinding {
+    fn take(&mut self, control: &Arc<str>, finding: Finding, now: SaidIn) -> DriftedFinding {
         let held = self.held.entry(Arc::clone(control)).or_default();
         let before = held.get(&finding.identity);
         let previous_status = before.map(|before| before.finding.status);
-        let first_seen = before.map_or(time, |before| before.first_seen);
+        let first_seen = before.map_or(now.time, |before| before.first_seen);
         let same = before
             .is_some_and(|before| before.finding.status == finding.status && before.finding.reason == finding.reason);
-        let last_changed = before.filter(|_| same).map_or(time, |before| before.last_changed);
-        let waiver = self.waivers.of(&finding, time).map(Waived::from);
+        let unchanged = before.filter(|_| same);
+        let last_changed = unchanged.map_or(now.time, |before| before.last_changed);
+        let step = unchanged.map_or(Some(now.step), |before| before.step);
+        let waiver = self.waivers.of(&finding, now.time).map(Waived::from);
         let same_waiver = before.is_none_or(|before| before.waiver == waiver);
         let unchanged_entirely = same_waiver && before.is_some_and(|before| before.finding == finding);
-        let row = |drift, first_seen, last_changed, finding, waiver| DriftedFinding {
-            finding,
-            drift,
-            first_seen,
-            last_changed,
-            previous_status,
-            waiver,
-        };
+        let row =
+            |drift, first_seen, changed: Option<(StepTime, Option<StepNumber>)>, finding, waiver| DriftedFinding {
+                finding,
+                drift,
+                first_seen,
+                last_changed: changed.map(|(time, _)| time),
+                step: changed.and_then(|(_, step)| step),
+                previous_status,
+                waiver,
+            };
         if finding.status == Status::Ok {
             if previous_status.is_none() {
                 return row(Drift::Unchanged, None, None, finding, None);
             }
             held.remove(&finding.identity);
             self.touched.insert((Arc::clone(control), finding.identity));
-            return row(Drift::Resolved, Some(first_seen), Some(time), finding, None);
+            return row(Drift::Resolved, Some(first_seen), Some((now.time, Some(now.step))), finding, None);
         }
         if !unchanged_entirely {
-            let now = Held { finding: finding.clone(), first_seen, last_changed, waiver: waiver.clone() };
-            held.insert(finding.identity, now);
+            let kept = Held { finding: finding.clone(), first_seen, last_changed, step, waiver: waiver.clone() };
+            held.insert(finding.identity, kept);
             self.touched.insert((Arc::clone(control), finding.identity));
         }
         let drift = match previous_status {
@@ -193,22 +216,22 @@ impl DriftState {
             Some(_) if same && same_waiver => Drift::Unchanged,
             Some(_) => Drift::Changed,
         };
-        row(drift, Some(first_seen), Some(last_changed), finding, waiver)
+        row(drift, Some(first_seen), Some((last_changed, step)), finding, waiver)
     }
 
     /// Takes what a control said of rows that have changed: as [`DriftState::apply`], where all other rows say what they
     /// said before.
-    pub fn apply_rows(&mut self, evaluation: RowEvaluation, time: StepTime) -> Vec<DriftedFinding> {
+    pub fn apply_rows(&mut self, evaluation: RowEvaluation, now: SaidIn) -> Vec<DriftedFinding> {
         let RowEvaluation { control, findings, gone, frozen } = evaluation;
         let mut drifted: Vec<DriftedFinding> =
-            findings.into_iter().map(|finding| self.take(&control, finding, time)).collect();
+            findings.into_iter().map(|finding| self.take(&control, finding, now)).collect();
         for identity in gone {
             let held = self.held.get_mut(&control).and_then(|held| held.remove_entry(&identity));
             match held {
                 Some((_, held)) if frozen.keeps(&held.finding) => {
                     self.held.entry(Arc::clone(&control)).or_default().insert(identity, held);
                 }
-                Some((_, held)) => drifted.push(self.resolve(&control, identity, held, time)),
+                Some((_, held)) => drifted.push(self.resolve(&control, identity, held, now)),
                 None => {}
             }
         }
@@ -228,26 +251,32 @@ impl DriftState {
         control: &Arc<str>,
         mentioned: &HashSet<Identity>,
         frozen: &Frozen,
-        time: StepTime,
+        now: SaidIn,
     ) -> Vec<DriftedFinding> {
         let Some(held) = self.held.get_mut(control) else { return Vec::new() };
         let is_gone =
             |identity: &Identity, held: &mut Held| !mentioned.contains(identity) && !frozen.keeps(&held.finding);
         let gone: Vec<(Identity, Held)> = held.extract_if(is_gone).collect();
-        let resolved = gone.into_iter().map(|(identity, held)| self.resolve(control, identity, held, time)).collect();
+        let resolved = gone.into_iter().map(|(identity, held)| self.resolve(control, identity, held, now)).collect();
         self.forget_if_empty(control);
         resolved
     }
 
     /// What is told of a finding that is held no more, since nothing says it.
-    fn resolve(&mut self, control: &Arc<str>, identity: Identity, held: Held, time: StepTime) -> DriftedFinding {
+    fn resolve(&mut self, control: &Arc<str>, identity: Identity, held: Held, now: SaidIn) -> DriftedFinding {
         self.touched.insert((Arc::clone(control), identity));
         let previous_status = Some(held.finding.status);
         DriftedFinding {
-            finding: Finding { status: Status::Ok, reason: "No longer reported.".into(), ..held.finding },
+            finding: Finding {
+                status: Status::Ok,
+                reason: "No longer reported.".into(),
+                evidence: NOTHING.into(),
+                ..held.finding
+            },
             drift: Drift::Resolved,
             first_seen: Some(held.first_seen),
-            last_changed: Some(time),
+            last_changed: Some(now.time),
+            step: Some(now.step),
             previous_status,
             waiver: None,
         }
@@ -276,6 +305,7 @@ impl DriftState {
                     drift: Drift::Changed,
                     first_seen: Some(held.first_seen),
                     last_changed: Some(held.last_changed),
+                    step: held.step,
                     previous_status: Some(held.finding.status),
                     waiver,
                 });

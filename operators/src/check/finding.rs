@@ -131,7 +131,13 @@ pub struct Finding {
     pub region: Option<Arc<str>>,
     /// The other columns of the query as a JSON object, keys sorted; `{}` where there are none.
     pub dimensions: Arc<str>,
+    /// What decided: the columns that the conditions for its status look at, as a JSON object, keys sorted. `{}` where there
+    /// are none, and for findings that are ok.
+    pub evidence: Arc<str>,
 }
+
+/// The JSON object without members.
+pub(super) const NOTHING: &str = "{}";
 
 /// What an identity is made of.
 #[derive(Debug, Clone, Copy)]
@@ -185,6 +191,7 @@ impl Finding {
             account_id: parts.account_id.map(Into::into),
             region: parts.region.map(Into::into),
             dimensions: parts.dimensions.into(),
+            evidence: NOTHING.into(),
         }
     }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use arrow::datatypes::SchemaRef;
 use tidegate_pipeline::error::Error;
 use tidegate_pipeline::operator::{LookupFile, Operator, OperatorKind, PlanContext, PlannedOperator, StateTable};
 use tidegate_pipeline::rows::Port;
@@ -11,7 +12,7 @@ use tidegate_pipeline::spec::{ByteSize, Options, SqlText, Tree};
 use tidegate_pipeline::table::TableDefinition;
 
 use super::drift::DriftState;
-use super::evaluate::Evaluator;
+use super::evaluate::{Evaluator, WorkLimit};
 use super::finding::Severity;
 use super::operator::{CheckOperator, Reading, WAIVERS};
 use super::options::CheckOptions;
@@ -25,6 +26,9 @@ use crate::options;
 pub const FINDINGS: &str = "findings";
 /// The table that queries over events read.
 pub const INPUT: &str = "input";
+
+/// The most memory that the queries of a node take that was planned to be looked at.
+const MEMORY: ByteSize = ByteSize::mebibytes(1024);
 
 /// `check`: evaluates controls over tables of inventory, or over events, and emits what changed.
 ///
@@ -92,8 +96,9 @@ impl OperatorKind for CheckKind {
             benchmark: read.benchmark.clone(),
         };
         let memory = ByteSize(context.memory);
-        let (planned, problems) = PlannedPack::plan(&pack, &definitions, &selection, &overrides, memory)
+        let (mut planned, problems) = PlannedPack::plan(&pack, &definitions, &selection, &overrides, memory)
             .map_err(|error| vec![of_error(options.tree.place, &error)])?;
+        planned.work_limit = read.work_limit.map_or_else(WorkLimit::default, |limit| WorkLimit(limit.get()));
         report(&planned, &problems, read.sql.is_some(), &place, context)?;
         let evaluator = Evaluator::new(planned);
         let emit = read.emit;
@@ -163,6 +168,31 @@ impl CheckKind {
         }));
         Ok(pack)
     }
+}
+
+/// The controls of a `check` node as it was planned, planned again: over `inputs`, or over events with the columns
+/// `events`. `contents` are the texts that planning it gave.
+///
+/// # Errors
+/// When the options are not those of a `check` node, or DataFusion cannot be set up.
+pub fn planned_again(
+    node: &str,
+    options: &Options,
+    contents: &[(String, Arc<[u8]>)],
+    inputs: &[TableDefinition],
+    events: &SchemaRef,
+) -> Result<(Pack, PlannedPack), Vec<Diagnostic>> {
+    let read: CheckOptions = options.read()?;
+    let (pack, overrides) = match read.sql {
+        Some(_) => (inline(options, &read, node)?, Overrides::new()),
+        None => (as_recorded(contents).0, overrides(options)?),
+    };
+    let selection = Selection { controls: read.controls, except: read.except, benchmark: read.benchmark };
+    let input = [TableDefinition::new(INPUT, "The rows of the step.", Arc::clone(events), [])];
+    let definitions = if inputs.is_empty() { &input } else { inputs };
+    let planned = PlannedPack::plan(&pack, definitions, &selection, &overrides, MEMORY)
+        .map_err(|error| vec![of_error(options.tree.place, &error)])?;
+    Ok((pack, planned.0))
 }
 
 /// A pack from the texts that [`contents`] gave when its pipeline was recorded.
@@ -294,6 +324,7 @@ fn inline(options: &Options, read: &CheckOptions, node: &str) -> Result<Pack, Ve
         triggers: Vec::new(),
         handlers: Vec::new(),
         mode: Mode::Status,
+        evidence: true,
         place: sql.place(),
         sql,
         sql_file: node.into(),

@@ -8,6 +8,7 @@
 
 pub mod drift;
 pub mod evaluate;
+pub mod explain;
 pub mod finding;
 mod kind;
 mod moment;
@@ -21,7 +22,7 @@ mod rows;
 pub mod testing;
 pub mod waiver;
 
-pub use kind::{CheckKind, FINDINGS, INPUT};
+pub use kind::{CheckKind, FINDINGS, INPUT, planned_again};
 pub use operator::WAIVERS;
 pub use rows::{finding_rows, finding_schema};
 

@@ -145,7 +145,7 @@ impl CheckOperator {
         let tables = sets.map(|(name, version)| (Arc::clone(name), TableContents::without_rows(version))).collect();
         for index in which {
             match self.evaluator.evaluate_rows(*index, &tables, &changed) {
-                Some(evaluation) => rows.extend(self.drift.apply_rows(evaluation, step.time)),
+                Some(evaluation) => rows.extend(self.drift.apply_rows(evaluation, step.into())),
                 None => failed.push(*index),
             }
         }
@@ -193,7 +193,7 @@ impl CheckOperator {
         let evaluations = self.evaluator.evaluate(contents, which, interest, step.time).await?;
         let controls = self.evaluator.controls();
         let is_known = |id: &str| id == WAIVERS || controls.iter().any(|control| &*control.control.id == id);
-        let mut rows: Vec<DriftedFinding> = self.drift.retire(is_known, step.time);
+        let mut rows: Vec<DriftedFinding> = self.drift.retire(is_known, step.into());
         for mut evaluation in evaluations {
             if !evaluation.warnings.is_empty() && self.warned.insert(Arc::clone(&evaluation.control)) {
                 for warning in &evaluation.warnings {
@@ -203,7 +203,7 @@ impl CheckOperator {
             if absent_stays {
                 evaluation.frozen = Frozen::everything();
             }
-            rows.extend(self.drift.apply(evaluation, step.time, self.emit));
+            rows.extend(self.drift.apply(evaluation, step.into(), self.emit));
         }
         Ok(rows)
     }
@@ -283,7 +283,7 @@ impl Operator for CheckOperator {
             without_resources: false,
             warnings: Vec::new(),
         };
-        rows.extend(self.drift.apply(evaluation, step.time, Emit::Changes));
+        rows.extend(self.drift.apply(evaluation, step.into(), Emit::Changes));
         self.emit(rows, out)
     }
 

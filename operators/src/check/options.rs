@@ -1,6 +1,7 @@
 //! The options of `check`.
 
 use std::collections::BTreeMap;
+use std::num::NonZero;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -47,6 +48,11 @@ pub(super) struct CheckOptions {
     /// (`settled`).
     #[serde(default)]
     pub(super) evaluate: When,
+    /// How many rows the query of one control may go through in one evaluation, counted at every stage of it, pairs of rows
+    /// where it compares each with each: one that would run for ever answers `error` instead. Rows, not seconds, so that
+    /// a replay agrees. 10,000,000,000 where it is absent: some minutes.
+    #[serde(default)]
+    pub(super) work_limit: Option<NonZero<u64>>,
     /// Whether findings leave when they change (`changes`) or at every evaluation (`all`).
     #[serde(default)]
     pub(super) emit: Emit,

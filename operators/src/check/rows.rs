@@ -4,24 +4,28 @@ use std::sync::Arc;
 
 use arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, FixedSizeBinaryArray, RecordBatch, StringArray, TimestampMillisecondArray,
+    UInt64Array,
 };
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit, TimestampMillisecondType};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit, TimestampMillisecondType, UInt64Type};
 use tidegate_pipeline::compaction::{Gone, Keyed, StateLayout};
 use tidegate_pipeline::error::{Error, Result};
 use tidegate_pipeline::operator::{BATCH_ROWS, SnapshotMode, StateReader, StateWriter, unreadable_section};
-use tidegate_pipeline::step::StepTime;
+use tidegate_pipeline::step::{StepNumber, StepTime};
 
 use super::drift::{Drift, DriftState, DriftedFinding, Held, Waived};
-use super::finding::{Finding, Identity};
+use super::finding::{Finding, Identity, NOTHING};
 
 /// The part of the state that holds findings which are not ok.
-const FINDINGS: &str = "findings.v2";
+const FINDINGS: &str = "findings.v3";
+/// The same as it was before there was evidence.
+const FINDINGS_V2: &str = "findings.v2";
 /// The same as it was before there were waivers.
 const FINDINGS_V1: &str = "findings.v1";
 
 /// The columns of the rows that `check` emits. `account_id` and `region` are NULL where the query does not
-/// select them, `first_seen`, `last_changed` and `previous_status` for findings that always were ok, `waiver` and
-/// `waiver_reason` where nothing is waived, `waived_until` also where that has no end.
+/// select them, `first_seen`, `last_changed`, `step` (that of `last_changed`) and `previous_status` for findings that always
+/// were ok, `waiver` and `waiver_reason` where nothing is waived, `waived_until` also where that has no end. `evidence` is
+/// a JSON object: what the conditions looked at that decided the status.
 pub fn finding_schema() -> SchemaRef {
     let text = |name: &str, nullable: bool| Field::new(name, DataType::Utf8, nullable);
     let time = |name: &str| Field::new(name, DataType::Timestamp(TimeUnit::Millisecond, None), true);
@@ -43,6 +47,8 @@ pub fn finding_schema() -> SchemaRef {
         text("waiver", true),
         text("waiver_reason", true),
         time("waived_until"),
+        text("evidence", false),
+        Field::new("step", DataType::UInt64, true),
     ]))
 }
 
@@ -56,6 +62,10 @@ fn optional_texts<'a, T: 'a>(rows: &'a [T], text: impl Fn(&'a T) -> Option<&'a s
 
 fn times<T>(rows: &[T], time: impl Fn(&T) -> Option<StepTime>) -> ArrayRef {
     Arc::new(rows.iter().map(|row| time(row).map(|time| time.0)).collect::<TimestampMillisecondArray>())
+}
+
+fn steps<T>(rows: &[T], step: impl Fn(&T) -> Option<StepNumber>) -> ArrayRef {
+    Arc::new(rows.iter().map(|row| step(row).map(|step| step.0)).collect::<UInt64Array>())
 }
 
 /// Findings as rows of [`finding_schema`].
@@ -81,6 +91,8 @@ pub fn finding_rows(rows: &[DriftedFinding]) -> Result<RecordBatch> {
         optional_texts(rows, |row| Some(&row.waiver.as_ref()?.id)),
         optional_texts(rows, |row| Some(&row.waiver.as_ref()?.reason)),
         times(rows, |row| row.waiver.as_ref()?.until),
+        texts(rows, |row| &row.finding.evidence),
+        steps(rows, |row| row.step),
     ];
     Ok(RecordBatch::try_new(finding_schema(), columns)?)
 }
@@ -96,6 +108,7 @@ pub(super) fn held_findings(reader: &StateReader) -> Result<RecordBatch> {
         drift: Drift::Unchanged,
         first_seen: Some(held.first_seen),
         last_changed: Some(held.last_changed),
+        step: held.step,
         previous_status: Some(held.finding.status),
         waiver: held.waiver.clone(),
     };
@@ -152,7 +165,10 @@ impl DriftState {
     pub fn layout() -> StateLayout {
         let key = vec!["control".to_owned(), "identity".to_owned()];
         let findings = Keyed { key, gone: Gone::False("held".to_owned()), expires: None };
-        StateLayout::default().keyed(FINDINGS_V1, findings.clone()).keyed(FINDINGS, findings)
+        [FINDINGS_V1, FINDINGS_V2]
+            .into_iter()
+            .fold(StateLayout::default(), |layout, earlier| layout.keyed(earlier, findings.clone()))
+            .keyed(FINDINGS, findings)
     }
 
     /// The state that the snapshots describe.
@@ -164,6 +180,10 @@ impl DriftState {
         for (name, batch) in &reader.batches {
             match name.as_str() {
                 FINDINGS => read_state(batch, &state_schema(), &mut state)?,
+                FINDINGS_V2 => {
+                    state.rewrite = true;
+                    read_state(batch, &state_schema_v2(), &mut state)?;
+                }
                 FINDINGS_V1 => {
                     state.rewrite = true;
                     read_state(batch, &state_schema_v1(), &mut state)?;
@@ -176,6 +196,13 @@ impl DriftState {
 }
 
 fn state_schema() -> SchemaRef {
+    let added =
+        [Field::new("evidence", DataType::Utf8, true), Field::new("step", DataType::UInt64, true)].map(Arc::new);
+    let fields = state_schema_v2().fields().iter().cloned().chain(added).collect::<Vec<_>>();
+    Arc::new(Schema::new(fields))
+}
+
+fn state_schema_v2() -> SchemaRef {
     let text = |name: &str| Field::new(name, DataType::Utf8, true);
     let until = Field::new("waived_until", DataType::Timestamp(TimeUnit::Millisecond, None), true);
     let of_waiver = [text("waiver"), text("waiver_reason"), until].map(Arc::new);
@@ -233,6 +260,8 @@ fn state_rows(entries: &[Entry<'_>]) -> Result<RecordBatch> {
         optional_texts(entries, |entry| Some(&entry.held?.waiver.as_ref()?.id)),
         optional_texts(entries, |entry| Some(&entry.held?.waiver.as_ref()?.reason)),
         times(entries, |entry| entry.held?.waiver.as_ref()?.until),
+        of(|finding| Some(&finding.evidence)),
+        steps(entries, |entry| entry.held?.step),
     ];
     Ok(RecordBatch::try_new(state_schema(), columns)?)
 }
@@ -278,20 +307,30 @@ fn read_state(batch: &RecordBatch, schema: &SchemaRef, state: &mut DriftState) -
             account_id: text(9, row),
             region: text(10, row),
             dimensions: required(11)?,
+            evidence: named_text(batch, "evidence", row).unwrap_or_else(|| NOTHING.into()),
         };
-        let waiver = read_waiver(batch, row);
-        let held = Held { finding, first_seen: time(12, row), last_changed: time(13, row), waiver };
+        let (first_seen, last_changed) = (time(12, row), time(13, row));
+        let held =
+            Held { finding, first_seen, last_changed, step: read_step(batch, row), waiver: read_waiver(batch, row) };
         state.held.entry(control).or_default().insert(identity, held);
     }
     Ok(())
 }
 
+/// A text that earlier forms of the state do not have.
+fn named_text(batch: &RecordBatch, name: &str, row: usize) -> Option<Arc<str>> {
+    let texts = batch.column_by_name(name)?.as_string::<i32>();
+    texts.is_valid(row).then(|| texts.value(row).into())
+}
+
+fn read_step(batch: &RecordBatch, row: usize) -> Option<StepNumber> {
+    let steps = batch.column_by_name("step")?.as_primitive::<UInt64Type>();
+    steps.is_valid(row).then(|| StepNumber(steps.value(row)))
+}
+
 /// The waiver of a finding; before there were any, there is none.
 fn read_waiver(batch: &RecordBatch, row: usize) -> Option<Waived> {
-    let text = |name: &str| -> Option<Arc<str>> {
-        let texts = batch.column_by_name(name)?.as_string::<i32>();
-        texts.is_valid(row).then(|| texts.value(row).into())
-    };
+    let text = |name: &str| named_text(batch, name, row);
     let until = batch.column_by_name("waived_until")?.as_primitive::<TimestampMillisecondType>();
     let until = until.is_valid(row).then(|| StepTime(until.value(row)));
     Some(Waived { id: text("waiver")?, reason: text("waiver_reason")?, until })

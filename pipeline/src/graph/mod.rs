@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::operator::PlannedOperator;
-use crate::rows::{Port, PortIndex};
+use crate::rows::{DEAD_LETTER, Port, PortIndex};
 use crate::sink::PlannedSink;
 use crate::source::PlannedSource;
 use crate::spec::diagnostic::{Located, Place};
@@ -61,7 +61,7 @@ pub struct Node {
     pub stall_after: Option<Duration>,
     /// For sources: the sources that are set up before it.
     pub uses: Vec<Arc<str>>,
-    /// Its ports: the data ports, then `errors`.
+    /// Its ports: the data ports (of a sink that dispatches, `dead_letter`), then `errors`.
     pub ports: Vec<Port>,
     /// What it reads: `from:` in order, then side inputs.
     pub inputs: Vec<Input>,
@@ -113,6 +113,12 @@ impl Node {
     pub fn errors_port(&self) -> PortIndex {
         PortIndex(self.ports.len() - 1)
     }
+
+    /// The index of its port `dead_letter`, where it is a sink that dispatches.
+    pub fn dead_letter_port(&self) -> Option<PortIndex> {
+        let port = self.ports.iter().position(|port| &*port.name == DEAD_LETTER);
+        port.filter(|_| self.section == Section::Sink).map(PortIndex)
+    }
 }
 
 /// What a node reads from another.
@@ -151,6 +157,35 @@ impl Graph {
         self.nodes.iter().enumerate().flat_map(|(consumer, node)| {
             node.inputs.iter().enumerate().map(move |(i, input)| (input.producer, NodeIndex(consumer), i))
         })
+    }
+
+    /// How many ports `dead_letter` lie between each node and the sources, on the way that has the most.
+    pub fn depths(&self) -> Vec<u32> {
+        let mut depths: Vec<u32> = Vec::with_capacity(self.nodes.len());
+        for node in &self.nodes {
+            let of_input = |input: &Input| {
+                let behind = self.reads_dead_letters(input);
+                depths.get(input.producer.0).copied().unwrap_or(0) + u32::from(behind)
+            };
+            let depth = node.inputs.iter().map(of_input).max().unwrap_or(0);
+            depths.push(depth);
+        }
+        depths
+    }
+
+    /// Whether an input takes what a sink has given up.
+    fn reads_dead_letters(&self, input: &Input) -> bool {
+        let port = self.nodes.get(input.producer.0).and_then(Node::dead_letter_port);
+        port.is_some_and(|port| input.ports.contains(&port))
+    }
+
+    /// The sinks whose port `dead_letter` is read.
+    pub fn read_dead_letters(&self) -> impl Iterator<Item = &Node> {
+        let read = |index: usize| {
+            let inputs = self.nodes.iter().flat_map(|node| &node.inputs);
+            inputs.filter(|input| input.producer.0 == index).any(|input| self.reads_dead_letters(input))
+        };
+        self.nodes.iter().enumerate().filter(move |(index, _)| read(*index)).map(|(_, node)| node)
     }
 
     /// Whether every source ends by itself.

@@ -10,7 +10,9 @@ use super::order::{Circle, topological};
 use super::{Definition, Graph, Input, Node, NodeIndex, Planned, StateMeaning, uses};
 use crate::catalog::Catalog;
 use crate::operator::{PlanContext, PlannedInput};
-use crate::rows::{ERRORS, Port, PortIndex, errors_schema, union_of_what_agrees, union_schema};
+use crate::rows::{
+    DEAD_LETTER, ERRORS, Port, PortIndex, dead_letter_schema, errors_schema, union_of_what_agrees, union_schema,
+};
 use crate::source::{SourceKind, SourcePlanContext};
 use crate::spec::diagnostic::{Diagnostic, Located, Severity};
 use crate::spec::pipeline::{NodeSpec, Section};
@@ -117,8 +119,14 @@ impl Planner<'_> {
         for reference in nodes.iter().flat_map(|node| &node.from) {
             let known = nodes.iter().find(|node| *node.name.value == *reference.node);
             match known {
-                Some(node) if node.section == Section::Sink && reference.port.as_deref() != Some(ERRORS) => {
-                    let message = format!("`{}` is a sink: nothing leaves it but its port `errors`", reference.node);
+                Some(node) if node.section == Section::Sink => {
+                    let dispatches = self.catalog.sink(&node.kind).is_some_and(|kind| kind.dispatches());
+                    let message = match (reference.port.as_deref(), dispatches) {
+                        (Some(ERRORS), _) | (Some(DEAD_LETTER), true) => continue,
+                        (_, true) => "nothing leaves it but its ports `dead_letter` and `errors`",
+                        (_, false) => "nothing leaves it but its port `errors`",
+                    };
+                    let message = format!("`{}` is a sink: {message}", reference.node);
                     self.found.push(Diagnostic::error(reference.place, message));
                 }
                 Some(_) => {}
@@ -222,8 +230,10 @@ impl Planner<'_> {
             let ports = planned.ports.clone();
             (Planned::Operator(planned), ports)
         } else {
-            let planned = catalog.sink(&spec.kind).ok_or_else(unknown)?.plan(&spec.options, &mut context)?;
-            (Planned::Sink(planned), Vec::new())
+            let kind = catalog.sink(&spec.kind).ok_or_else(unknown)?;
+            let planned = kind.plan(&spec.options, &mut context)?;
+            let dead_letter = kind.dispatches().then(|| Port::named(DEAD_LETTER, dead_letter_schema()));
+            (Planned::Sink(planned), dead_letter.into_iter().collect())
         };
         self.found.extend(warnings);
         Ok(planned)

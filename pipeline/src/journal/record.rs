@@ -110,6 +110,53 @@ pub enum EngineEvent {
         /// The nodes.
         nodes: Vec<String>,
     },
+    /// A sink has given up effects, and its port `dead_letter` tells.
+    GivenUp {
+        /// The node of the sink.
+        sink: String,
+        /// What it has given up.
+        letters: Vec<DeadLetter>,
+    },
+    /// Every source has ended, and the nodes behind at most `depth` ports `dead_letter` have seen it. Others wait for
+    /// what these ports still have to say; then comes [`EngineEvent::Finished`].
+    Drained {
+        /// See above.
+        depth: u32,
+    },
+}
+
+/// An effect that was given up, as its sink's port `dead_letter` tells it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeadLetter {
+    /// The id of the effect.
+    pub effect: String,
+    /// The step that it came from.
+    pub step: StepNumber,
+    /// The index of the row (or batch) in that step.
+    pub row: u32,
+    /// The key of the effect.
+    pub key: Option<String>,
+    /// Why it was given up.
+    pub reason: String,
+    /// How often it was tried.
+    pub attempts: u32,
+    /// How the last attempts went, oldest first.
+    pub history: Vec<Failure>,
+    /// What was to be sent, cut to [`crate::rows::MAX_RAW`] bytes; invalid UTF-8 is replaced.
+    pub body: String,
+    /// When it was given up, in ms since 1970.
+    pub given_up_at: i64,
+}
+
+/// An attempt in vain.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// Which attempt it was, from 1; 0 where there was none.
+    pub attempt: u32,
+    /// When, in ms since 1970.
+    pub time: i64,
+    /// Why.
+    pub reason: String,
 }
 
 /// Effects of one input of a dispatching sink, and its mark.
@@ -149,6 +196,25 @@ pub struct OutcomeRecord {
     pub attempts: u32,
     /// Why, where it was not delivered.
     pub reason: Option<String>,
+    /// When, in ms since 1970; 0 where an earlier program did not say.
+    pub time: i64,
+}
+
+/// An outcome as programs wrote it that did not say when.
+#[derive(Deserialize)]
+struct TimelessOutcome {
+    sink: String,
+    effect: String,
+    outcome: Outcome,
+    attempts: u32,
+    reason: Option<String>,
+}
+
+impl From<TimelessOutcome> for OutcomeRecord {
+    fn from(record: TimelessOutcome) -> Self {
+        let TimelessOutcome { sink, effect, outcome, attempts, reason } = record;
+        Self { sink, effect, outcome, attempts, reason, time: 0 }
+    }
 }
 
 /// The ends that an effect can come to, and what lies on the way.
@@ -181,7 +247,8 @@ const OUTCOME: u8 = 3;
 const FIRST_PLAIN: u8 = 1;
 /// The version byte of plain frames of programs which knew no [`crate::step::Unit::Targeted`].
 const SECOND_PLAIN: u8 = 3;
-/// The version byte of plain frames of programs which knew no approvals.
+/// The version byte of plain frames of programs whose outcomes had no time, and which knew no approvals,
+/// [`EngineEvent::GivenUp`] and [`EngineEvent::Drained`]. Compressed frames have the next one.
 const THIRD_PLAIN: u8 = 5;
 /// The version byte of a frame that holds a record as postcard writes it.
 pub(super) const PLAIN: u8 = 7;
@@ -255,6 +322,7 @@ impl Record {
         match kind {
             STEP => whole(&plain).map(Self::Step),
             OUTBOX => whole(&plain).map(Self::Outbox),
+            _ if version < PLAIN => whole(&plain).map(|record: TimelessOutcome| Self::Outcome(record.into())),
             _ => whole(&plain).map(Self::Outcome),
         }
     }

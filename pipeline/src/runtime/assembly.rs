@@ -57,32 +57,39 @@ pub(crate) fn assemble(
     let deadlines = Deadlines::new(count);
     let sources: Vec<NodeIndex> =
         (0..graph.nodes.len()).filter(|index| graph.nodes[*index].section == Section::Source).map(NodeIndex).collect();
-    let mut outgoing: HashMap<NodeIndex, Vec<Outgoing>> = HashMap::new();
+    let mut outgoing: HashMap<(NodeIndex, usize), Vec<Outgoing>> = HashMap::new();
     let mut inputs: Vec<Vec<TaskInput>> = (0..count).map(|_| Vec::new()).collect();
     let wakers: Vec<Arc<Notify>> = (0..count).map(|_| Arc::default()).collect();
     for (index, body) in bodies.iter().enumerate().filter(|(index, _)| fused[*index].is_none()) {
-        for input in &body.inputs {
+        for (of, input) in body.inputs.iter().enumerate() {
             let input = &graph.nodes[body.node.0].inputs[*input];
-            let (sender, receiver, gauge) = edge(capacity, Arc::clone(&wakers[index]));
-            statuses[body.node.0].watch_queue(gauge);
-            let (consumer, ports) = (Arc::clone(&graph.nodes[body.node.0].name), input.ports.clone());
-            outgoing.entry(input.producer).or_default().push(Outgoing { edge: sender, consumer, ports });
-            inputs[index].push(TaskInput { edge: receiver, ports: input.ports.clone() });
+            // A sink that dispatches has a body for each of its own inputs: what it rejects comes from all of them.
+            for copy in 0..bodies_of(&bodies, input.producer).max(1) {
+                let (sender, receiver, gauge) = edge(capacity, Arc::clone(&wakers[index]));
+                statuses[body.node.0].watch_queue(gauge);
+                let (consumer, ports) = (Arc::clone(&graph.nodes[body.node.0].name), input.ports.clone());
+                outgoing.entry((input.producer, copy)).or_default().push(Outgoing { edge: sender, consumer, ports });
+                inputs[index].push(TaskInput { edge: receiver, index: of, ports: input.ports.clone() });
+            }
         }
     }
     let mut chains: Vec<Vec<ChainNode>> = (0..count).map(|_| Vec::new()).collect();
     let heads: Vec<BodyIndex> = (0..count).map(|index| head_of(index, &fused)).collect();
+    let depths = graph.depths();
+    let mut made: HashMap<NodeIndex, usize> = HashMap::new();
     for (index, body) in bodies.into_iter().enumerate() {
         let node = &graph.nodes[body.node.0];
         let chain = &mut chains[heads[index]];
         if let (Some(_), Some(last)) = (fused[index], chain.last_mut()) {
             last.next_reads = Some(node.inputs[body.inputs[0]].ports.clone());
         }
-        let leaving = outgoing.remove(&body.node).unwrap_or_default();
-        let status = Arc::clone(&statuses[body.node.0]);
-        chain.push(chain_node(node, body, status, leaving));
+        let copy = made.entry(body.node).or_default();
+        let leaving = outgoing.remove(&(body.node, *copy)).unwrap_or_default();
+        *copy += 1;
+        let (status, depth) = (Arc::clone(&statuses[body.node.0]), depths[body.node.0]);
+        chain.push(ChainNode { depth, ..chain_node(node, body, status, leaving) });
     }
-    let source_edges = sources.iter().map(|source| outgoing.remove(source).unwrap_or_default()).collect();
+    let source_edges = sources.iter().map(|source| outgoing.remove(&(*source, 0)).unwrap_or_default()).collect();
     let tasks = chains.into_iter().zip(inputs).zip(wakers).enumerate().filter(|(_, ((chain, _), _))| !chain.is_empty());
     let task = |(slot, ((nodes, inputs), pushed))| NodeTask {
         inputs,
@@ -109,9 +116,14 @@ fn fused_into(graph: &Graph, bodies: &[NodeBody]) -> Vec<Option<BodyIndex>> {
         let [input] = body.inputs[..] else { return None };
         let input = &graph.nodes[body.node.0].inputs[input];
         let producer = bodies.iter().position(|other| other.node == input.producer)?;
-        (!input.side && readers(input.producer) == 1).then_some(producer)
+        let alone = readers(input.producer) == 1 && bodies_of(bodies, input.producer) == 1;
+        (!input.side && alone).then_some(producer)
     };
     bodies.iter().map(fuse).collect()
+}
+
+fn bodies_of(bodies: &[NodeBody], node: NodeIndex) -> usize {
+    bodies.iter().filter(|body| body.node == node).count()
 }
 
 fn head_of(index: BodyIndex, fused: &[Option<BodyIndex>]) -> BodyIndex {
@@ -128,10 +140,16 @@ fn chain_node(node: &Node, body: NodeBody, status: Arc<NodeStatus>, outgoing: Ve
     let ports: usize = rows_from.iter().map(|input| input.ports.len()).sum();
     let schemas: Vec<_> = rows_from.iter().map(|input| Arc::clone(&input.schema)).collect();
     let meets_in = if ports > 1 { crate::rows::union_schema(&schemas).ok() } else { None };
+    // One of the bodies of a sink tells what it has given up.
+    let tells = body.inputs.first() == Some(&0);
     ChainNode {
         name: Arc::clone(&node.name),
         place: node.shown_place.clone(),
+        progress: status.new_progress(),
         status,
+        depth: 0,
+        ended: false,
+        dead_letter_port: node.dead_letter_port().filter(|_| tells),
         on_error: node.on_error,
         side_inputs: inputs.iter().map(|input| input.side).collect(),
         body: body.body,

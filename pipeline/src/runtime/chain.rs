@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use arrow::array::{RecordBatch, StringArray, UInt64Array};
@@ -50,12 +50,20 @@ pub(crate) struct ChainNode {
     pub(crate) name: Arc<str>,
     pub(crate) place: String,
     pub(crate) status: Arc<NodeStatus>,
+    /// The last step that this body of the node has finished.
+    pub(crate) progress: Arc<AtomicU64>,
     pub(crate) on_error: OnError,
     pub(crate) body: Body,
     /// The schema in which its inputs meet; `None` where there is one input and rows pass as they are.
     pub(crate) meets_in: Option<SchemaRef>,
     pub(crate) errors_port: PortIndex,
     pub(crate) outgoing: Vec<Outgoing>,
+    /// How many ports `dead_letter` lie between it and the sources, at most: its input ends that much later.
+    pub(crate) depth: u32,
+    /// Its input has ended.
+    pub(crate) ended: bool,
+    /// The port by which it tells what its sink has given up, where this is the body that tells it.
+    pub(crate) dead_letter_port: Option<PortIndex>,
     /// The ports that the next node of the chain reads; `None` at the end of the chain.
     pub(crate) next_reads: Option<Vec<PortIndex>>,
     /// Which inputs of this node are side inputs: their rows are left out, only tables count.
@@ -178,6 +186,7 @@ impl ChainNode {
             self.status.steps.fetch_add(1, Ordering::Relaxed);
         }
         let mut out = Output::default();
+        let ends = self.ends_with(event);
         for input in inputs {
             let index = InputIndex(input.index);
             if let (Some(tables), Body::Operator(operator)) = (&input.tables, &mut self.body) {
@@ -194,17 +203,31 @@ impl ChainNode {
                 self.status.rows_in.fetch_add(rows.num_rows() as u64, Ordering::Relaxed);
                 match &mut self.body {
                     Body::Operator(operator) => operator.process(header, index, &rows, &mut out).await?,
-                    Body::Sink(sink) => sink.write(header, input.index, &rows).await?,
+                    Body::Sink(sink) => sink.write(header, &rows, &mut out.rejected).await?,
                 }
             }
         }
         match &mut self.body {
             Body::Operator(operator) => {
-                end_step(operator.as_mut(), &self.name, header, concerned, event, &mut out).await?;
+                let event = event.map(Arc::as_ref);
+                end_step(operator.as_mut(), &self.name, header, concerned, (event, ends), &mut out).await?;
             }
-            Body::Sink(sink) => sink.end_of_step(header, event).await?,
+            Body::Sink(sink) => sink.end_of_step(header, ends).await?,
+        }
+        if let (Some(port), Some(Event::GivenUp { sink, rows })) = (self.dead_letter_port, event.map(Arc::as_ref))
+            && *sink == self.name
+        {
+            out.emit(port, rows.clone());
         }
         self.settle(header, out)
+    }
+
+    /// Whether this step is the end of all that the node will be given.
+    fn ends_with(&mut self, event: Option<&Arc<Event>>) -> bool {
+        let Some(Event::EndOfInput { depth }) = event.map(Arc::as_ref) else { return false };
+        let ends = *depth >= self.depth && !self.ended;
+        self.ended |= ends;
+        ends
     }
 
     /// Nothing of a quarantined step reaches the node: its rows go to the port `errors`, whatever `on_error` says.
@@ -292,10 +315,10 @@ async fn end_step(
     name: &Arc<str>,
     header: &StepHeader,
     concerned: bool,
-    event: Option<&Arc<Event>>,
+    (event, ends): (Option<&Event>, bool),
     out: &mut Output,
 ) -> Result<()> {
-    match event.map(Arc::as_ref) {
+    match event {
         Some(Event::Lookup { node, name: file, contents }) if node == name => {
             operator.lookup(header, file, contents, out).await?;
         }
@@ -307,7 +330,7 @@ async fn end_step(
     if operator.deadline().is_some_and(|deadline| deadline <= header.time) {
         operator.on_deadline(header, out).await?;
     }
-    if matches!(event.map(Arc::as_ref), Some(Event::EndOfInput)) {
+    if ends {
         operator.end_of_input(header, out).await?;
     }
     Ok(())

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use arrow::array::RecordBatch;
+
 /// An engine step as nodes see it.
 #[derive(Debug)]
 pub(crate) enum Event {
@@ -14,6 +16,17 @@ pub(crate) enum Event {
         /// The contents.
         contents: Vec<u8>,
     },
-    /// Every source has ended: emit what is still held.
-    EndOfInput,
+    /// Every source has ended, and the ports `dead_letter` that at most `depth` nodes lie behind will say nothing more:
+    /// emit what is still held.
+    EndOfInput {
+        /// The nodes for which this is the end: those behind at most so many such ports.
+        depth: u32,
+    },
+    /// A sink has given up effects.
+    GivenUp {
+        /// The node of the sink.
+        sink: Arc<str>,
+        /// What its port `dead_letter` tells.
+        rows: RecordBatch,
+    },
 }

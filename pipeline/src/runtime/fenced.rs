@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use super::checkpointing::blocking;
 use crate::checkpoint::Fence;
 use crate::error::{Error, Result, Retry};
-use crate::sink::{Attempt, DispatchingSink, EffectFollower, EffectPayload};
+use crate::sink::{Attempt, DeliveryTerms, DispatchingSink, EffectFollower, EffectPayload};
 use crate::step::StepHeader;
 
 /// How often a running pipeline asks whether it still owns its directory.
@@ -63,6 +63,10 @@ impl DispatchingSink for Fenced {
             Ok(()) => self.sink.deliver(id, payload).await,
             Err(attempt) => attempt,
         }
+    }
+
+    fn terms(&self) -> DeliveryTerms {
+        self.sink.terms()
     }
 
     async fn deliver_approved(&self, id: &str, payload: &EffectPayload) -> Attempt {

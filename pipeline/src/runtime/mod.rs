@@ -63,11 +63,12 @@ use crate::step::StepTime;
 pub use adopt::{Acceptance, Replanner, recorded_definition};
 pub(crate) use checkpointing::PIPELINE_SECTIONS;
 pub use comparison::Difference;
+pub use delivery::{CircuitState, CircuitStatus};
 pub use edge::EdgeCapacity;
 pub(crate) use effects::any_intended;
 pub use effects::{
     ChangedEffects, Effect, EffectChange, EffectCounts, EffectReach, EffectState, ListedEffect, Tally, UnchangedEffect,
-    change_effects, list_effects,
+    change_effects, list_effects, open_circuits,
 };
 pub use open::{Pipeline, SetAside};
 pub use outbox::DeliveryPolicy;

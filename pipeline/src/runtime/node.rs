@@ -19,6 +19,8 @@ use crate::step::{ENGINE, SchemaVersion, StepHeader, StepNumber, Unit};
 /// An input edge of a node task: the edge, and which input of the chain's first node it feeds.
 pub(crate) struct TaskInput {
     pub(crate) edge: EdgeReceiver,
+    /// The index of the input. A producer with several bodies feeds it over as many edges.
+    pub(crate) index: usize,
     /// The ports of the producer that this input reads.
     pub(crate) ports: Vec<PortIndex>,
 }
@@ -83,7 +85,7 @@ impl NodeTask {
             let rows: Vec<_> = rows.collect();
             event = event.or(payload.event);
             if !rows.is_empty() || payload.tables.is_some() {
-                step_inputs.push(StepInput { index, rows, tables: payload.tables });
+                step_inputs.push(StepInput { index: input.index, rows, tables: payload.tables });
             }
         }
         let header = header.ok_or_else(|| Error::internal("a step without a header"))?;
@@ -139,7 +141,7 @@ impl NodeTask {
 impl Chain {
     fn finished(&self, through: StepNumber) {
         for node in &self.nodes {
-            node.status.progress.store(through.0, Ordering::Relaxed);
+            node.progress.store(through.0, Ordering::Relaxed);
         }
     }
 }

@@ -10,6 +10,7 @@ use super::effects::{Bounds, Effect, EffectIdentity, Ledger, OVERFLOW};
 use crate::error::Result;
 use crate::journal::Journal;
 use crate::journal::record::{OutboxEffect, OutboxRecord, Record};
+use crate::sink::{Breaker, DeliveryTerms, Rate};
 use crate::step::StepNumber;
 use crate::testing::crash;
 
@@ -26,6 +27,14 @@ pub struct DeliveryPolicy {
     pub attempt: Duration,
     /// Attempts before the effect is dead, over all starts. They are counted anew after a retry.
     pub attempts: u32,
+    /// How many effects of one sink are under way at once. One that waits for its next attempt is not.
+    pub concurrency: usize,
+    /// How many effects of one sink may leave; without, as many as there are.
+    pub rate: Option<Rate>,
+    /// When a destination that fails is left alone; without, never.
+    pub breaker: Option<Breaker>,
+    /// Whether waits of our own are of any length up to what they could be. Otherwise they are of that length.
+    pub jitter: bool,
     /// Effects of one sink that may wait at once; beyond it new ones are dead, reason `overflow`.
     pub bound: usize,
     /// Their memory, in bytes; beyond it new ones are dead, too.
@@ -44,6 +53,10 @@ impl Default for DeliveryPolicy {
             longest_asked: Duration::from_secs(3600),
             attempt: Duration::from_secs(60),
             attempts: 12,
+            concurrency: 16,
+            rate: None,
+            breaker: None,
+            jitter: true,
             bound: 100_000,
             bound_bytes: 256 * 1024 * 1024,
             dead: 10_000,
@@ -53,6 +66,20 @@ impl Default for DeliveryPolicy {
 }
 
 impl DeliveryPolicy {
+    /// The policy for a sink with terms of its own.
+    pub(crate) fn on(self, terms: &DeliveryTerms) -> Self {
+        Self {
+            initial: terms.initial.unwrap_or(self.initial),
+            longest: terms.longest.unwrap_or(self.longest),
+            attempts: terms.attempts.unwrap_or(self.attempts),
+            attempt: terms.attempt.unwrap_or(self.attempt),
+            concurrency: terms.concurrency.unwrap_or(self.concurrency).max(1),
+            rate: terms.rate.or(self.rate),
+            breaker: terms.breaker.or(self.breaker),
+            ..self
+        }
+    }
+
     pub(crate) fn bounds(&self) -> Bounds {
         Bounds { intended: self.bound, intended_bytes: self.bound_bytes, dead: self.dead, dead_bytes: self.dead_bytes }
     }

@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::graph::{Graph, NodeIndex, Planned};
 use crate::journal::JournalPosition;
 use crate::journal::record::{EngineEvent, Record, StepBody, StepRecord, decode_batch, decode_schema};
-use crate::rows::{PortIndex, Rejected};
+use crate::rows::{PortIndex, Rejected, dead_letter_rows};
 use crate::source::{Source, SourceContext};
 use crate::step::{ENGINE, Position, Range, SchemaVersion, StepHeader, StepNumber, StepTime, Unit};
 
@@ -190,7 +190,12 @@ impl Sequencer {
             }
             EngineEvent::Finished => {
                 self.progress.finished = true;
-                Some(Event::EndOfInput)
+                Some(Event::EndOfInput { depth: u32::MAX })
+            }
+            EngineEvent::Drained { depth } => Some(Event::EndOfInput { depth }),
+            EngineEvent::GivenUp { sink, letters } => {
+                let rows = dead_letter_rows(&sink, &letters)?;
+                Some(Event::GivenUp { sink: sink.into(), rows })
             }
             EngineEvent::Joined { nodes } => return self.feed_joined(header, nodes),
         };

@@ -77,7 +77,7 @@ impl Pipeline {
                 return Err(Error::user(message).with_remedy(remedy).at_node(&node.name).at_place(&node.shown_place));
             }
         }
-        Ok(self.effects.intended() == 0)
+        Ok(self.effects.is_settled())
     }
 
     async fn drive(self, intake: Intake, mut tasks: Tasks) -> Result<RunOutcome> {

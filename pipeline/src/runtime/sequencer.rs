@@ -3,13 +3,14 @@
 //! It takes arrivals from the sources, gives them step numbers and times, journals them and hands them to
 //! the feeder. It also makes the engine's own steps (ticks, lookups, ends) and begins checkpoints.
 
+mod drain;
 mod join;
 mod queues;
 mod steps;
 
 pub(super) use join::concatenate;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -23,6 +24,7 @@ use self::queues::{Queues, Taken};
 use super::checkpointing::{Barrier, CheckpointRequest, CheckpointResult, Part};
 use super::clock::{Clock, StepTimes};
 use super::deadlines::Deadlines;
+use super::effects::Ledger;
 use super::event::Event;
 use super::feeder::{Backlog, Feed};
 use super::lookups::LookupChange;
@@ -68,6 +70,7 @@ pub(crate) struct Sequencer {
     pub(crate) feed: mpsc::UnboundedSender<Feed>,
     pub(crate) backlog: Backlog,
     pub(crate) status: Arc<PipelineStatus>,
+    pub(crate) effects: Ledger,
     pub(crate) lookups: Vec<LookupState>,
     pub(crate) lookup_changes: mpsc::Receiver<LookupChange>,
     pub(crate) checkpoints: mpsc::Sender<CheckpointRequest>,
@@ -93,6 +96,10 @@ pub(crate) struct SequencerSettings {
     pub(crate) inline_all: bool,
     /// How long the journal may be.
     pub(crate) journal_bytes: Option<u64>,
+    /// How many ports `dead_letter` that are read lie behind each other, at most.
+    pub(crate) depth: u32,
+    /// What is told by whom of the effects of a sink: its node, by the names under which effects of it stand.
+    pub(crate) tellers: HashMap<String, Arc<str>>,
     /// Nodes that have to be told what is in the tables that they read.
     pub(crate) joined: Vec<String>,
     /// The name of the pipeline.
@@ -144,9 +151,9 @@ impl Sequencer {
     /// # Errors
     /// What a source or the journal failed with.
     pub(crate) async fn run(mut self, cancel: CancellationToken) -> Result<SequencerEnd> {
-        let stopped = self.take_arrivals(&cancel).await?;
+        let stopped = self.take_arrivals(&cancel).await? || self.drain(&cancel).await?;
         if !stopped && !self.settings.once && !self.progress.finished {
-            self.engine_step(EngineEvent::Finished, Some(Event::EndOfInput))?;
+            self.engine_step(EngineEvent::Finished, Some(Event::EndOfInput { depth: u32::MAX }))?;
             self.progress.finished = true;
         }
         self.final_checkpoint().await?;
@@ -170,8 +177,20 @@ impl Sequencer {
     async fn take_arrivals(&mut self, cancel: &CancellationToken) -> Result<bool> {
         let mut seek = self.queues(Delivery::Seek);
         let mut inline = self.queues(Delivery::Inline);
+        self.attend(&mut seek, &mut inline, false, cancel).await
+    }
+
+    /// Takes what these queues give until none can come any more; with `drains`, until also no effect can be given up
+    /// any more. Says whether it was told to stop.
+    async fn attend(
+        &mut self,
+        seek: &mut Queues,
+        inline: &mut Queues,
+        drains: bool,
+        cancel: &CancellationToken,
+    ) -> Result<bool> {
         let mut due = self.settings.every.map(|every| Instant::now() + every);
-        while !(seek.is_empty() && inline.is_empty()) {
+        while !(seek.is_empty() && inline.is_empty()) || (drains && !self.is_drained()) {
             let backlog = self.backlog.bytes();
             let full = self.journal_is_full();
             let (takes_seek, takes_inline) = (!full && backlog < SEEK_BACKLOG, !full && backlog < self.settings.lag);
@@ -190,12 +209,13 @@ impl Sequencer {
                     due = self.settings.every.map(|every| Instant::now() + every);
                 }
                 Some(change) = self.lookup_changes.recv() => self.lookup_changed(change).await?,
+                () = self.effects.letters() => self.tell_letters()?,
                 () = sleep(deadline.unwrap_or(Duration::MAX)), if deadline.is_some() => {
                     // A step that came meanwhile may have served the deadline; then nodes have moved it on.
                     if self.tick_is_due() { self.engine_step(EngineEvent::Tick, None)?; }
                 }
-                (delivery, (slot, message)) = next_message(&mut seek, &mut inline, takes_seek, takes_inline) => {
-                    let queues = if delivery == Delivery::Seek { &mut seek } else { &mut inline };
+                (delivery, (slot, message)) = next_message(seek, inline, takes_seek, takes_inline) => {
+                    let queues = if delivery == Delivery::Seek { &mut *seek } else { &mut *inline };
                     match message {
                         Some(message) => {
                             // Callers that were answered together come back together: one step for all of them.
@@ -208,6 +228,7 @@ impl Sequencer {
                 }
                 () = self.backlog.shrunk(), if !takes_seek || !takes_inline => {}
                 () = self.deadlines.changed() => {}
+                () = sleep(drain::PACE), if drains => {}
             }
         }
         Ok(false)

@@ -8,13 +8,13 @@ use futures::future::BoxFuture;
 
 use super::comparison::Comparison;
 use super::ending::Ending;
-use super::event::Event;
 use super::outbox::Outbox;
 use super::row_trail::{RowTrail, Waypoint};
 use crate::error::Result;
 use crate::journal::record::OutboxEffect;
 use crate::row_hash::RunningHash;
-use crate::sink::{DispatchingSink, Mark, TransactionalSink};
+use crate::rows::Rejected;
+use crate::sink::{DispatchingSink, EffectMaker, Mark, TransactionalSink};
 use crate::step::{StepHeader, StepNumber};
 
 /// An open sink and its mark.
@@ -28,6 +28,8 @@ pub(crate) struct SinkNode {
     /// The name of its mark.
     name: String,
     body: Body,
+    /// Makes effects of rows, where rows may be unfit for them.
+    maker: Option<Arc<dyn EffectMaker>>,
     ending: Option<Ending>,
 }
 
@@ -90,7 +92,20 @@ impl SinkNode {
     fn new(name: String, body: Body, mark: Option<&Mark>, from: RunningHash) -> Self {
         // Marks that the outbox implies know nothing of rows.
         let promised = mark.map(|mark| mark.rows).filter(|rows| *rows != RunningHash::default());
-        Self { complete_through: through(mark), promised, trail: RowTrail::from(from), name, body, ending: None }
+        Self {
+            complete_through: through(mark),
+            promised,
+            trail: RowTrail::from(from),
+            name,
+            body,
+            maker: None,
+            ending: None,
+        }
+    }
+
+    /// The same, with what makes effects of its rows.
+    pub(crate) fn with_maker(self, maker: Option<Arc<dyn EffectMaker>>) -> Self {
+        Self { maker, ..self }
     }
 
     /// The same, and it may end the pipeline.
@@ -98,10 +113,20 @@ impl SinkNode {
         Self { ending: Some(ending), ..self }
     }
 
-    /// Takes the rows of one input in one step.
-    pub(crate) async fn write(&mut self, header: &StepHeader, _input: usize, rows: &RecordBatch) -> Result<()> {
+    /// Takes the rows of one input in one step. Adds those that are unfit to `rejected`, whether or not the step's
+    /// output is complete already: others may read them.
+    pub(crate) async fn write(
+        &mut self,
+        header: &StepHeader,
+        rows: &RecordBatch,
+        rejected: &mut Vec<(u64, Rejected)>,
+    ) -> Result<()> {
         self.passed(StepNumber(header.number.0.saturating_sub(1)));
         self.trail.add(header.number, rows)?;
+        let made = match &self.maker {
+            Some(maker) => Some(maker.make(header, rows, rejected)?),
+            None => None,
+        };
         if header.number <= self.complete_through {
             return Ok(());
         }
@@ -115,7 +140,11 @@ impl SinkNode {
             }
             Body::Dispatching { sink, staged, .. } => {
                 let first = staged.len() as u32;
-                let effects = sink.effects(header, rows)?.into_iter().zip(first..);
+                let made = match made {
+                    Some(made) => made,
+                    None => sink.effects(header, rows)?,
+                };
+                let effects = made.into_iter().zip(first..);
                 staged.extend(effects.map(|(payload, row)| OutboxEffect { step: header.number, row, payload }));
                 Ok(())
             }
@@ -124,12 +153,15 @@ impl SinkNode {
         }
     }
 
-    /// Hands the effects of a step to the outbox; finishes the output when all input has ended.
-    pub(crate) async fn end_of_step(&mut self, header: &StepHeader, event: Option<&Arc<Event>>) -> Result<()> {
+    /// Hands the effects of a step to the outbox; finishes the output when all input has ended with the step.
+    pub(crate) async fn end_of_step(&mut self, header: &StepHeader, ends: bool) -> Result<()> {
         match &mut self.body {
             Body::Transactional(sink) => {
-                let ends = matches!(event.map(Arc::as_ref), Some(Event::EndOfInput));
-                if ends && header.number > self.complete_through { sink.finish().await } else { Ok(()) }
+                if ends && header.number > self.complete_through {
+                    sink.finish().await
+                } else {
+                    Ok(())
+                }
             }
             Body::Dispatching { outbox, input, staged, .. } if !staged.is_empty() => {
                 outbox.intend(*input, header.number, std::mem::take(staged)).await

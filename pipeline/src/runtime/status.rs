@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
+use super::delivery::CircuitStatus;
 use super::edge::EdgeGauge;
 use super::effects::{EffectCounts, Ledger};
 use crate::checkpoint::CheckpointSummary;
@@ -51,8 +52,8 @@ pub struct NodeStatus {
     pub steps: AtomicU64,
     /// Time spent at work, in nanoseconds.
     pub busy: AtomicU64,
-    /// The last step that it has finished.
-    pub(crate) progress: AtomicU64,
+    /// The last step that each of its bodies has finished.
+    progress: Mutex<Vec<Arc<AtomicU64>>>,
     /// How often it was opened again after a failure.
     pub restarts: AtomicU64,
     /// What the refreshes of a provider have done.
@@ -76,7 +77,7 @@ impl NodeStatus {
             rejected: zero(),
             steps: zero(),
             busy: zero(),
-            progress: zero(),
+            progress: Mutex::default(),
             restarts: zero(),
             refresh: None,
             last_arrival: AtomicI64::default(),
@@ -142,6 +143,18 @@ impl NodeStatus {
         self.set_state(NodeState::Running);
     }
 
+    /// Where a body of the node says how far it has come.
+    pub(crate) fn new_progress(&self) -> Arc<AtomicU64> {
+        let progress = Arc::default();
+        self.progress.lock().push(Arc::clone(&progress));
+        progress
+    }
+
+    /// The last step that all its bodies have finished.
+    fn progress(&self) -> u64 {
+        self.progress.lock().iter().map(|progress| progress.load(Ordering::Relaxed)).min().unwrap_or(0)
+    }
+
     pub(crate) fn watch_queue(&self, gauge: EdgeGauge) {
         self.queues.lock().push(gauge);
     }
@@ -196,6 +209,11 @@ impl PipelineStatus {
         self.effects.counts()
     }
 
+    /// The circuits to the destinations of sinks that are left alone, or just tried again, by sink.
+    pub fn circuits(&self) -> BTreeMap<String, CircuitStatus> {
+        self.effects.circuits()
+    }
+
     /// The status of a node.
     pub fn node(&self, name: &str) -> Option<&Arc<NodeStatus>> {
         self.nodes.iter().find(|node| &*node.name == name)
@@ -204,6 +222,6 @@ impl PipelineStatus {
     /// The last step that every node has finished.
     pub(crate) fn slowest(&self) -> u64 {
         let consumers = self.nodes.iter().filter(|node| node.section != Section::Source);
-        consumers.map(|node| node.progress.load(Ordering::Relaxed)).min().unwrap_or(u64::MAX)
+        consumers.map(|node| node.progress()).min().unwrap_or(u64::MAX)
     }
 }

@@ -47,6 +47,10 @@ impl SinkKind for DispatchKind {
         schemars::schema_for!(DispatchOptions)
     }
 
+    fn dispatches(&self) -> bool {
+        true
+    }
+
     fn plan(&self, options: &Options, _context: &mut PlanContext<'_>) -> Result<PlannedSink, Vec<Diagnostic>> {
         let DispatchOptions { key } = options.read()?;
         Ok(PlannedSink { open: Box::new(Open(self.0.clone(), key)) })

@@ -2,6 +2,7 @@
 
 mod formats;
 mod narrow;
+mod newest;
 mod parameters;
 mod report;
 mod target;
@@ -39,6 +40,10 @@ pub(crate) async fn check(arguments: CheckArguments, queries: Option<&Path>) -> 
     };
     if let (Some(baseline), Some(path)) = (&baseline, &arguments.baseline) {
         report.compare(baseline, &path.display().to_string());
+    }
+    if arguments.fail_on_new && report.comparison.is_none() {
+        let message = "`--fail-on-new` has nothing to compare with: give it a `--baseline`, or run the pipeline once";
+        return Err(Failure::usage(message));
     }
     for (format, path) in &outputs {
         let shown = Shown { all: arguments.all, remediation: arguments.remediation, page: None };
@@ -131,9 +136,13 @@ async fn evaluated(arguments: &CheckArguments, packs: PackLibrary) -> Result<Rep
     let (graph, time) = (Arc::new(target.graph), StepTime(origin.taken_at.0.as_millisecond()));
     run(Arc::clone(&graph), now).await?;
     let rows = collected.take(target::FINDINGS);
-    waivers::remarks(&graph, &rows, time)?.iter().for_each(|remark| eprintln!("warning: {remark}"));
+    waivers::remarks(&graph, &rows, time)?.iter().for_each(|remark| crate::output::told!("warning: {remark}"));
     let read = Read::rows(&rows, arguments.all)?;
-    Ok(Report::new(origin, packs, controls, read))
+    let mut report = Report::new(origin, packs, controls, read);
+    if target.in_pipeline && arguments.baseline.is_none() {
+        newest::compare(&mut report, &graph, &arguments.dir);
+    }
+    Ok(report)
 }
 
 /// Runs the pipeline to the end of what there is now, in a directory of its own, at this time.

@@ -60,7 +60,7 @@ pub(super) fn plan_target(
     if in_pipeline {
         file.show(&warnings);
     } else {
-        warnings.iter().for_each(|warning| eprintln!("{}", render::line(warning, &arguments.target)));
+        warnings.iter().for_each(|warning| crate::output::told!("{}", render::line(warning, &arguments.target)));
     }
     Ok(Target { graph, in_pipeline })
 }

@@ -23,7 +23,7 @@ pub(super) fn prune(directory: &Path, keep: Retention) -> Result<u8, Failure> {
     // What is damaged must not count among those that are kept.
     store.latest()?;
     let removed = store.retain(keep, begins_in(directory)?)?;
-    store.notes().iter().for_each(|note| eprintln!("warning: {note}"));
+    store.notes().iter().for_each(|note| crate::output::told!("warning: {note}"));
     let numbers: Vec<String> = removed.checkpoints.iter().map(ToString::to_string).collect();
     let checkpoints =
         if numbers.is_empty() { "no checkpoints".to_owned() } else { format!("checkpoints {}", numbers.join(", ")) };

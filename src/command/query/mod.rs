@@ -15,7 +15,7 @@ use arrow::array::RecordBatch;
 use datafusion::prelude::SessionContext;
 use jiff::Timestamp;
 use tidegate_pipeline::graph::{Graph, Planned};
-use tidegate_pipeline::table::past::{Moment, Past};
+use tidegate_pipeline::table::past::{Found, Moment, Past};
 
 use crate::arguments::{Format, QueryArguments, RowFormat};
 use crate::catalog::{catalog, packs};
@@ -29,10 +29,7 @@ pub(crate) async fn query(arguments: QueryArguments, queries: Option<&Path>) -> 
     let graph = load::graph(&arguments.pipeline.pipeline, &catalog)?;
     let past = past(&graph, &arguments.pipeline.dir);
     let format = arguments.format;
-    let nothing = || {
-        let run = format!("\nhelp: `tidegate run {} --once` makes one", graph.file);
-        Failure::usage(format!("pipeline `{}` has no checkpoint yet{run}", *graph.spec.name))
-    };
+    let nothing = || no_checkpoint(&graph);
     if let Some((table, conditions)) = arguments.history.split_first() {
         let format = plain(format)?;
         return history::history(&past, table, conditions, format)?.ok_or_else(nothing);
@@ -50,6 +47,32 @@ pub(crate) async fn query(arguments: QueryArguments, queries: Option<&Path>) -> 
     }
 }
 
+/// The tables of a pipeline at a moment; as they are in its newest checkpoint where none is given.
+///
+/// # Errors
+/// When there is no such moment, or no checkpoint yet.
+pub(super) fn tables_at(graph: &Graph, dir: &Path, moment: Option<Moment>) -> Result<Found, Failure> {
+    let past = past(graph, dir);
+    let found = match moment {
+        None => past.newest()?,
+        Some(moment) => past.at(moment)?,
+    };
+    found.ok_or_else(|| no_checkpoint(graph))
+}
+
+/// The tables of a pipeline as its newest checkpoint has them; `None` where there is none.
+///
+/// # Errors
+/// When it cannot be read.
+pub(super) fn newest_tables(graph: &Graph, dir: &Path) -> Result<Option<Found>, Failure> {
+    Ok(past(graph, dir).newest()?)
+}
+
+fn no_checkpoint(graph: &Graph) -> Failure {
+    let run = format!("\nhelp: `tidegate run {} --once` makes one", graph.file);
+    Failure::usage(format!("pipeline `{}` has no checkpoint yet{run}", *graph.spec.name))
+}
+
 fn past(graph: &Graph, dir: &Path) -> Past {
     let sources = graph.nodes.iter().filter_map(|node| match &node.planned {
         Planned::Source(source) => Some((Arc::clone(&node.name), source.tables.clone())),
@@ -65,7 +88,7 @@ fn past(graph: &Graph, dir: &Path) -> Past {
 /// Says on stderr what an answer does not say itself.
 fn note(text: Option<&str>) {
     if let Some(text) = text {
-        eprintln!("note: {text}");
+        crate::output::told!("note: {text}");
     }
 }
 

@@ -42,7 +42,7 @@ impl Given {
             return Err(Failure::unknown("source", name, &names));
         };
         if kind.old_names().contains(&name) {
-            eprintln!("warning: `{name}` is the old name of the source `{}`", kind.name());
+            crate::output::told!("warning: `{name}` is the old name of the source `{}`", kind.name());
         }
         let context =
             SourcePlanContext { node: "source", working_directory: load::working_directory(), recorded: None };
@@ -73,7 +73,7 @@ async fn run(given: &Given, limit: Option<usize>) -> Result<u8, Failure> {
         };
         let Some(arrival) = arrival else { break };
         for rejected in &arrival.rejected {
-            eprintln!("rejected: {}: {}", rejected.position, rejected.reason);
+            crate::output::told!("rejected: {}: {}", rejected.position, rejected.reason);
         }
         for (_, batch) in &arrival.rows {
             let batch = if given.planned.envelope { received(batch, &mut step)? } else { batch.clone() };

@@ -21,7 +21,7 @@ mod reception;
 mod refusal;
 mod seen;
 mod settings;
-mod signature;
+pub(crate) mod signature;
 mod submissions;
 #[cfg(test)]
 pub(crate) mod testing;

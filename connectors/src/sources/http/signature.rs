@@ -15,11 +15,11 @@ use subtle::ConstantTimeEq;
 use super::refusal::Refusal;
 
 /// The header that names a message in Standard Webhooks.
-const ID: HeaderName = HeaderName::from_static("webhook-id");
+pub(crate) const ID: HeaderName = HeaderName::from_static("webhook-id");
 /// When it was sent, in seconds since 1970.
-const TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
+pub(crate) const TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
 /// Its signatures.
-pub(super) const SIGNATURES: HeaderName = HeaderName::from_static("webhook-signature");
+pub(crate) const SIGNATURES: HeaderName = HeaderName::from_static("webhook-signature");
 
 /// A hash function for HMAC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,7 +47,8 @@ impl Algorithm {
         })
     }
 
-    fn name(self) -> &'static str {
+    /// Its name.
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Sha1 => "sha1",
             Self::Sha224 => "sha224",
@@ -57,23 +58,29 @@ impl Algorithm {
         }
     }
 
+    /// The signature of `parts`, one after the other.
+    pub(crate) fn sign(self, key: &[u8], parts: &[&[u8]]) -> Vec<u8> {
+        match self {
+            Self::Sha1 => signed::<Hmac<Sha1>>(key, parts),
+            Self::Sha224 => signed::<Hmac<Sha224>>(key, parts),
+            Self::Sha256 => signed::<Hmac<Sha256>>(key, parts),
+            Self::Sha384 => signed::<Hmac<Sha384>>(key, parts),
+            Self::Sha512 => signed::<Hmac<Sha512>>(key, parts),
+        }
+    }
+
     /// Whether `signature` is that of `parts`, one after the other. Takes as long for every signature.
     fn verifies(self, key: &[u8], parts: &[&[u8]], signature: &[u8]) -> bool {
-        match self {
-            Self::Sha1 => verifies::<Hmac<Sha1>>(key, parts, signature),
-            Self::Sha224 => verifies::<Hmac<Sha224>>(key, parts, signature),
-            Self::Sha256 => verifies::<Hmac<Sha256>>(key, parts, signature),
-            Self::Sha384 => verifies::<Hmac<Sha384>>(key, parts, signature),
-            Self::Sha512 => verifies::<Hmac<Sha512>>(key, parts, signature),
-        }
+        let expected = self.sign(key, parts);
+        !expected.is_empty() && bool::from(expected.ct_eq(signature))
     }
 }
 
-fn verifies<M: Mac + KeyInit>(key: &[u8], parts: &[&[u8]], signature: &[u8]) -> bool {
+fn signed<M: Mac + KeyInit>(key: &[u8], parts: &[&[u8]]) -> Vec<u8> {
     // Keys of every length are good.
-    let Ok(mut mac) = <M as KeyInit>::new_from_slice(key) else { return false };
+    let Ok(mut mac) = <M as KeyInit>::new_from_slice(key) else { return Vec::new() };
     parts.iter().for_each(|part| mac.update(part));
-    bool::from(mac.finalize().into_bytes().as_slice().ct_eq(signature))
+    mac.finalize().into_bytes().to_vec()
 }
 
 /// How a signature is written.
@@ -93,6 +100,14 @@ impl Encoding {
             "hex" => Some(Self::Hex),
             "base64" => Some(Self::Base64),
             _ => None,
+        }
+    }
+
+    /// A signature as it is written.
+    pub(crate) fn encode(self, bytes: &[u8]) -> String {
+        match self {
+            Self::Base64 => BASE64.encode(bytes),
+            Self::Hex => bytes.iter().map(|byte| format!("{byte:02x}")).collect(),
         }
     }
 
@@ -140,6 +155,12 @@ fn failed() -> Refusal {
     Refusal::new(StatusCode::UNAUTHORIZED, "HMAC verification failed")
 }
 
+/// The key in a secret of Standard Webhooks: `whsec_BASE64`, or the base64 alone; any other text is the key itself.
+pub(crate) fn standard_key(secret: &SecretString) -> Vec<u8> {
+    let text = secret.expose_secret();
+    BASE64.decode(text.strip_prefix("whsec_").unwrap_or(text)).unwrap_or_else(|_| text.as_bytes().to_vec())
+}
+
 /// Standard Webhooks: id, time and body are signed together, so that a recorded request cannot be sent again later.
 pub(super) struct StandardWebhooks {
     key: Vec<u8>,
@@ -147,11 +168,9 @@ pub(super) struct StandardWebhooks {
 }
 
 impl StandardWebhooks {
-    /// With a secret as `whsec_BASE64`, or the base64 alone; any other text is the key itself.
+    /// With a secret as [`standard_key`] reads it.
     pub(super) fn new(secret: &SecretString, tolerance: Duration) -> Self {
-        let text = secret.expose_secret();
-        let key = BASE64.decode(text.strip_prefix("whsec_").unwrap_or(text));
-        Self { key: key.unwrap_or_else(|_| text.as_bytes().to_vec()), tolerance }
+        Self { key: standard_key(secret), tolerance }
     }
 
     /// Checks the headers that must be there, before the body is read. `now` is in seconds since 1970.

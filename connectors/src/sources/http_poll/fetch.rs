@@ -3,10 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use jiff::fmt::rfc2822;
-use reqwest::header::{
-    AUTHORIZATION, ETAG, HeaderMap, HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED, RETRY_AFTER,
-};
+use reqwest::header::{AUTHORIZATION, ETAG, HeaderMap, HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED};
 use reqwest::redirect::Policy;
 use reqwest::{Response, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
@@ -16,7 +13,7 @@ use url::Url;
 
 use super::options::Endpoint;
 use crate::cassette::client::{RecordedClient, SendError};
-use crate::sources::http_client::{build, builder, explain, shown_without_query};
+use crate::sources::http_client::{build, builder, explain, retry_after, secret_value, shown_without_query};
 
 /// However long an endpoint asks to be left alone, it is asked again after this.
 const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
@@ -118,7 +115,7 @@ impl Fetcher {
             StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE
                 if let Some(pause) = retry_after(response.headers(), Timestamp::now()) =>
             {
-                Ok(Fetched::Later(pause))
+                Ok(Fetched::Later(pause.min(LONGEST_PAUSE)))
             }
             _ if status.is_success() => self.read(response).await.map_err(|error| failed(explain(error))),
             _ if status.is_redirection() => {
@@ -140,45 +137,5 @@ impl Fetcher {
         }
         let known = Known::of(&headers);
         Ok(Fetched::Page { body, headers, known })
-    }
-}
-
-fn secret_value(text: &str, name: &str) -> Result<HeaderValue> {
-    let mut value = HeaderValue::from_str(text)
-        .map_err(|_| Error::user(format!("the secret of `{name}` holds characters that no header can hold")))?;
-    value.set_sensitive(true);
-    Ok(value)
-}
-
-/// How long the header `Retry-After` asks for: seconds, or a date.
-fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
-    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    let seconds = match text.parse::<u64>() {
-        Ok(seconds) => seconds,
-        Err(_) => {
-            let date = rfc2822::DateTimeParser::new().parse_timestamp(text).ok()?;
-            u64::try_from(date.as_second() - now.as_second()).unwrap_or(0)
-        }
-    };
-    Some(Duration::from_secs(seconds).min(LONGEST_PAUSE))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_pause_is_seconds_or_a_date_and_bounded() {
-        let now: Timestamp = "2026-11-21T12:00:00Z".parse().unwrap();
-        let of = |text: &str| {
-            let mut headers = HeaderMap::new();
-            headers.insert(RETRY_AFTER, text.parse().unwrap());
-            retry_after(&headers, now).map(|pause| pause.as_secs())
-        };
-        assert_eq!(of("7"), Some(7));
-        assert_eq!(of("Sat, 21 Nov 2026 12:00:30 GMT"), Some(30));
-        assert_eq!(of("Sat, 21 Nov 2026 11:00:00 GMT"), Some(0));
-        assert_eq!(of("99999999"), Some(3600));
-        assert_eq!(of("soon"), None);
     }
 }

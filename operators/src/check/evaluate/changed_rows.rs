@@ -38,7 +38,7 @@ impl Evaluator {
     ) -> Option<RowEvaluation> {
         let control = self.controls().get(index)?;
         let query = control.query.as_ref().ok()?;
-        let local = query.row_local.as_ref()?;
+        let local = query.row_local.as_ref().ok()?;
         let rows = changed.get(&local.table)?;
         let frozen = scopes::judge(control, tables).frozen;
         let findings = said(control, local, &rows.now, &frozen)?;
@@ -51,8 +51,8 @@ impl Evaluator {
 }
 
 fn said(control: &PlannedControl, local: &RowLocal, rows: &RecordBatch, frozen: &Frozen) -> Option<Vec<Finding>> {
-    let columns = &control.query.as_ref().ok()?.columns;
-    let mut collector = Collector::new(control, columns, frozen, &Interest::All);
+    let query = control.query.as_ref().ok()?;
+    let mut collector = Collector::new(control, query, frozen, &Interest::All);
     collector.take(&local.answer(rows).ok()?).ok()?;
     Some(collector.findings)
 }

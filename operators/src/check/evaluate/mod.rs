@@ -1,9 +1,11 @@
 //! Evaluates planned controls over the contents of tables.
 
 mod changed_rows;
+mod evidence;
 mod rows;
 mod run;
 mod scopes;
+mod work;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZero;
@@ -20,10 +22,11 @@ use tidegate_pipeline::step::{Scope, ScopeOutcome, StepTime};
 use tidegate_pipeline::table::{TableDefinition, TableVersion};
 
 pub use changed_rows::RowEvaluation;
-pub(super) use run::identity_of_failure;
 use run::{Run, Unanswered};
+pub(super) use run::{identity_of_failure, with_sources};
 pub use scopes::Frozen;
 pub(super) use scopes::sentence;
+pub use work::WorkLimit;
 
 use super::finding::Finding;
 use super::plan::{PlannedControl, PlannedPack, relaxed};
@@ -56,7 +59,7 @@ impl TableContents {
     }
 
     /// Adds the contents of the same table as another source has collected it.
-    pub(super) fn join(&mut self, more: Self) {
+    pub fn join(&mut self, more: Self) {
         self.batches.extend(more.batches);
         for (scope, outcome) in more.scopes {
             // Where two sources collect one scope, it is complete if both say so.
@@ -182,7 +185,7 @@ impl Evaluator {
 }
 
 /// The tables as queries read them.
-fn sources(
+pub(super) fn sources(
     tables: &BTreeMap<Arc<str>, TableContents>,
 ) -> tidegate_pipeline::error::Result<BTreeMap<Arc<str>, Arc<dyn TableSource>>> {
     let source = |(name, contents): (&Arc<str>, &TableContents)| {

@@ -13,9 +13,10 @@ use hashbrown::{HashMap, HashSet};
 use tidegate_pipeline::error::{Error, Result};
 
 use super::Interest;
+use super::evidence;
 use super::scopes::{Frozen, sentence};
-use crate::check::finding::{Finding, Identity, IdentityParts, Severity, Status};
-use crate::check::plan::{OutputColumns, PlannedControl};
+use crate::check::finding::{Finding, Identity, IdentityParts, NOTHING, Severity, Status};
+use crate::check::plan::{EvidenceColumn, OutputColumns, PlannedControl, PlannedQuery};
 
 /// The longest piece of a row that a reason quotes, in characters.
 const MAX_ROW_TEXT: usize = 1_000;
@@ -27,6 +28,8 @@ pub(super) struct Collector<'a> {
     frozen: &'a Frozen,
     interest: &'a Interest,
     no_dimensions: Arc<str>,
+    /// The columns that what is not ok rests on.
+    evidence: &'a [EvidenceColumn],
     /// The worst status of each identity, and where its finding is.
     seen: HashMap<Identity, (Status, usize)>,
     /// How many rows there were, those that did not matter too.
@@ -53,16 +56,17 @@ struct TextColumns {
 impl<'a> Collector<'a> {
     pub(super) fn new(
         control: &'a PlannedControl,
-        columns: &'a OutputColumns,
+        query: &'a PlannedQuery,
         frozen: &'a Frozen,
         interest: &'a Interest,
     ) -> Self {
         Self {
             control,
-            columns,
+            columns: &query.columns,
+            evidence: &query.evidence,
             frozen,
             interest,
-            no_dimensions: "{}".into(),
+            no_dimensions: NOTHING.into(),
             seen: HashMap::new(),
             rows: 0,
             findings: Vec::new(),
@@ -107,6 +111,9 @@ impl<'a> Collector<'a> {
     fn take_all(&mut self, batch: &RecordBatch) -> Result<()> {
         let columns = self.text_columns(batch)?;
         let no_dimensions = Arc::clone(&self.no_dimensions);
+        let evidence = evidence::of_rows(batch, self.evidence, |row| {
+            text(columns.status.as_ref(), row).is_none_or(|status| status != Status::Ok.word())
+        })?;
         // A loop over rows: each finding is a value of its own with an identity of its own.
         for row in 0..batch.num_rows() {
             let account_id = text(columns.account_id.as_ref(), row);
@@ -137,7 +144,7 @@ impl<'a> Collector<'a> {
                 region,
                 dimensions,
             };
-            self.keep(parts, status, reason, severity);
+            self.keep(parts, status, reason, severity, evidence.get(&row));
         }
         Ok(())
     }
@@ -175,6 +182,7 @@ impl<'a> Collector<'a> {
         status: Status,
         reason: std::borrow::Cow<'_, str>,
         severity: Severity,
+        evidence: Option<&Arc<str>>,
     ) {
         let identity = Identity::from(parts);
         let place = match self.seen.entry(identity) {
@@ -213,6 +221,7 @@ impl<'a> Collector<'a> {
                 true => Arc::clone(&self.no_dimensions),
                 false => parts.dimensions.into(),
             },
+            evidence: evidence.map_or_else(|| Arc::clone(&self.no_dimensions), Arc::clone),
         };
         match place {
             Some(place) => self.findings[place] = finding,
@@ -256,7 +265,7 @@ fn row_text(batch: &RecordBatch, row: usize) -> Result<String> {
 }
 
 /// Each row as a JSON object, NULLs included, so that a column never disappears from it.
-fn json_lines(batch: &RecordBatch) -> Result<Vec<String>> {
+pub(super) fn json_lines(batch: &RecordBatch) -> Result<Vec<String>> {
     let mut writer = WriterBuilder::new().with_explicit_nulls(true).build::<_, LineDelimited>(Vec::new());
     writer.write(batch)?;
     writer.finish()?;

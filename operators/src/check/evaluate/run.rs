@@ -13,7 +13,9 @@ use datafusion::physical_plan::{SendableRecordBatchStream, execute_stream};
 use futures::StreamExt;
 
 use super::rows::Collector;
+
 use super::scopes::{CONTROL_PREFIX, Frozen, Judgement, SCOPE_PREFIX, sentence};
+use super::work::TooMuchWork;
 use super::{ControlEvaluation, Interest};
 use crate::check::finding::{Finding, Identity, IdentityParts, Status};
 use crate::check::plan::{PlannedControl, PlannedPack, PlannedQuery};
@@ -51,6 +53,7 @@ impl From<DataFusionError> for Failure {
         match error.find_root() {
             DataFusionError::ResourcesExhausted(_) => Self::OutOfMemory,
             DataFusionError::ExecutionJoin(join) if join.is_cancelled() => Self::CutOff,
+            DataFusionError::External(inner) if inner.is::<TooMuchWork>() => Self::Other(inner.to_string()),
             _ => Self::Other(error.strip_backtrace().lines().next().unwrap_or_default().to_owned()),
         }
     }
@@ -105,7 +108,7 @@ impl Run {
         if !self.judgement.evaluate {
             return Ok(self.evaluation(Vec::new()));
         }
-        let mut collector = Collector::new(control, &query.columns, &self.judgement.frozen, &self.interest);
+        let mut collector = Collector::new(control, query, &self.judgement.frozen, &self.interest);
         match self.collect(query, &mut collector).await {
             Ok(()) => {}
             Err(Failure::OutOfMemory) => return Err(Unanswered::OutOfMemory),
@@ -166,13 +169,13 @@ impl Run {
     async fn stream(&self, query: &PlannedQuery) -> Result<SendableRecordBatchStream, Failure> {
         let plan = with_sources(query.plan.clone(), &self.sources)?;
         // A physical plan holds its data, so each evaluation makes its own.
-        let physical = self.state.create_physical_plan(&plan).await?;
+        let physical = self.pack.work_limit.of(self.state.create_physical_plan(&plan).await?)?;
         Ok(execute_stream(physical, self.state.task_ctx())?)
     }
 }
 
 /// `plan` with its scans reading `sources`.
-fn with_sources(
+pub(in crate::check) fn with_sources(
     plan: LogicalPlan,
     sources: &BTreeMap<Arc<str>, Arc<dyn TableSource>>,
 ) -> datafusion::common::Result<LogicalPlan> {

@@ -19,8 +19,11 @@ use tidegate_pipeline::table::TableDefinition;
 pub(crate) use columns::OutputColumns;
 use query::{Query, QueryProblem};
 pub(crate) use row_local::RowLocal;
+pub use row_local::WholeTables;
 pub(crate) use session::{Session, relaxed};
 
+use super::evaluate::WorkLimit;
+use super::explain;
 use super::pack::{Control, Pack, PackProblem, ParameterValue, glob};
 use session::Tables;
 
@@ -85,6 +88,8 @@ pub struct PlannedControl {
     pub reads: BTreeSet<Arc<str>>,
     /// Whether its answer changes with time alone (`now()`).
     pub reads_time: bool,
+    /// The values that it was given for parameters; others have their defaults.
+    pub given: BTreeMap<String, ParameterValue>,
     /// Its query, or why there is none.
     pub(crate) query: Result<PlannedQuery, Vec<PackProblem>>,
 }
@@ -94,8 +99,10 @@ pub struct PlannedControl {
 pub(crate) struct PlannedQuery {
     pub(crate) plan: LogicalPlan,
     pub(crate) columns: OutputColumns,
+    /// The columns after those of the query: what its findings rest on.
+    pub(crate) evidence: Vec<EvidenceColumn>,
     /// The same for single rows, where what is said of a row depends on nothing else.
-    pub(crate) row_local: Option<RowLocal>,
+    pub(crate) row_local: Result<RowLocal, WholeTables>,
 }
 
 impl PlannedControl {
@@ -107,13 +114,28 @@ impl PlannedControl {
     /// The table of which only changed rows need to be looked at, where what the control says of a row depends on nothing
     /// else.
     pub fn row_local(&self) -> Option<&Arc<str>> {
-        self.query.as_ref().ok()?.row_local.as_ref().map(|local| &local.table)
+        self.query.as_ref().ok()?.row_local.as_ref().ok().map(|local| &local.table)
+    }
+
+    /// Why whole tables have to be looked at whenever one of them has changed; `None` where that is not so, or the query
+    /// could not be planned.
+    pub fn whole_tables(&self) -> Option<WholeTables> {
+        self.query.as_ref().ok()?.row_local.as_ref().err().copied()
     }
 
     /// Its logical plan as text, for `explain`; `None` where it could not be planned.
     pub fn describe_plan(&self) -> Option<String> {
         self.query.as_ref().ok().map(|query| query.plan.display_indent().to_string())
     }
+}
+
+/// A column that findings rest on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct EvidenceColumn {
+    /// Where it is in the rows of the query.
+    pub(crate) place: usize,
+    /// What it is called in the table that it comes from.
+    pub(crate) name: Arc<str>,
 }
 
 /// Controls ready to be evaluated.
@@ -123,6 +145,8 @@ pub struct PlannedPack {
     pub controls: Vec<PlannedControl>,
     /// Controls that were left out because a table that they read is not offered: id and table.
     pub without_tables: Vec<(Arc<str>, String)>,
+    /// How much work each of their queries may be.
+    pub work_limit: WorkLimit,
     pub(crate) session: Session,
 }
 
@@ -149,7 +173,8 @@ impl PlannedPack {
         let mut problems = PlanProblems::default();
         let selected = select(pack, selection, &mut problems);
         check_overrides(pack, overrides, &mut problems);
-        let mut planned = Self { controls: Vec::new(), without_tables: Vec::new(), session: session.clone() };
+        let (controls, without_tables, work_limit) = (Vec::new(), Vec::new(), WorkLimit::default());
+        let mut planned = Self { controls, without_tables, work_limit, session: session.clone() };
         for control in selected {
             let (planned_control, missing) = plan_control(pack, &control, overrides, tables, &offered);
             let named = selection.controls.iter().any(|name| **name == *control.id);
@@ -234,6 +259,7 @@ fn plan_control(
         control: Arc::clone(control),
         reads,
         reads_time,
+        given: BTreeMap::new(),
         query,
     };
     let declared = || control.reads.iter().map(|name| Arc::from(name.value.as_str())).collect::<BTreeSet<Arc<str>>>();
@@ -258,11 +284,16 @@ fn plan_control(
             if !problems.is_empty() {
                 return (fail(problems), None);
             }
-            let row_local = match query.reads_time {
-                true => None,
-                false => RowLocal::of(&query.plan, &columns, definitions, tables.session().state()),
+            let (plan, evidence) = match control.evidence {
+                true => explain::with_evidence(&query.plan, columns.status),
+                false => (query.plan, Vec::new()),
             };
-            (planned(Ok(PlannedQuery { plan: query.plan, columns, row_local }), query.reads, query.reads_time), None)
+            let row_local = match query.reads_time {
+                true => Err(WholeTables::Time),
+                false => RowLocal::of(&plan, &columns, definitions, tables.session().state()),
+            };
+            let plan = PlannedQuery { plan, columns, evidence, row_local };
+            (PlannedControl { given, ..planned(Ok(plan), query.reads, query.reads_time) }, None)
         }
         Err(found) => {
             let missing = found.iter().find_map(|problem| problem.missing_table.clone());

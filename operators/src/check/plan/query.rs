@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{DataFusionError, ParamValues};
-use datafusion::logical_expr::{Expr, LogicalPlan};
+use datafusion::datasource::cte_worktable::CteWorkTable;
+use datafusion::datasource::source_as_provider;
+use datafusion::logical_expr::{Expr, LogicalPlan, TableScan};
 use datafusion::sql::planner::{ParserOptions, SqlToRel};
 use datafusion::sql::sqlparser::ast::{ObjectName, Spanned, Statement, Visit, Visitor};
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
@@ -201,7 +203,9 @@ fn what_it_reads(plan: &LogicalPlan) -> Result<(BTreeSet<Arc<str>>, bool), DataF
     let mut reads = BTreeSet::new();
     let mut reads_time = false;
     plan.apply_with_subqueries(|node| {
-        if let LogicalPlan::TableScan(scan) = node {
+        if let LogicalPlan::TableScan(scan) = node
+            && !is_recursion(scan)
+        {
             reads.insert(Arc::<str>::from(scan.table_name.table()));
         }
         node.apply_expressions(|expression| {
@@ -214,6 +218,11 @@ fn what_it_reads(plan: &LogicalPlan) -> Result<(BTreeSet<Arc<str>>, bool), DataF
         })
     })?;
     Ok((reads, reads_time))
+}
+
+/// Whether a scan is a recursive query reading what it has given so far.
+fn is_recursion(scan: &TableScan) -> bool {
+    source_as_provider(&scan.source).is_ok_and(|provider| provider.is::<CteWorkTable>())
 }
 
 /// The names of tables in a statement, with their places.

@@ -33,6 +33,29 @@ pub(crate) struct RowLocal {
     stages: Arc<[Stage]>,
 }
 
+/// Why a query has to be evaluated over whole tables.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WholeTables {
+    /// Its answer changes with time alone.
+    Time,
+    /// It looks at several rows at once.
+    SeveralRows,
+    /// Two rows could have findings of one identity.
+    Identity,
+}
+
+impl fmt::Display for WholeTables {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Time => "what it says changes with time alone (`now()`)",
+            Self::SeveralRows => "it joins, groups or compares rows",
+            Self::Identity => {
+                "it does not select, as they are, `account_id`, `region` and the table's `arn` or the rest of its key"
+            }
+        })
+    }
+}
+
 /// What is done with rows.
 enum Stage {
     /// Only these columns are kept.
@@ -51,21 +74,25 @@ impl fmt::Debug for RowLocal {
 
 impl RowLocal {
     /// The query of `plan`, if it is one that looks at one row at a time.
+    ///
+    /// # Errors
+    /// Why it is not.
     pub(super) fn of(
         plan: &LogicalPlan,
         columns: &OutputColumns,
         tables: &[TableDefinition],
         state: &SessionState,
-    ) -> Option<Self> {
-        let table = only_table(plan)?;
-        let definition = tables.iter().find(|definition| *definition.name == *table.table_name.table())?;
+    ) -> Result<Self, WholeTables> {
+        let table = only_table(plan).ok_or(WholeTables::SeveralRows)?;
+        let definition = tables.iter().find(|definition| *definition.name == *table.table_name.table());
+        let definition = definition.ok_or(WholeTables::SeveralRows)?;
         if !tells_rows_apart(plan, columns, definition) {
-            return None;
+            return Err(WholeTables::Identity);
         }
-        let plan = state.optimize(plan).ok()?;
         let mut stages = Vec::new();
-        stages_of(&plan, state, &mut stages)?;
-        Some(Self { table: Arc::clone(&definition.name), columns: relaxed(&definition.schema), stages: stages.into() })
+        let staged = state.optimize(plan).ok().and_then(|plan| stages_of(&plan, state, &mut stages));
+        staged.ok_or(WholeTables::SeveralRows)?;
+        Ok(Self { table: Arc::clone(&definition.name), columns: relaxed(&definition.schema), stages: stages.into() })
     }
 
     /// What the query says of these rows of its table.

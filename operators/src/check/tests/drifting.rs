@@ -2,11 +2,11 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 use tidegate_pipeline::operator::{SnapshotMode, StateReader, StateWriter};
-use tidegate_pipeline::step::StepTime;
+use tidegate_pipeline::step::{StepNumber, StepTime};
 use tidegate_pipeline::testing::compaction::merge_batches;
 use tidegate_pipeline::testing::golden::golden_state;
 
-use super::super::drift::{Drift, DriftState, DriftedFinding, Emit};
+use super::super::drift::{Drift, DriftState, DriftedFinding, Emit, SaidIn};
 use super::super::evaluate::{ControlEvaluation, Frozen};
 use super::super::finding::{Finding, Identity, IdentityParts, Severity, Status};
 
@@ -25,7 +25,13 @@ fn finding(resource: &str, status: Status, reason: &str) -> Finding {
         account_id: Some("1".into()),
         region: Some("r".into()),
         dimensions: "{}".into(),
+        evidence: r#"{"encrypted":false}"#.into(),
     }
+}
+
+/// The step of a time.
+fn at(time: i64) -> SaidIn {
+    SaidIn { step: StepNumber(time.unsigned_abs()), time: StepTime(time) }
 }
 
 fn evaluation(findings: Vec<Finding>, frozen: Frozen) -> ControlEvaluation {
@@ -34,7 +40,7 @@ fn evaluation(findings: Vec<Finding>, frozen: Frozen) -> ControlEvaluation {
 
 fn say(state: &mut DriftState, findings: &[(&str, Status, &str)], time: i64, emit: Emit) -> Vec<DriftedFinding> {
     let findings = findings.iter().map(|(resource, status, reason)| finding(resource, *status, reason)).collect();
-    state.apply(evaluation(findings, Frozen::default()), StepTime(time), emit)
+    state.apply(evaluation(findings, Frozen::default()), at(time), emit)
 }
 
 fn words(rows: &[DriftedFinding]) -> Vec<(&str, Status, Drift)> {
@@ -62,13 +68,13 @@ fn a_finding_that_is_gone_is_resolved_unless_it_is_frozen() {
     let mut state = DriftState::default();
     say(&mut state, &[("a", Status::Alarm, "x."), ("scope:1/r/t", Status::Error, "x.")], 1, Emit::Changes);
     let frozen = Frozen { everything: false, places: [("1".into(), "r".into())].into() };
-    let rows = state.apply(evaluation(Vec::new(), frozen), StepTime(2), Emit::Changes);
+    let rows = state.apply(evaluation(Vec::new(), frozen), at(2), Emit::Changes);
     assert_eq!(
         words(&rows),
         [("scope:1/r/t", Status::Ok, Drift::Resolved)],
         "what is said about scopes is never frozen"
     );
-    let rows = state.apply(evaluation(Vec::new(), Frozen::default()), StepTime(3), Emit::Changes);
+    let rows = state.apply(evaluation(Vec::new(), Frozen::default()), at(3), Emit::Changes);
     assert_eq!(words(&rows), [("a", Status::Ok, Drift::Resolved)]);
 }
 
@@ -85,8 +91,8 @@ fn an_ok_finding_that_never_was_anything_else_leaves_only_when_all_do() {
 fn what_a_control_said_is_resolved_when_the_control_goes() {
     let mut state = DriftState::default();
     say(&mut state, &[("a", Status::Alarm, "x.")], 1, Emit::Changes);
-    assert!(state.retire(|control| control == "c", StepTime(2)).is_empty());
-    assert_eq!(words(&state.retire(|_| false, StepTime(2))), [("a", Status::Ok, Drift::Resolved)]);
+    assert!(state.retire(|control| control == "c", at(2)).is_empty());
+    assert_eq!(words(&state.retire(|_| false, at(2))), [("a", Status::Ok, Drift::Resolved)]);
 }
 
 fn snapshot(state: &mut DriftState, mode: SnapshotMode) -> Vec<(String, arrow::array::RecordBatch)> {
@@ -112,20 +118,21 @@ fn state_of_each_earlier_version_is_read_and_of_a_later_one_refused() {
     let mut now = snapshot(&mut state, SnapshotMode::Changes);
     say(&mut state, &[("a", Status::Alarm, "z."), ("b", Status::Ok, "y.")], 2, Emit::Changes);
     now.extend(snapshot(&mut state, SnapshotMode::Changes));
-    for version in ["v1", "v2"] {
+    for version in ["v1", "v2", "v3"] {
         let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("golden/check.{version}.segment"));
         let batches = golden_state(&path, &now).unwrap();
         let mut read = DriftState::restore(&StateReader { batches: batches.clone() }).unwrap();
         let rows = say(&mut read, &[("a", Status::Alarm, "z.")], 9, Emit::All);
         assert_eq!(words(&rows), [("a", Status::Alarm, Drift::Unchanged)]);
         assert_eq!((rows[0].first_seen, rows[0].last_changed), (Some(StepTime(1)), Some(StepTime(2))));
+        assert_eq!(rows[0].step, (version == "v3").then_some(StepNumber(2)));
         let mut writer = StateWriter::new(SnapshotMode::Changes);
         read.snapshot(&mut writer, false).unwrap();
         let is_whole = writer.mode == SnapshotMode::Full;
-        assert_eq!(is_whole, version == "v1", "state of an earlier version is written anew, not added to");
-        let later = vec![("findings.v3".to_owned(), batches[0].1.clone())];
+        assert_eq!(is_whole, version != "v3", "state of an earlier version is written anew, not added to");
+        let later = vec![("findings.v4".to_owned(), batches[0].1.clone())];
         let error = DriftState::restore(&StateReader { batches: later }).unwrap_err().to_string();
-        assert!(error.contains("findings.v3") && error.contains("newer program"), "{error}");
+        assert!(error.contains("findings.v4") && error.contains("newer program"), "{error}");
     }
 }
 
@@ -153,7 +160,7 @@ proptest! {
         let mut state = DriftState::default();
         let mut folded: BTreeMap<Identity, Finding> = BTreeMap::new();
         for (time, saying) in sayings.iter().enumerate() {
-            let time = StepTime(time as i64);
+            let time = at(time as i64);
             for row in state.apply(evaluation(findings_of(saying), Frozen::default()), time, Emit::Changes) {
                 match row.drift {
                     Drift::Resolved => prop_assert!(folded.remove(&row.finding.identity).is_some()),
@@ -182,7 +189,7 @@ proptest! {
         let mut state = DriftState::default();
         let mut written: Vec<Vec<_>> = Vec::new();
         for (index, saying) in sayings.iter().enumerate() {
-            state.apply(evaluation(findings_of(saying), Frozen::default()), StepTime(index as i64), Emit::Changes);
+            state.apply(evaluation(findings_of(saying), Frozen::default()), at(index as i64), Emit::Changes);
             if index == full_at {
                 written = vec![snapshot(&mut state, SnapshotMode::Full)];
             } else {
@@ -201,7 +208,7 @@ proptest! {
         let mut restored = DriftState::restore(&StateReader { batches: written.concat() }).unwrap();
         prop_assert_eq!(restored.len(), state.len());
         let go_on = |state: &mut DriftState| {
-            state.apply(evaluation(findings_of(&last), Frozen::default()), StepTime(99), Emit::All)
+            state.apply(evaluation(findings_of(&last), Frozen::default()), at(99), Emit::All)
         };
         prop_assert_eq!(go_on(&mut restored), go_on(&mut state));
     }

@@ -302,3 +302,39 @@ async fn of_two_rows_that_say_the_same_the_more_severe_counts_whatever_their_ord
         assert_eq!(evaluations[0].findings[0].severity, super::super::finding::Severity::Critical, "{order}");
     }
 }
+
+#[tokio::test]
+async fn a_finding_carries_the_values_that_decided() {
+    let pack = pack_of(&[("a", &format!("{ENCRYPTED} where size > 1 and volume_id <> 'v9'"))]);
+    let rows = [("r", "v1", "in-use", true), ("r", "v2", "in-use", false)];
+    let evaluations = evaluate(&pack, &complete(&rows), TIME).await;
+    let evidence: Vec<&str> = evaluations[0].findings.iter().map(|finding| &*finding.evidence).collect();
+    // What is ok needs none.
+    assert_eq!(evidence, ["{}", r#"{"encrypted":false,"size":8,"state":"in-use","volume_id":"v2"}"#]);
+    let without = "select arn as resource, 'alarm' as status, 'r.' as reason from volume";
+    let evaluations = evaluate(&pack_of(&[("a", without)]), &complete(&rows), TIME).await;
+    assert_eq!(&*evaluations[0].findings[0].evidence, "{}");
+}
+
+#[tokio::test]
+async fn evidence_is_no_part_of_who_a_finding_is_and_may_be_kept_back() {
+    let controls = |more: &str| format!("controls:\n  - {{id: a, title: T, severity: high, query: a.sql{more}}}\n");
+    let said = async |more: &str| {
+        let all = [HEAD, ("p/ec2/controls.yaml", &controls(more)), ("p/ec2/a.sql", ENCRYPTED)];
+        let (pack, problems) = Pack::load(&files(&all), "p");
+        assert_eq!(problems, []);
+        let mut evaluated = evaluate(&pack, &complete(&[("r", "v2", "in-use", false)]), TIME).await;
+        evaluated.remove(0).findings.remove(0)
+    };
+    let (told, kept) = (said("").await, said(", evidence: false").await);
+    assert_eq!(&*kept.evidence, "{}");
+    assert_eq!((told.identity, &told.dimensions), (kept.identity, &kept.dimensions));
+}
+
+#[tokio::test]
+async fn long_values_are_cut_short_in_evidence() {
+    let sql = "select arn as resource, case when note like 'x%' then 'alarm' else 'ok' end as status, 'r.' as reason
+               from (select arn, repeat('x', 5000) as note from volume) v";
+    let evaluations = evaluate(&pack_of(&[("a", sql)]), &complete(&[("r", "v1", "in-use", true)]), TIME).await;
+    assert_eq!(evaluations[0].findings[0].evidence.chars().count(), r#"{"note":"…"}"#.chars().count() + 200);
+}

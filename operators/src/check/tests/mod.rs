@@ -4,12 +4,14 @@ mod by_row;
 mod dialect;
 mod drifting;
 mod evaluating;
+mod explaining;
 mod loading;
 mod operating;
 mod over_tables;
 mod planning;
 mod testing;
 mod waiving;
+mod working;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -230,3 +230,14 @@ fn controls_are_selected_by_pattern_exception_and_benchmark() {
     assert_eq!(ids(&["*_a"], &[], Some("b")), ["ebs_a"]);
     assert_eq!(ids(&["nothing_*"], &[], None), [""; 0]);
 }
+
+#[test]
+fn what_a_recursive_query_has_given_so_far_is_no_table_that_it_reads() {
+    let sql =
+        "with recursive n as (select arn from volume union all select n.arn from n join snapshot s on s.arn = n.arn)
+               select arn as resource, 'ok' as status, 'r.' as reason from n";
+    let (planned, problems) = plan(&pack_of(&[("a", sql)]));
+    assert_eq!(problems.queries, []);
+    let reads: Vec<&str> = planned.controls[0].reads.iter().map(|table| &**table).collect();
+    assert_eq!(reads, ["snapshot", "volume"]);
+}

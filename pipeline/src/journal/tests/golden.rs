@@ -11,6 +11,7 @@ use arrow::array::{Int64Array, RecordBatch, StringArray};
 use arrow::util::pretty::pretty_format_batches;
 
 use super::*;
+use crate::journal::record::{DeadLetter, Failure};
 use crate::step::{Scope, ScopeOutcome};
 
 /// The version that this program writes.
@@ -62,7 +63,7 @@ fn written_in(version: u32) -> Vec<Record> {
     let mut records: Vec<Record> = (1..).zip(bodies).map(record).collect();
     records.push(outbox(11));
     let (sink, effect, reason) = ("page".to_owned(), "p/0/1/page/0/11/0".to_owned(), Some("refused".to_owned()));
-    records.push(Record::Outcome(OutcomeRecord { sink, effect, outcome: Outcome::Dead, attempts: 3, reason }));
+    records.push(Record::Outcome(OutcomeRecord { sink, effect, outcome: Outcome::Dead, attempts: 3, reason, time: 0 }));
     if version == 1 {
         return records;
     }
@@ -82,7 +83,7 @@ fn written_in(version: u32) -> Vec<Record> {
         .enumerate()
     {
         let (sink, effect, reason) = ("page".to_owned(), format!("p/0/1/page/1/11/{row}"), None);
-        records.push(Record::Outcome(OutcomeRecord { sink, effect, outcome, attempts: 2, reason }));
+        records.push(Record::Outcome(OutcomeRecord { sink, effect, outcome, attempts: 2, reason, time: 0 }));
     }
     if version == 3 {
         return records;
@@ -95,10 +96,27 @@ fn written_in(version: u32) -> Vec<Record> {
     if version == 4 {
         return records;
     }
-    // Version 5 knows approvals.
+    // Version 5 knows when effects were given up, and tells of it.
+    let (sink, effect, reason) = ("page".to_owned(), "p/0/1/page/1/11/9".to_owned(), Some("refused".to_owned()));
+    records.push(Record::Outcome(OutcomeRecord { sink, effect, outcome: Outcome::Dead, attempts: 2, reason, time: 9 }));
+    let letter = DeadLetter {
+        effect: "p/0/1/page/1/11/9".to_owned(),
+        step: StepNumber(11),
+        row: 9,
+        key: Some("k".to_owned()),
+        reason: "refused".to_owned(),
+        attempts: 2,
+        history: vec![Failure { attempt: 1, time: 8, reason: "busy".to_owned() }],
+        body: "{}".to_owned(),
+        given_up_at: 9,
+    };
+    let given_up = StepBody::Engine(EngineEvent::GivenUp { sink: "page".to_owned(), letters: vec![letter] });
+    records.push(record((14, (Unit::Rows, given_up))));
+    records.push(record((15, (Unit::Rows, StepBody::Engine(EngineEvent::Drained { depth: 1 })))));
+    // It knows approvals.
     for (row, outcome) in [Outcome::Held, Outcome::Approved].into_iter().enumerate() {
         let (sink, effect, reason) = ("close".to_owned(), format!("p/0/1/close/0/11/{row}"), Some("{}".to_owned()));
-        records.push(Record::Outcome(OutcomeRecord { sink, effect, outcome, attempts: 0, reason }));
+        records.push(Record::Outcome(OutcomeRecord { sink, effect, outcome, attempts: 0, reason, time: 7 }));
     }
     records
 }

@@ -77,9 +77,17 @@ fn record() -> impl Strategy<Value = Record> {
             })
         },
     );
-    let outcome = (text(), any::<u32>(), prop::option::of(text())).prop_map(|(effect, attempts, reason)| {
-        Record::Outcome(OutcomeRecord { sink: "page".into(), effect, outcome: Outcome::Dead, attempts, reason })
-    });
+    let outcome =
+        (text(), any::<u32>(), prop::option::of(text()), any::<i64>()).prop_map(|(effect, attempts, reason, time)| {
+            Record::Outcome(OutcomeRecord {
+                sink: "page".into(),
+                effect,
+                outcome: Outcome::Dead,
+                attempts,
+                reason,
+                time,
+            })
+        });
     prop_oneof![step, outcome, any::<u64>().prop_map(outbox)]
 }
 

@@ -13,6 +13,7 @@ mod server;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
@@ -21,6 +22,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::delivery::CircuitStatus;
 use super::effects::{ChangedEffects, EffectChange};
 use crate::error::{Domain, Error};
 use crate::provider::RefreshRequest;
@@ -57,6 +59,8 @@ pub(crate) enum ControlRequest {
         /// What shall be read.
         request: RefreshRequest,
     },
+    /// How the circuits to the destinations of sinks stand.
+    Circuits,
 }
 
 /// What the owner answers.
@@ -67,6 +71,8 @@ pub(crate) enum ControlAnswer {
     EffectsChanged(ChangedEffects),
     /// The nodes that will read it again, soon.
     RefreshBegun(Vec<String>),
+    /// The circuits that are not closed, by sink.
+    Circuits(BTreeMap<String, CircuitStatus>),
 }
 
 /// What every version of a request begins with.

@@ -37,6 +37,7 @@ impl Controlled {
                 tracing::info!(?change, changed = changed.changed.len(), "Effects were changed by command.");
                 Ok(ControlAnswer::EffectsChanged(changed))
             }
+            ControlRequest::Circuits => Ok(ControlAnswer::Circuits(self.ledger.circuits())),
             ControlRequest::Refresh { node, request } => {
                 self.status.refresh(node.as_deref(), &request).map(ControlAnswer::RefreshBegun)
             }

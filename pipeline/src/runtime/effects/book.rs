@@ -1,13 +1,19 @@
 //! The book of effects: what is intended and what is dead, as a fold of journal records.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use super::{Effect, EffectState};
 use crate::journal::JournalPosition;
-use crate::journal::record::{Outcome, OutcomeRecord};
+use crate::journal::record::{DeadLetter, Failure, Outcome, OutcomeRecord};
+use crate::rows::MAX_RAW;
+
+/// How many attempts in vain an effect remembers.
+const HISTORY: usize = 8;
+/// How much of each reason, in bytes.
+const REASON: usize = 256;
 
 /// How much a book holds.
 #[derive(Debug, Clone, Copy)]
@@ -34,12 +40,19 @@ pub(crate) enum Standing {
     Intended {
         /// How often it was tried.
         attempts: u32,
+        /// How the last attempts went, oldest first.
+        history: Vec<Failure>,
     },
     Dead {
         /// Where the journal says so: the oldest are forgotten first.
         at: JournalPosition,
         attempts: u32,
         reason: Option<String>,
+        /// When, in ms since 1970.
+        time: i64,
+        history: Vec<Failure>,
+        /// Whether the sink's port `dead_letter` has told it, or nobody reads that.
+        told: bool,
     },
     /// It leaves when somebody has approved it.
     AwaitingApproval {
@@ -49,8 +62,10 @@ pub(crate) enum Standing {
     },
     /// Intended, and somebody has approved it.
     Approved {
-        /// How often it was tried.
+        /// How often it was tried since.
         attempts: u32,
+        /// How the last attempts went, oldest first.
+        history: Vec<Failure>,
     },
     /// It was delivered, and what came of it is kept.
     Done {
@@ -62,6 +77,9 @@ pub(crate) enum Standing {
 }
 
 impl Standing {
+    /// Never tried.
+    pub(crate) const NEW: Self = Self::Intended { attempts: 0, history: Vec::new() };
+
     pub(crate) fn state(&self) -> EffectState {
         match self {
             Self::Intended { .. } | Self::Approved { .. } => EffectState::Intended,
@@ -74,18 +92,20 @@ impl Standing {
     /// How often it was tried.
     pub(crate) fn attempts(&self) -> u32 {
         match self {
-            Self::Intended { attempts }
-            | Self::Approved { attempts }
+            Self::Intended { attempts, .. }
+            | Self::Approved { attempts, .. }
             | Self::AwaitingApproval { attempts, .. }
             | Self::Dead { attempts, .. }
             | Self::Done { attempts, .. } => *attempts,
         }
     }
 
-    /// Why it is dead, or what is known of it.
+    /// Why it is dead or failed last, or what is known of it.
     pub(crate) fn reason(&self) -> Option<&str> {
         match self {
-            Self::Intended { .. } | Self::Approved { .. } => None,
+            Self::Intended { history, .. } | Self::Approved { history, .. } => {
+                history.last().map(|last| last.reason.as_str())
+            }
             Self::Dead { reason, .. } | Self::AwaitingApproval { report: reason, .. } => reason.as_deref(),
             Self::Done { report, .. } => Some(report),
         }
@@ -96,9 +116,12 @@ impl Standing {
         matches!(self, Self::Intended { .. } | Self::Approved { .. })
     }
 
-    /// The bytes of what is kept besides the effect.
+    /// The bytes of what is kept besides the effect, as long as its standing is of one kind.
     fn extra_bytes(&self) -> usize {
-        self.reason().map_or(0, str::len)
+        match self {
+            Self::Intended { .. } | Self::Approved { .. } => 0,
+            _ => self.reason().map_or(0, str::len),
+        }
     }
 }
 
@@ -110,9 +133,48 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
+    /// What the port `dead_letter` tells of it; `None` where it is not dead.
+    fn letter(&self) -> Option<DeadLetter> {
+        let Standing::Dead { attempts, reason, time, history, .. } = &self.standing else { return None };
+        let body = &self.effect.payload.body;
+        Some(DeadLetter {
+            effect: self.effect.id.to_string(),
+            step: self.effect.step,
+            row: self.effect.row,
+            key: self.effect.payload.key.clone(),
+            reason: reason.clone().unwrap_or_default(),
+            attempts: *attempts,
+            history: history.clone(),
+            body: String::from_utf8_lossy(&body[..body.len().min(MAX_RAW)]).into_owned(),
+            given_up_at: *time,
+        })
+    }
+
     fn bytes(&self) -> usize {
         self.effect.bytes() + self.standing.extra_bytes()
     }
+
+    fn history(&self) -> Vec<Failure> {
+        match &self.standing {
+            Standing::Intended { history, .. }
+            | Standing::Approved { history, .. }
+            | Standing::Dead { history, .. } => history.clone(),
+            Standing::AwaitingApproval { .. } | Standing::Done { .. } => Vec::new(),
+        }
+    }
+}
+
+/// One more failure behind those before it, of which the newest are kept. A record that is read again finds itself.
+fn and_then(mut history: Vec<Failure>, record: &OutcomeRecord) -> Vec<Failure> {
+    let (attempt, time) = (record.attempts, record.time);
+    let reason = record.reason.as_deref().unwrap_or_default();
+    let reason = reason[..reason.floor_char_boundary(REASON)].to_owned();
+    history.retain(|failure| failure.attempt < attempt);
+    if history.len() >= HISTORY {
+        history.drain(..=history.len() - HISTORY);
+    }
+    history.push(Failure { attempt, time, reason });
+    history
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -184,6 +246,10 @@ pub(crate) struct Book {
     bounds: Bounds,
     entries: BTreeMap<Arc<str>, Entry>,
     dead: Kept,
+    /// Dead ones that the port `dead_letter` has to tell first, oldest first. They are not forgotten before.
+    untold: BTreeSet<(JournalPosition, Arc<str>)>,
+    /// The sinks whose port `dead_letter` is read.
+    read: HashSet<String>,
     done: Kept,
     intended: HashMap<String, Usage>,
     held: HashMap<String, Usage>,
@@ -200,6 +266,8 @@ impl Book {
             bounds,
             entries: BTreeMap::new(),
             dead: Kept::default(),
+            untold: BTreeSet::new(),
+            read: HashSet::new(),
             done: Kept::default(),
             intended: HashMap::new(),
             held: HashMap::new(),
@@ -211,7 +279,7 @@ impl Book {
     /// An effect is intended. One that is in the book stays as it is.
     pub(crate) fn intend(&mut self, effect: Arc<Effect>) {
         if !self.entries.contains_key(&effect.id) {
-            self.put(Entry { effect, standing: Standing::Intended { attempts: 0 } });
+            self.put(Entry { effect, standing: Standing::NEW });
         }
     }
 
@@ -219,17 +287,30 @@ impl Book {
     pub(crate) fn apply(&mut self, record: &OutcomeRecord, at: JournalPosition) -> Option<Arc<Effect>> {
         let known = self.entries.get(record.effect.as_str())?;
         let (effect, was_approved) = (Arc::clone(&known.effect), matches!(known.standing, Standing::Approved { .. }));
-        let (attempts, reason) = (record.attempts, record.reason.clone());
+        let (attempts, reason, time) = (record.attempts, record.reason.clone(), record.time);
+        let before = || self.entries.get(&effect.id).map(Entry::history).unwrap_or_default();
         match record.outcome {
-            Outcome::Dead => self.put(Entry { effect, standing: Standing::Dead { at, attempts, reason } }),
+            Outcome::Dead => {
+                let (history, told) = (and_then(before(), record), !self.read.contains(&effect.sink));
+                self.put(Entry { effect, standing: Standing::Dead { at, attempts, reason, time, history, told } });
+            }
             // After a retry it is tried as often as at first.
-            Outcome::Retried => self.put(Entry { effect, standing: Standing::Intended { attempts: 0 } }),
-            Outcome::Tried if was_approved => self.put(Entry { effect, standing: Standing::Approved { attempts } }),
-            Outcome::Tried => self.put(Entry { effect, standing: Standing::Intended { attempts } }),
+            Outcome::Retried => self.put(Entry { effect, standing: Standing::NEW }),
+            Outcome::Tried => {
+                let history = and_then(before(), record);
+                let standing = match was_approved {
+                    true => Standing::Approved { attempts, history },
+                    false => Standing::Intended { attempts, history },
+                };
+                self.put(Entry { effect, standing });
+            }
             Outcome::Held => {
                 self.put(Entry { effect, standing: Standing::AwaitingApproval { attempts, report: reason } });
             }
-            Outcome::Approved => self.put(Entry { effect, standing: Standing::Approved { attempts: 0 } }),
+            Outcome::Approved => {
+                let standing = Standing::Approved { attempts: 0, history: Vec::new() };
+                self.put(Entry { effect, standing });
+            }
             Outcome::Done if let Some(report) = reason => {
                 self.put(Entry { effect, standing: Standing::Done { at, attempts, report } });
             }
@@ -248,6 +329,9 @@ impl Book {
         match &entry.standing {
             Standing::Intended { .. } | Standing::Approved { .. } => self.intended.entry(sink).or_default().add(bytes),
             Standing::AwaitingApproval { .. } => self.held.entry(sink).or_default().add(bytes),
+            Standing::Dead { at, told: false, .. } if self.read.contains(&sink) => {
+                self.untold.insert((*at, Arc::clone(&id)));
+            }
             Standing::Dead { at, .. } => self.dead.add(*at, &id, bytes),
             Standing::Done { at, .. } => self.done.add(*at, &id, bytes),
         }
@@ -269,12 +353,51 @@ impl Book {
         let usage = match entry.standing {
             Standing::Intended { .. } | Standing::Approved { .. } => &mut self.intended,
             Standing::AwaitingApproval { .. } => &mut self.held,
+            Standing::Dead { at, .. } if self.untold.remove(&(at, Arc::clone(id))) => return,
             Standing::Dead { at, .. } => return self.dead.remove(at, id, bytes),
             Standing::Done { at, .. } => return self.done.remove(at, id, bytes),
         };
         if let Some(usage) = usage.get_mut(&entry.effect.sink) {
             usage.remove(bytes);
         }
+    }
+
+    /// The ports `dead_letter` of these sinks are read: what they give up from now on is to be told. What was restored
+    /// untold is, too.
+    pub(crate) fn read_letters_of(&mut self, sinks: HashSet<String>) {
+        self.read = sinks;
+        let untold = |entry: &&Entry| matches!(entry.standing, Standing::Dead { told: false, .. });
+        let entries: Vec<Entry> = self.entries.values().filter(untold).cloned().collect();
+        entries.into_iter().for_each(|entry| self.put(entry));
+    }
+
+    /// The oldest effects of one sink that its port `dead_letter` has to tell: at most so many, and about so many bytes.
+    pub(crate) fn letters(&self, most: usize, bytes: usize) -> Option<(String, Vec<DeadLetter>)> {
+        let entries = || self.untold.iter().filter_map(|(_, id)| self.entries.get(id));
+        let sink = entries().next()?.effect.sink.clone();
+        let mut left = bytes;
+        let fits = |letter: &DeadLetter| {
+            let fits = left > 0;
+            left = left.saturating_sub(letter.body.len());
+            fits
+        };
+        let own = entries().filter(|entry| entry.effect.sink == sink).take(most);
+        Some((sink.clone(), own.filter_map(Entry::letter).take_while(fits).collect()))
+    }
+
+    /// A step has told that an effect was given up.
+    pub(crate) fn told(&mut self, id: &str) {
+        let Some(entry) = self.entries.get(id) else { return };
+        let mut entry = entry.clone();
+        if let Standing::Dead { told, .. } = &mut entry.standing {
+            *told = true;
+            self.put(entry);
+        }
+    }
+
+    /// Whether something is to be told.
+    pub(crate) fn has_letters(&self) -> bool {
+        !self.untold.is_empty()
     }
 
     fn forget_the_oldest(&mut self) {

@@ -1,7 +1,7 @@
 //! The ledger of a running pipeline: the book, shared by sinks, deliverers, checkpoints and commands, and kept in
 //! step with the journal.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
@@ -14,9 +14,10 @@ use super::list::ListedEffect;
 use super::{Effect, OVERFLOW, stored};
 use crate::checkpoint::Section;
 use crate::error::Result;
-use crate::journal::record::{Outcome, OutcomeRecord, Record};
+use crate::journal::record::{DeadLetter, Outcome, OutcomeRecord, Record};
 use crate::journal::{Journal, JournalPosition};
 use crate::operator::SnapshotMode;
+use crate::runtime::delivery::{CircuitState, CircuitStatus};
 use crate::testing::crash;
 
 /// What a process has done for the effects of a sink.
@@ -48,10 +49,14 @@ pub(crate) struct Ledger(Arc<Shared>);
 struct Shared {
     book: Mutex<Book>,
     settled: Notify,
+    /// Told when there are dead letters.
+    letters: Notify,
     /// Counts effects that are gone on somebody's word: deliverers then look at what they hold.
     discards: watch::Sender<u64>,
     /// What this process has done for each sink.
     tallies: Mutex<BTreeMap<String, Tally>>,
+    /// The circuits to the destinations of sinks that are not closed.
+    circuits: Mutex<BTreeMap<String, CircuitStatus>>,
     /// The way to the deliverer of each sink, for as long as the sink runs.
     deliverers: Mutex<HashMap<String, mpsc::WeakUnboundedSender<Arc<Effect>>>>,
 }
@@ -62,8 +67,10 @@ impl Ledger {
         Self(Arc::new(Shared {
             book: Mutex::new(Book::new(bounds)),
             settled: Notify::new(),
+            letters: Notify::new(),
             discards: watch::channel(0).0,
             tallies: Mutex::default(),
+            circuits: Mutex::default(),
             deliverers: Mutex::default(),
         }))
     }
@@ -86,7 +93,7 @@ impl Ledger {
 
     /// The journal's tail says how an effect went on.
     pub(crate) fn replay(&self, record: &OutcomeRecord, at: JournalPosition) {
-        self.0.book.lock().apply(record, at);
+        self.apply(&mut self.0.book.lock(), record, at);
     }
 
     /// Appends to the journal that those of `effects` for which there is no room are dead. Gives back the
@@ -184,6 +191,20 @@ impl Ledger {
         counts
     }
 
+    /// The circuit to the destination of a sink has changed.
+    pub(crate) fn circuit(&self, sink: &str, status: CircuitStatus) {
+        let mut circuits = self.0.circuits.lock();
+        match status.state {
+            CircuitState::Closed => drop(circuits.remove(sink)),
+            CircuitState::Open | CircuitState::Probing => drop(circuits.insert(sink.to_owned(), status)),
+        }
+    }
+
+    /// The circuits that are not closed, by sink.
+    pub(crate) fn circuits(&self) -> BTreeMap<String, CircuitStatus> {
+        self.0.circuits.lock().clone()
+    }
+
     /// How often an effect was tried.
     pub(crate) fn attempts(&self, id: &str) -> u32 {
         self.0.book.lock().get(id).map_or(0, |entry| entry.standing.attempts())
@@ -203,8 +224,44 @@ impl Ledger {
         past
     }
 
+    /// The ports `dead_letter` of these sinks are read.
+    pub(crate) fn read_letters_of(&self, sinks: HashSet<String>) {
+        self.0.book.lock().read_letters_of(sinks);
+    }
+
+    /// Waits until there are dead letters.
+    pub(crate) async fn letters(&self) {
+        loop {
+            let there = self.0.letters.notified();
+            if self.0.book.lock().has_letters() {
+                return;
+            }
+            there.await;
+        }
+    }
+
+    /// The oldest dead letters of one sink: see [`Book::letters`].
+    pub(crate) fn oldest_letters(&self, most: usize, bytes: usize) -> Option<(String, Vec<DeadLetter>)> {
+        self.0.book.lock().letters(most, bytes)
+    }
+
+    /// A step has told these dead letters.
+    pub(crate) fn told(&self, letters: &[DeadLetter]) {
+        let mut book = self.0.book.lock();
+        letters.iter().for_each(|letter| book.told(&letter.effect));
+    }
+
+    /// Whether nothing is intended, and every death is told.
+    pub(crate) fn is_settled(&self) -> bool {
+        let book = self.0.book.lock();
+        book.intended() == 0 && !book.has_letters()
+    }
+
     fn apply(&self, book: &mut Book, record: &OutcomeRecord, at: JournalPosition) {
         book.apply(record, at);
+        if record.outcome == Outcome::Dead && book.has_letters() {
+            self.0.letters.notify_waiters();
+        }
         if book.intended() == 0 {
             self.0.settled.notify_waiters();
         }
@@ -293,5 +350,6 @@ impl Ledger {
 }
 
 pub(super) fn outcome(effect: &Effect, outcome: Outcome, attempts: u32, reason: Option<String>) -> OutcomeRecord {
-    OutcomeRecord { sink: effect.sink.clone(), effect: effect.id.to_string(), outcome, attempts, reason }
+    let time = jiff::Timestamp::now().as_millisecond();
+    OutcomeRecord { sink: effect.sink.clone(), effect: effect.id.to_string(), outcome, attempts, reason, time }
 }

@@ -12,6 +12,8 @@ use crate::error::Result;
 use crate::journal::read_directory;
 use crate::journal::record::{Outcome, OutcomeRecord, Record};
 use crate::runtime::checkpointing::PIPELINE_SECTIONS;
+use crate::runtime::control::{self, ControlAnswer, ControlRequest};
+use crate::runtime::delivery::CircuitStatus;
 use crate::step::{Shard, StepNumber};
 
 /// How far back a list reaches.
@@ -30,7 +32,7 @@ pub struct ListedEffect {
     pub state: EffectState,
     /// How often it was tried.
     pub attempts: u32,
-    /// Why it is dead or was not delivered; or, as a line of JSON, what has come of it or would.
+    /// Why it is dead, was not delivered, or failed last; or, as a line of JSON, what has come of it or would.
     pub reason: Option<String>,
     /// What it is.
     pub effect: Arc<Effect>,
@@ -78,6 +80,15 @@ pub fn list_effects(directory: &Path, pipeline: &str, reach: EffectReach) -> Res
     all.extend(ended.into_values().filter(|ended| book.get(&ended.effect.id).is_none()));
     all.sort_by(|a, b| (&a.effect.sink, a.effect.order()).cmp(&(&b.effect.sink, b.effect.order())));
     Ok(all)
+}
+
+/// The circuits to the destinations of sinks that are not closed, as the pipeline that runs in `directory` says; none where
+/// none runs, or an older program does. Blocks.
+pub fn open_circuits(directory: &Path) -> BTreeMap<String, CircuitStatus> {
+    match control::ask(directory, &ControlRequest::Circuits) {
+        Ok(Some(ControlAnswer::Circuits(circuits))) => circuits,
+        _ => BTreeMap::new(),
+    }
 }
 
 /// The book as the newest checkpoint and the journal behind it say.

@@ -37,7 +37,7 @@ pub(crate) use book::Bounds;
 pub use change::{ChangedEffects, EffectChange, UnchangedEffect, change_effects};
 pub(crate) use ledger::Ledger;
 pub use ledger::{EffectCounts, Tally};
-pub use list::{EffectReach, ListedEffect, list_effects};
+pub use list::{EffectReach, ListedEffect, list_effects, open_circuits};
 
 /// The reason of effects for which the outbox had no room.
 pub(crate) const OVERFLOW: &str = "overflow";

@@ -16,7 +16,7 @@ use crate::operator::SnapshotMode;
 
 /// The name of the section, with the version of its format: two columns, the id and the entry as postcard.
 const SECTION: &str = "effects.v3";
-/// What it was before there were approvals, and reports of what is done; the entries are the same.
+/// What it was before attempts in vain were kept, what dead letters have told, approvals, and reports of what is done.
 const SECOND: &str = "effects.v2";
 /// What it was before the attempts of intended effects were kept.
 const FIRST: &str = "effects.v1";
@@ -39,11 +39,39 @@ enum FirstStanding {
 impl From<FirstEntry> for Entry {
     fn from(first: FirstEntry) -> Self {
         let standing = match first.standing {
-            FirstStanding::Intended => Standing::Intended { attempts: 0 },
-            FirstStanding::Dead { at, attempts, reason } => Standing::Dead { at, attempts, reason },
+            FirstStanding::Intended => Standing::NEW,
+            FirstStanding::Dead { at, attempts, reason } => dead(at, attempts, reason),
         };
         Self { effect: first.effect, standing }
     }
+}
+
+/// An entry as `effects.v2` holds it.
+#[derive(Deserialize)]
+struct SecondEntry {
+    effect: Arc<Effect>,
+    standing: SecondStanding,
+}
+
+#[derive(Deserialize)]
+enum SecondStanding {
+    Intended { attempts: u32 },
+    Dead { at: JournalPosition, attempts: u32, reason: Option<String> },
+}
+
+impl From<SecondEntry> for Entry {
+    fn from(second: SecondEntry) -> Self {
+        let standing = match second.standing {
+            SecondStanding::Intended { attempts } => Standing::Intended { attempts, history: Vec::new() },
+            SecondStanding::Dead { at, attempts, reason } => dead(at, attempts, reason),
+        };
+        Self { effect: second.effect, standing }
+    }
+}
+
+/// What was dead before there were dead letters is told by none.
+fn dead(at: JournalPosition, attempts: u32, reason: Option<String>) -> Standing {
+    Standing::Dead { at, attempts, reason, time: 0, history: Vec::new(), told: true }
 }
 
 /// What a checkpoint writes: batches by the name of their section.
@@ -90,6 +118,7 @@ pub(super) fn restore(book: &mut Book, sections: Vec<Section>) -> Result<()> {
                 let bytes = entries.value(row);
                 let entry = match section.name.as_str() {
                     FIRST => postcard::from_bytes::<FirstEntry>(bytes).map(Entry::from),
+                    SECOND => postcard::from_bytes::<SecondEntry>(bytes).map(Entry::from),
                     _ => postcard::from_bytes(bytes),
                 };
                 book.put(entry.map_err(|error| Error::internal(format!("an effect cannot be decoded: {error}")))?);

@@ -21,7 +21,7 @@ fn effect(row: u32) -> Arc<Effect> {
 
 fn ended(row: u32, outcome: Outcome) -> OutcomeRecord {
     let reason = (outcome == Outcome::Dead).then(|| "refused".to_owned());
-    OutcomeRecord { sink: "page".to_owned(), effect: effect(row).id.to_string(), outcome, attempts: 1, reason }
+    OutcomeRecord { sink: "page".to_owned(), effect: effect(row).id.to_string(), outcome, attempts: 1, reason, time: 5 }
 }
 
 fn rows_by_state(book: &Book) -> BTreeMap<EffectState, Vec<u32>> {
@@ -88,6 +88,39 @@ fn happen(book: &mut Book, log: &mut Vec<(u32, Option<Outcome>)>, row: u32, what
     };
     log.push((row, outcome));
     replay(book, log, log.len() - 1);
+}
+
+#[test]
+fn what_a_sink_has_given_up_is_kept_until_it_is_told_and_an_outcome_read_twice_is_one() {
+    let mut book = Book::new(Bounds { dead: 1, ..Bounds::NONE });
+    book.read_letters_of(std::iter::once("page".to_owned()).collect());
+    (0..3).for_each(|row| book.intend(effect(row)));
+    let tried = |attempts, time| {
+        let reason = Some(format!("failure {attempts}"));
+        OutcomeRecord { attempts, time, reason, ..ended(0, Outcome::Tried) }
+    };
+    for record in [tried(1, 1), tried(2, 2), tried(1, 1), tried(2, 2)] {
+        book.apply(&record, JournalPosition(1));
+    }
+    for (row, at) in [(0, 10), (1, 20), (2, 30)] {
+        book.apply(&OutcomeRecord { attempts: 3, ..ended(row, Outcome::Dead) }, JournalPosition(at));
+    }
+    let (sink, letters) = book.letters(2, usize::MAX).unwrap();
+    let history: Vec<u64> = letters[0].history.iter().map(|failure| failure.attempt.into()).collect();
+    assert_eq!(
+        (sink.as_str(), letters.len(), history),
+        ("page", 2, vec![1, 2, 3]),
+        "more are kept than the bound says"
+    );
+    letters.iter().for_each(|letter| book.told(&letter.effect));
+    assert!(book.has_letters() && book.letters(9, 1).unwrap().1.len() == 1);
+    book.told(&effect(2).id);
+    assert!(!book.has_letters());
+    assert_eq!(
+        rows_by_state(&book),
+        BTreeMap::from([(EffectState::Dead, vec![2])]),
+        "what is told is forgotten as ever"
+    );
 }
 
 fn replay(book: &mut Book, log: &[(u32, Option<Outcome>)], from: usize) {
@@ -215,8 +248,9 @@ fn effects_of_a_checkpoint_in_the_first_form_are_read() {
     let mut book = Book::new(Bounds::NONE);
     stored::restore(&mut book, sections(vec![("effects.v1".to_owned(), batch.unwrap())])).unwrap();
     let standings: Vec<Standing> = book.entries().map(|entry| entry.standing.clone()).collect();
-    let dead = Standing::Dead { at: JournalPosition(7), attempts: 3, reason: Some("refused".to_owned()) };
-    assert_eq!(standings, [Standing::Intended { attempts: 0 }, dead]);
+    let (at, reason, history) = (JournalPosition(7), Some("refused".to_owned()), Vec::new());
+    let dead = Standing::Dead { at, attempts: 3, reason, time: 0, history, told: true };
+    assert_eq!(standings, [Standing::NEW, dead]);
 }
 
 #[test]

@@ -14,7 +14,7 @@ use crate::runtime::chain::Body;
 use crate::runtime::checkpointing::blocking;
 use crate::runtime::rerun::ReplaySinks;
 use crate::runtime::sink_node::{SinkNode, edge_mark};
-use crate::sink::{DispatchingSink, Mark, PlannedSink, Sink, SinkContext, TransactionalSink};
+use crate::sink::{DispatchingSink, EffectMaker, Mark, PlannedSink, Sink, SinkContext, TransactionalSink};
 use crate::step::StepNumber;
 
 /// The sinks that a pipeline is opened with.
@@ -47,7 +47,7 @@ impl Pipeline {
                 (Planned::Source(_), _) => continue,
                 (Planned::Operator(planned), _) => self.operator(node, planned).await,
                 (Planned::Sink(planned), Sinks::Own(marks)) => self.sinks(node, planned, marks).await,
-                (Planned::Sink(_), Sinks::Replayed(sinks)) => self.replayed(node, sinks),
+                (Planned::Sink(planned), Sinks::Replayed(sinks)) => self.replayed(node, planned, sinks),
             };
             let bodies = bodies.map_err(|error| error.at_node(&node.name).at_place(&node.shown_place))?;
             let body = |(inputs, body)| NodeBody { node: NodeIndex(index), inputs, body };
@@ -99,25 +99,34 @@ impl Pipeline {
                     .with_ending(self.ending.clone());
                 Ok(vec![(inputs_of(node), Body::Sink(Box::new(sink)))])
             }
-            Sink::Dispatching(sink) => Ok(self.dispatching(node, &sink, marks)),
+            Sink::Dispatching(sink) => Ok(self.dispatching(node, &sink, planned.open.maker(), marks)),
         }
     }
 
     /// A sink that dispatches takes each of its inputs on its own.
-    fn dispatching(&mut self, node: &Node, sink: &Arc<dyn DispatchingSink>, marks: &SinkMarks) -> Vec<Fed> {
+    fn dispatching(
+        &mut self,
+        node: &Node,
+        sink: &Arc<dyn DispatchingSink>,
+        maker: Option<Arc<dyn EffectMaker>>,
+        marks: &SinkMarks,
+    ) -> Vec<Fed> {
         let outbox = self.outbox(&node.name, Arc::clone(sink));
         let of_input = |input: usize| {
             let name = edge_mark(&node.name, input as u32);
             let (mark, rows) = (marks.known.get(&name), self.rows_of(&name));
-            let sink = SinkNode::dispatching(Arc::clone(sink), outbox.clone(), input as u32, mark, rows);
+            let sink = SinkNode::dispatching(Arc::clone(sink), outbox.clone(), input as u32, mark, rows)
+                .with_maker(maker.clone());
             (vec![input], Body::Sink(Box::new(sink)))
         };
         (0..node.inputs.len()).map(of_input).collect()
     }
 
-    fn replayed(&self, node: &Node, sinks: &ReplaySinks) -> Result<Vec<Fed>> {
+    fn replayed(&self, node: &Node, planned: &PlannedSink, sinks: &ReplaySinks) -> Result<Vec<Fed>> {
+        let maker = planned.open.maker();
         let sinks = sinks.of(&node.name, node.inputs.len(), |mark| self.rows_of(mark))?;
-        Ok(sinks.into_iter().map(|(inputs, sink)| (inputs, Body::Sink(Box::new(sink)))).collect())
+        let body = |sink: SinkNode| Body::Sink(Box::new(sink.with_maker(maker.clone())));
+        Ok(sinks.into_iter().map(|(inputs, sink)| (inputs, body(sink))).collect())
     }
 
     async fn first_mark(&self, sink: &mut dyn TransactionalSink) -> Result<Mark> {

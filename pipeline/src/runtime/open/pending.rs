@@ -1,6 +1,6 @@
 //! Effects that earlier lives of a pipeline have left: what is pending is on its way again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
@@ -9,7 +9,7 @@ use super::Pipeline;
 use crate::error::{Error, Result};
 use crate::graph::{Definition, Node, Planned};
 use crate::journal::Journal;
-use crate::journal::record::Record;
+use crate::journal::record::{EngineEvent, Record, StepBody, StepRecord};
 use crate::runtime::checkpointing::PIPELINE_SECTIONS;
 use crate::runtime::delivery::Deliverer;
 use crate::runtime::effects::{EffectIdentity, Ledger, ListedEffect};
@@ -23,6 +23,7 @@ impl Pipeline {
     /// Effects that were intended, and those that were given up; and the marks that the outbox implies.
     pub(super) fn restore_outbox(&mut self) -> Result<BTreeMap<String, StepNumber>> {
         let identity = self.identity();
+        self.effects.read_letters_of(self.tellers().into_keys().collect());
         if let Some(manifest) = &self.manifest {
             self.effects.restore(self.store.read_state(&manifest.effects, PIPELINE_SECTIONS)?)?;
         }
@@ -63,6 +64,7 @@ impl Pipeline {
             let _ = deliver.send(effect);
         }
         self.deliverers.push(Deliverer::new(
+            Arc::clone(node),
             fenced(sink, self.store.fence()),
             self.journal.clone(),
             self.effects.clone(),
@@ -77,6 +79,15 @@ impl Pipeline {
             ledger: self.effects.clone(),
             deliver,
         }
+    }
+
+    /// The sinks whose port `dead_letter` is read, by the names under which effects of them may stand.
+    pub(in crate::runtime) fn tellers(&self) -> HashMap<String, Arc<str>> {
+        let named = |node: &Node| {
+            let name = Arc::clone(&node.name);
+            self.names_of(&node.name).into_iter().map(move |known| (known, Arc::clone(&name)))
+        };
+        self.graph.read_dead_letters().flat_map(named).collect()
     }
 
     /// The names under which effects of a sink may stand: its own, and the one that it had before.
@@ -137,6 +148,9 @@ pub(in crate::runtime) fn fold_outbox(
                 effects.intend(&identity.effects_of(record));
             }
             (at, Record::Outcome(record)) => effects.replay(&record, at),
+            (_, Record::Step(StepRecord { body: StepBody::Engine(EngineEvent::GivenUp { letters, .. }), .. })) => {
+                effects.told(&letters);
+            }
             (_, Record::Step(_)) => {}
         }
     }

@@ -155,6 +155,7 @@ impl Pipeline {
             feed: ends.feed,
             backlog: ends.backlog,
             status: Arc::clone(&self.status),
+            effects: self.effects.clone(),
             lookups: self.manifest.as_ref().map(|manifest| manifest.lookups.clone()).unwrap_or_default(),
             lookup_changes: ends.lookup_changes,
             checkpoints: ends.checkpoints,
@@ -182,6 +183,8 @@ impl Pipeline {
             is_replay: self.recorded.is_some(),
             inline_all: spec.journal.inline == JournalInline::All,
             journal_bytes: spec.journal.bytes.map(|bytes| bytes.0),
+            depth: self.graph.depths().into_iter().max().unwrap_or(0),
+            tellers: self.tellers(),
             joined: self.joined.clone(),
             pipeline: Arc::clone(&spec.name.value),
         }

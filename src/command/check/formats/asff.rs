@@ -21,7 +21,7 @@ pub(super) fn asff(report: &Report, all: bool) -> Result<String, Failure> {
     let rows = report.rows(all);
     let (importable, left): (Vec<&Finding>, Vec<&Finding>) = rows.into_iter().partition(|finding| is_of_aws(finding));
     if !left.is_empty() {
-        eprintln!("asff: {} not about AWS accounts left out", left.len());
+        crate::output::told!("asff: {} not about AWS accounts left out", left.len());
     }
     let mut groups: BTreeMap<(String, String), Vec<Value>> = BTreeMap::new();
     for finding in importable {

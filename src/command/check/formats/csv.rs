@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use crate::command::check::report::{Finding, Moment, Report};
 
-const HEADER: [&str; 21] = [
+const HEADER: [&str; 22] = [
     "control",
     "title",
     "severity",
@@ -15,6 +15,7 @@ const HEADER: [&str; 21] = [
     "region",
     "reason",
     "dimensions",
+    "evidence",
     "pack",
     "service",
     "resource_type",
@@ -37,7 +38,7 @@ pub(super) fn csv(report: &Report, all: bool) -> String {
     text
 }
 
-fn row<'a>(report: &'a Report, finding: &'a Finding) -> [Cow<'a, str>; 21] {
+fn row<'a>(report: &'a Report, finding: &'a Finding) -> [Cow<'a, str>; 22] {
     let about = report.control_of(finding).map(|control| &control.about);
     let of = |text: &'a Option<String>| text.as_deref().unwrap_or_default().into();
     let time = |moment: Option<Moment>| moment.map(|moment| moment.to_string()).unwrap_or_default().into();
@@ -52,6 +53,7 @@ fn row<'a>(report: &'a Report, finding: &'a Finding) -> [Cow<'a, str>; 21] {
         of(&finding.region),
         (&finding.reason).into(),
         (&finding.dimensions).into(),
+        (&finding.evidence).into(),
         (&finding.pack).into(),
         about.map_or("", |about| &about.service).into(),
         about.map_or("", |about| &about.resource_type).into(),

@@ -73,6 +73,9 @@ fn event(report: &Report, finding: &Finding) -> Value {
     if let Some(cloud) = cloud(finding) {
         put("cloud", cloud);
     }
+    if let Ok(evidence @ Value::Object(_)) = serde_json::from_str(&finding.evidence) {
+        put("evidences", json!([{"data": evidence}]));
+    }
     let dimensions: Value = serde_json::from_str(&finding.dimensions).unwrap_or_default();
     put("unmapped", json!({"pack": finding.pack, "drift": finding.drift.word(), "dimensions": dimensions}));
     Value::Object(event)

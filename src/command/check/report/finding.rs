@@ -87,6 +87,9 @@ pub(in crate::command::check) struct Finding {
     pub(in crate::command::check) waiver_reason: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(in crate::command::check) waived_until: Option<Moment>,
+    /// The values that decided, as a JSON object; empty where there are none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(in crate::command::check) evidence: String,
     /// What makes it the same finding from run to run: 32 hexadecimal digits.
     pub(in crate::command::check) identity: String,
     /// Columns that reports do not know.

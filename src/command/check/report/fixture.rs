@@ -27,6 +27,7 @@ pub(in crate::command::check) fn finding(resource: &str) -> Finding {
         waiver: None,
         waiver_reason: None,
         waived_until: None,
+        evidence: String::new(),
         identity: format!("{:032x}", xxhash_rust::xxh3::xxh3_128(resource.as_bytes())),
         other: Map::new(),
     }

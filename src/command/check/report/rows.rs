@@ -17,6 +17,9 @@ use crate::exit::Failure;
 /// The columns that a waiver adds.
 const OF_WAIVERS: [&str; 3] = ["waiver", "waiver_reason", "waived_until"];
 
+/// Columns that mean nothing outside the pipeline that the rows are of.
+const OF_PIPELINES: [&str; 2] = ["node", "step"];
+
 /// What the rows say.
 pub(in crate::command::check) struct Read {
     /// The findings that are kept.
@@ -128,6 +131,8 @@ struct Columns<'a> {
     /// Present once there are waivers.
     waiver: Option<&'a StringArray>,
     waiver_reason: Option<&'a StringArray>,
+    /// Present in rows of `check`.
+    evidence: Option<&'a StringArray>,
 }
 
 impl<'a> Columns<'a> {
@@ -151,6 +156,7 @@ impl<'a> Columns<'a> {
             pack: text("pack")?,
             waiver: optional("waiver"),
             waiver_reason: optional("waiver_reason"),
+            evidence: optional("evidence"),
         })
     }
 
@@ -212,6 +218,7 @@ impl<'a> Columns<'a> {
             waiver: self.waiver.and_then(optional),
             waiver_reason: self.waiver_reason.and_then(optional),
             waived_until: self.time("waived_until", row),
+            evidence: self.evidence.and_then(optional).filter(|evidence| evidence != "{}").unwrap_or_default(),
             identity: format!("{:032x}", identity.0),
             other,
         })
@@ -234,7 +241,10 @@ fn other_columns(rows: &RecordBatch, kept: &[(usize, Identity)]) -> Result<Vec<M
         .fields()
         .iter()
         .enumerate()
-        .filter(|(_, field)| !KNOWN.contains(&field.name().as_str()) && !OF_WAIVERS.contains(&field.name().as_str()))
+        .filter(|(_, field)| {
+            let name = field.name().as_str();
+            !KNOWN.contains(&name) && !OF_WAIVERS.contains(&name) && !OF_PIPELINES.contains(&name)
+        })
         .map(|(position, _)| position)
         .collect();
     if unknown.is_empty() {
@@ -250,7 +260,8 @@ fn other_columns(rows: &RecordBatch, kept: &[(usize, Identity)]) -> Result<Vec<M
 }
 
 /// The columns that reports know.
-const KNOWN: [&str; 14] = [
+const KNOWN: [&str; 15] = [
+    "evidence",
     "control",
     "title",
     "resource",
@@ -304,7 +315,7 @@ mod tests {
             ("waiver", each(|row| row.3.map(str::to_owned))),
             ("waiver_reason", each(|row| row.3.map(|waiver| format!("{waiver} says so")))),
             ("waived_until", times),
-            ("step", steps),
+            ("attempt", steps),
         ];
         RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(name, column)| (name, column, true)))
             .unwrap()
@@ -339,6 +350,6 @@ mod tests {
     #[test]
     fn columns_that_reports_do_not_know_are_kept() {
         let read = Read::rows(&[rows(&[("a", "alarm", "new", None)])], false).unwrap();
-        assert_eq!(serde_json::to_value(&read.findings[0]).unwrap()["step"], 7);
+        assert_eq!(serde_json::to_value(&read.findings[0]).unwrap()["attempt"], 7);
     }
 }

@@ -138,7 +138,7 @@ impl<'s> Shell<'s> {
 
     fn report(&mut self, done: Result<(), Failure>) {
         if let Err(failure) = done {
-            eprintln!("error: {}", failure.message);
+            crate::output::told!("error: {}", failure.message);
             if !self.prompted {
                 self.code = failure.code;
             }

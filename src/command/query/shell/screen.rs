@@ -16,7 +16,7 @@ pub(super) fn show(text: &str) -> Result<(), Failure> {
         Some(pager) if height > 0 && text.lines().count() >= height => match page(&pager, text) {
             Ok(()) => Ok(()),
             Err(error) => {
-                eprintln!("note: the pager `{pager}` cannot be started: {error}");
+                crate::output::told!("note: the pager `{pager}` cannot be started: {error}");
                 output::print(text)
             }
         },

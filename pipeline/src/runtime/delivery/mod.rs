@@ -1,5 +1,8 @@
 //! Delivering effects until they are done or dead, always under the same id.
 
+mod circuit;
+mod pace;
+
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +14,9 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
+use self::circuit::Circuit;
+pub use self::circuit::{CircuitState, CircuitStatus};
+use self::pace::{Pace, lifetime, somewhere_up_to};
 use super::crashed::guarded;
 use super::effects::{Effect, EffectState, Ledger};
 use super::outbox::DeliveryPolicy;
@@ -21,26 +27,30 @@ use crate::pause::doubled;
 use crate::sink::{Attempt, DispatchingSink, EffectFollower};
 use crate::testing::crash;
 
-/// How many effects of one sink are under way at once. One that waits for its next attempt is not.
-const CONCURRENCY: usize = 16;
-
-/// An effect on its way: how often it was tried, and how long it waits after the next failure.
+/// An effect on its way: how often it was tried, how long it waits after the next failure, and since when it could leave.
 struct Try {
     effect: Arc<Effect>,
     attempts: u32,
     wait: Duration,
+    since: Instant,
     /// Others of its key have gone on: it takes its place behind them when it has rested.
     has_given_way: bool,
 }
 
+/// Attempts that are under way.
+type UnderWay = FuturesUnordered<BoxFuture<'static, Result<(Try, Attempt)>>>;
+
 /// Delivers the effects of one sink. Effects of one key go in order; others do not wait for each other.
 pub(crate) struct Deliverer {
+    node: Arc<str>,
     sink: Arc<dyn DispatchingSink>,
     journal: Journal,
     ledger: Ledger,
     policy: DeliveryPolicy,
     inbox: mpsc::UnboundedReceiver<Arc<Effect>>,
     cancel: CancellationToken,
+    circuit: Circuit,
+    pace: Pace,
     /// What can be tried now.
     ready: VecDeque<Try>,
     /// What waits for its next attempt, by when it comes; the number tells those of one moment apart.
@@ -51,8 +61,9 @@ pub(crate) struct Deliverer {
 }
 
 impl Deliverer {
-    /// A deliverer of what comes through `inbox`.
+    /// A deliverer of what comes through `inbox`, on the terms of the sink.
     pub(crate) fn new(
+        node: Arc<str>,
         sink: Arc<dyn DispatchingSink>,
         journal: Journal,
         ledger: Ledger,
@@ -60,8 +71,22 @@ impl Deliverer {
         inbox: mpsc::UnboundedReceiver<Arc<Effect>>,
         cancel: CancellationToken,
     ) -> Self {
-        let (ready, resting, behind) = (VecDeque::new(), BTreeMap::new(), HashMap::new());
-        Self { sink, journal, ledger, policy, inbox, cancel, ready, resting, rested: 0, behind }
+        let policy = policy.on(&sink.terms());
+        Self {
+            node,
+            sink,
+            journal,
+            ledger,
+            policy,
+            inbox,
+            cancel,
+            circuit: Circuit::new(policy.breaker, policy.longest),
+            pace: Pace::new(policy.rate),
+            ready: VecDeque::new(),
+            resting: BTreeMap::new(),
+            rested: 0,
+            behind: HashMap::new(),
+        }
     }
 
     /// Runs until cancelled, or until the outbox is gone and everything is done or dead.
@@ -69,22 +94,11 @@ impl Deliverer {
     /// # Errors
     /// When the journal cannot take an outcome, or the sink crashed.
     pub(crate) async fn run(mut self) -> Result<()> {
-        let mut under_way: FuturesUnordered<BoxFuture<'static, Result<(Try, Attempt)>>> = FuturesUnordered::new();
+        let mut under_way = UnderWay::new();
         let mut discards = self.ledger.watch_discards();
         let mut open = true;
         while open || !self.ready.is_empty() || !under_way.is_empty() || !self.resting.is_empty() {
-            while under_way.len() < CONCURRENCY
-                && let Some(next) = self.ready.pop_front()
-            {
-                if self.ledger.is_intended(&next.effect.id) {
-                    let approved = self.ledger.is_approved(&next.effect.id);
-                    under_way.push(Box::pin(attempt(Arc::clone(&self.sink), next, approved, self.policy.attempt)));
-                } else {
-                    self.tell_of_end(&next.effect, EffectState::Discarded);
-                    self.follow(&next.effect);
-                }
-            }
-            let due = self.resting.first_key_value().map(|((due, _), _)| *due);
+            let due = self.launch(&mut under_way);
             tokio::select! {
                 () = self.cancel.cancelled() => return Ok(()),
                 received = self.inbox.recv(), if open => match received {
@@ -111,6 +125,36 @@ impl Deliverer {
             }
         }
         Ok(())
+    }
+
+    /// Lets leave what may. Gives back when to look again, if nothing comes before.
+    fn launch(&mut self, under_way: &mut UnderWay) -> Option<Instant> {
+        let now = Instant::now();
+        let mut may_leave = None;
+        while under_way.len() < self.policy.concurrency && !self.ready.is_empty() {
+            if !self.circuit.lets_through(now) {
+                may_leave = self.circuit.opens_at();
+                break;
+            }
+            if let Some(next) = self.pace.next(now) {
+                may_leave = Some(next);
+                break;
+            }
+            let Some(next) = self.ready.pop_front() else { break };
+            if !self.ledger.is_intended(&next.effect.id) {
+                self.tell_of_end(&next.effect, EffectState::Discarded);
+                self.follow(&next.effect);
+                continue;
+            }
+            self.pace.leaves(now);
+            if self.circuit.sends() {
+                self.tell_circuit(now);
+            }
+            let approved = self.ledger.is_approved(&next.effect.id);
+            under_way.push(Box::pin(attempt(Arc::clone(&self.sink), next, approved, self.policy.attempt)));
+        }
+        let rested = self.resting.first_key_value().map(|((due, _), _)| *due);
+        may_leave.into_iter().chain(rested).min()
     }
 
     fn receive(&mut self, effect: Arc<Effect>) {
@@ -141,7 +185,7 @@ impl Deliverer {
     fn ready(&mut self, effect: Arc<Effect>) {
         let attempts = self.ledger.attempts(&effect.id);
         let wait = doubled(self.policy.initial, attempts, self.policy.longest);
-        self.ready.push_back(Try { effect, attempts, wait, has_given_way: false });
+        self.ready.push_back(Try { effect, attempts, wait, since: Instant::now(), has_given_way: false });
     }
 
     /// Makes ready what has rested enough.
@@ -153,7 +197,7 @@ impl Deliverer {
             let rested = first.remove();
             match rested.has_given_way {
                 true => self.queue(rested.effect),
-                false => self.ready.push_back(rested),
+                false => self.ready.push_back(Try { since: now, ..rested }),
             }
         }
     }
@@ -199,6 +243,7 @@ impl Deliverer {
         };
         tried.attempts += 1;
         self.ledger.attempted(&tried.effect.sink);
+        self.judge_destination(&attempt)?;
         let (attempts, effect) = (tried.attempts, &tried.effect);
         let (outcome, reason) = match attempt {
             Attempt::Done => (Outcome::Done, None),
@@ -215,14 +260,73 @@ impl Deliverer {
             Attempt::Again { reason, after } => {
                 tracing::warn!(sink = %effect.sink, effect = %effect.id, attempts, reason, "An effect will be tried again.");
                 self.ledger.tried(&self.journal, effect, attempts, &reason)?;
-                let asked = after.map(|after| after.min(self.policy.longest_asked));
-                let wait = asked.unwrap_or(tried.wait.min(self.policy.longest));
-                tried.wait = (tried.wait * 2).min(self.policy.longest);
-                self.rested += 1;
-                self.resting.insert((Instant::now() + wait, self.rested), tried);
+                self.rest(tried, after);
                 return Ok(());
             }
         };
+        self.end(&tried.effect, outcome, attempts, reason)
+    }
+
+    /// An effect waits for its next attempt: as long as the other side asks, or a part of its own wait.
+    fn rest(&mut self, mut tried: Try, asked: Option<Duration>) {
+        let own = tried.wait.min(self.policy.longest);
+        let wait = match asked {
+            Some(asked) => asked.min(self.policy.longest_asked),
+            None if self.policy.jitter => somewhere_up_to(own),
+            None => own,
+        };
+        tried.wait = (tried.wait * 2).min(self.policy.longest);
+        self.rested += 1;
+        self.resting.insert((Instant::now() + wait, self.rested), tried);
+    }
+
+    /// What an attempt says of the destination, whichever effect it was.
+    fn judge_destination(&mut self, attempt: &Attempt) -> Result<()> {
+        let (now, probing) = (Instant::now(), self.circuit.is_probing());
+        let changed = match attempt {
+            Attempt::Done | Attempt::Reported { .. } | Attempt::Refused { .. } => self.circuit.answered(),
+            // They say nothing of it.
+            Attempt::Held { .. } | Attempt::Later { .. } => return Ok(()),
+            Attempt::Again { reason, after } => {
+                self.circuit.failed(reason, after.map(|after| after.min(self.policy.longest_asked)), now)
+            }
+        };
+        if changed {
+            self.tell_circuit(now);
+        }
+        if changed && probing && !self.circuit.lets_through(now) { self.give_up_the_oldest(now) } else { Ok(()) }
+    }
+
+    /// The destination has failed for as long as an effect may fail: what has waited for it all that time is given up,
+    /// although it was not tried as often.
+    fn give_up_the_oldest(&mut self, now: Instant) -> Result<()> {
+        let lifetime = lifetime(self.policy.initial, self.policy.longest, self.policy.attempts);
+        let too_old = |tried: &Try| now.saturating_duration_since(tried.since) >= lifetime;
+        let (given_up, kept): (VecDeque<Try>, VecDeque<Try>) =
+            std::mem::take(&mut self.ready).into_iter().partition(too_old);
+        self.ready = kept;
+        for tried in given_up {
+            let reason = format!("the destination has failed for {lifetime:?}: {}", self.circuit.reason());
+            self.end(&tried.effect, Outcome::Dead, tried.attempts, Some(reason))?;
+        }
+        Ok(())
+    }
+
+    fn tell_circuit(&self, now: Instant) {
+        let status = self.circuit.status(now);
+        match status.state {
+            CircuitState::Open => {
+                let (reason, failures) = (self.circuit.reason(), status.failures);
+                tracing::warn!(sink = %self.node, failures, reason, "A destination that fails is left alone for a while.");
+            }
+            CircuitState::Closed => tracing::info!(sink = %self.node, "A destination that failed answers again."),
+            CircuitState::Probing => {}
+        }
+        self.ledger.circuit(&self.node, status);
+    }
+
+    /// An effect has come to its end.
+    fn end(&mut self, effect: &Arc<Effect>, outcome: Outcome, attempts: u32, reason: Option<String>) -> Result<()> {
         if let (Outcome::Dead, Some(reason)) = (&outcome, &reason) {
             tracing::error!(sink = %effect.sink, effect = %effect.id, attempts, reason, "An effect was given up.");
         }
@@ -232,7 +336,7 @@ impl Deliverer {
         if outcome == Outcome::Dead {
             self.tell_of_end(effect, EffectState::Dead);
         }
-        self.follow(&Arc::clone(effect));
+        self.follow(effect);
         Ok(())
     }
 
@@ -315,7 +419,10 @@ mod tests {
         drop(deliver);
         let stuck: Arc<Stuck> = Arc::new(Stuck(AtomicUsize::new(0)));
         let sink = Arc::clone(&stuck) as Arc<dyn DispatchingSink>;
-        Deliverer::new(sink, journal, ledger.clone(), policy, inbox, CancellationToken::new()).run().await.unwrap();
+        Deliverer::new("page".into(), sink, journal, ledger.clone(), policy, inbox, CancellationToken::new())
+            .run()
+            .await
+            .unwrap();
         assert_eq!((stuck.0.load(Ordering::SeqCst), ledger.intended()), (2, 0));
     }
 }
