@@ -50,6 +50,8 @@ struct NodePage<'a> {
 struct EffectsPage {
     /// To be delivered.
     intended: usize,
+    /// To be approved before they are.
+    awaiting_approval: usize,
     /// What this process has done for them.
     attempts: u64,
     done: u64,
@@ -57,8 +59,8 @@ struct EffectsPage {
 }
 
 impl From<EffectCounts> for EffectsPage {
-    fn from(EffectCounts { intended, tally }: EffectCounts) -> Self {
-        Self { intended, attempts: tally.attempts, done: tally.done, given_up: tally.given_up }
+    fn from(EffectCounts { intended, awaiting_approval, tally }: EffectCounts) -> Self {
+        Self { intended, awaiting_approval, attempts: tally.attempts, done: tally.done, given_up: tally.given_up }
     }
 }
 

@@ -62,7 +62,10 @@ fn page(pack: &Pack, control: &Control) -> String {
     parameters(&mut page, control);
     facts(&mut page, pack, control);
     let sql = control.sql.as_str().trim_end();
-    page.push_str(&format!("\n## Query\n\n```sql\n{sql}\n```\n"));
+    match control.rego {
+        None => page.push_str(&format!("\n## Query\n\n```sql\n{sql}\n```\n")),
+        Some(_) => page.push_str(&format!("\n## Policy\n\n```rego\n{sql}\n```\n")),
+    }
     page
 }
 

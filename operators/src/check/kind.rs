@@ -328,6 +328,7 @@ fn inline(options: &Options, read: &CheckOptions, node: &str) -> Result<Pack, Ve
         place: sql.place(),
         sql,
         sql_file: node.into(),
+        rego: None,
         file: node.into(),
     };
     Ok(Pack {

@@ -5,6 +5,8 @@
 //! files    logical plans    findings of a control   new, changed,    what leaves,
 //!                           over tables, at a time  resolved         what is kept
 //! ```
+//!
+//! A control is a query (`plan/`) or a policy in Rego (`rego/`), which is given the rows of queries and gives rows.
 
 pub mod drift;
 pub mod evaluate;
@@ -17,6 +19,7 @@ mod options;
 pub mod pack;
 mod pending;
 pub mod plan;
+mod rego;
 pub mod report;
 mod rows;
 pub mod testing;

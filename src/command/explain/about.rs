@@ -63,7 +63,8 @@ impl About {
         let (planned, control) = (found.control(), &found.control().control);
         let own = control.parameters.iter();
         // A variable of the pack concerns a control whose query names it.
-        let named = |name: &str| control.sql.as_str().contains(&format!("${name}"));
+        let begins = if control.rego.is_some() { "params." } else { "$" };
+        let named = |name: &str| control.sql.as_str().contains(&format!("{begins}{name}"));
         let shared = found.pack.variables.iter().filter(|(name, _)| named(name));
         let parameters = own.chain(shared).map(|(name, parameter)| value_of(planned, name, parameter)).collect();
         let mut benchmarks = Vec::new();

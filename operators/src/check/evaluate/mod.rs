@@ -2,6 +2,7 @@
 
 mod changed_rows;
 mod evidence;
+mod policy;
 mod rows;
 mod run;
 mod scopes;
@@ -166,6 +167,7 @@ impl Evaluator {
                 sources: Arc::clone(&sources),
                 state: Arc::clone(&state),
                 interest: interest(control),
+                time,
             });
         }
         let beside_others = stream::iter(runs.iter().cloned().map(Run::on_its_own)).buffered(at_once);

@@ -232,9 +232,10 @@ impl<'a> Collector<'a> {
     fn text_columns(&self, batch: &RecordBatch) -> Result<TextColumns> {
         let column = |position: usize| text_column(batch, position);
         let columns = self.columns;
-        let dimensions = match columns.dimensions.is_empty() {
-            true => None,
-            false => Some(json_lines(&batch.project(&columns.dimensions)?)?),
+        let dimensions = match (columns.dimensions_text, columns.dimensions.is_empty()) {
+            (Some(position), _) => Some(column(position)?.iter().map(|text| text.unwrap_or("{}").to_owned()).collect()),
+            (None, true) => None,
+            (None, false) => Some(json_lines(&batch.project(&columns.dimensions)?)?),
         };
         Ok(TextColumns {
             resource: column(columns.resource)?,

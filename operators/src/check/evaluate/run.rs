@@ -11,6 +11,7 @@ use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::{LogicalPlan, TableSource};
 use datafusion::physical_plan::{SendableRecordBatchStream, execute_stream};
 use futures::StreamExt;
+use tidegate_pipeline::step::StepTime;
 
 use super::rows::Collector;
 
@@ -30,6 +31,7 @@ pub(super) struct Run {
     pub(super) sources: Arc<BTreeMap<Arc<str>, Arc<dyn TableSource>>>,
     pub(super) state: Arc<SessionState>,
     pub(super) interest: Interest,
+    pub(super) time: StepTime,
 }
 
 /// Why a control has no answer yet.
@@ -41,7 +43,7 @@ pub(super) enum Unanswered {
 }
 
 /// Why a query gave no rows.
-enum Failure {
+pub(super) enum Failure {
     OutOfMemory,
     CutOff,
     /// In one sentence.
@@ -159,15 +161,18 @@ impl Run {
 
     /// Runs the query; its rows go to the collector as they come.
     async fn collect(&self, query: &PlannedQuery, collector: &mut Collector<'_>) -> Result<(), Failure> {
-        let mut batches = self.stream(query).await?;
+        if let Some(policy) = &query.policy {
+            return self.collect_answer(policy, collector).await;
+        }
+        let mut batches = self.stream(&query.plan).await?;
         while let Some(batch) = batches.next().await {
             collector.take(&batch?).map_err(|error| Failure::Other(error.message))?;
         }
         Ok(())
     }
 
-    async fn stream(&self, query: &PlannedQuery) -> Result<SendableRecordBatchStream, Failure> {
-        let plan = with_sources(query.plan.clone(), &self.sources)?;
+    pub(super) async fn stream(&self, plan: &LogicalPlan) -> Result<SendableRecordBatchStream, Failure> {
+        let plan = with_sources(plan.clone(), &self.sources)?;
         // A physical plan holds its data, so each evaluation makes its own.
         let physical = self.pack.work_limit.of(self.state.create_physical_plan(&plan).await?)?;
         Ok(execute_stream(physical, self.state.task_ctx())?)

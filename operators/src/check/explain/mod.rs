@@ -114,6 +114,11 @@ pub async fn explain(
         let texts: Vec<String> = problems.iter().map(ToString::to_string).collect();
         Error::user(texts.join("; "))
     })?;
+    if query.policy.is_some() {
+        let message =
+            format!("`{}` is a policy in Rego: which of its conditions decided cannot be told", control.control.id);
+        return Err(Error::user(message).with_remedy("try it with rows: `tidegate test`, or `opa eval --explain`"));
+    }
     let (sources, state) = (sources(tables)?, pack.session.at(time)?);
     let run = Run { query, sources: &sources, state: &state, pattern };
     let kept = run.rows(Filters::Kept).await?;

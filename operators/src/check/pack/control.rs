@@ -8,6 +8,7 @@ use tidegate_pipeline::spec::diagnostic::{Located, Place};
 use tidegate_pipeline::spec::{SqlText, Tree};
 
 use super::fields::{Fields, Problems, kind};
+use super::rego::{self, RegoOptions};
 use crate::check::finding::Severity;
 
 /// One check of a pack.
@@ -47,10 +48,12 @@ pub struct Control {
     pub mode: Mode,
     /// Whether findings carry the values that decided: not where these are secrets.
     pub evidence: bool,
-    /// Its query.
+    /// Its query, or its policy where `rego` is there.
     pub sql: SqlText,
-    /// The file that the query stands in.
+    /// The file that the query or policy stands in.
     pub sql_file: Arc<str>,
+    /// How its policy is fed and read, where it has a policy in Rego in the place of a query.
+    pub rego: Option<RegoOptions>,
     /// The file that the control stands in.
     pub file: Arc<str>,
     /// Where it stands there.
@@ -205,6 +208,10 @@ const FIELDS: &[&str] = &[
     "categories",
     "query",
     "sql",
+    "rego",
+    "rule",
+    "input",
+    "output",
     "reads",
     "params",
     "triggers",
@@ -219,13 +226,16 @@ pub(super) enum Query {
     File(Located<String>),
     /// Right there.
     Inline(Located<String>),
+    /// A policy in Rego: its files, or itself where it is more than one line. The policy comes first, then what it imports.
+    Policy(Vec<Located<String>>),
 }
 
-/// Reads one item of `controls:`. `None` where it cannot be identified; a control that can be, but has
+/// Reads one item of `controls:`; `source` is the text of its file. `None` where it cannot be identified; a control that can be, but has
 /// other problems, is returned, so that it can answer `error`.
 pub(super) fn read(
     tree: &Located<Tree>,
     service: &str,
+    source: &Arc<str>,
     problems: &mut Problems<'_>,
 ) -> Option<(Control, Option<Query>)> {
     let fields = Fields::of(tree, "a control", FIELDS, problems)?;
@@ -265,6 +275,7 @@ pub(super) fn read(
         evidence: evidence(&fields, problems),
         sql: SqlText::new("", id.place),
         sql_file: Arc::clone(&problems.file),
+        rego: matches!(query, Some(Query::Policy(_))).then(|| rego::read(&fields, source, problems)),
         file: Arc::clone(&problems.file),
         place: id.place,
         id: id.value.into(),
@@ -310,19 +321,28 @@ fn evidence(fields: &Fields<'_>, problems: &mut Problems<'_>) -> bool {
 }
 
 fn query(fields: &Fields<'_>, what: &str, problems: &mut Problems<'_>) -> Option<Query> {
-    match (fields.text("query", problems), fields.text("sql", problems)) {
-        (Some(file), None) => Some(Query::File(file)),
-        (None, Some(sql)) => Some(Query::Inline(sql)),
-        (Some(file), Some(_)) => {
-            problems.add(file.place, format!("{what} has both `query` and `sql`: keep one"));
-            None
-        }
-        (None, None) => {
-            let help = "write `query: FILE.sql` or `sql: |` and the query".to_owned();
-            problems.add_with_help(fields.place, format!("{what} has no query"), Some(help));
-            None
-        }
+    let mut given: Vec<(&str, Place, Query)> = Vec::new();
+    if let Some(file) = fields.text("query", problems) {
+        given.push(("query", file.place, Query::File(file)));
     }
+    if let Some(sql) = fields.text("sql", problems) {
+        given.push(("sql", sql.place, Query::Inline(sql)));
+    }
+    let policies = fields.texts("rego", problems);
+    if let Some(first) = policies.first() {
+        given.push(("rego", first.place, Query::Policy(policies)));
+    } else if let Some(field) = rego::FIELDS.iter().find_map(|name| fields.get(name).map(|value| (name, value.place))) {
+        problems.add(field.1, format!("`{}` belongs to `rego`", field.0));
+    }
+    if let [(first, place, _), (second, ..), ..] = given.as_slice() {
+        problems.add(*place, format!("{what} has both `{first}` and `{second}`: keep one"));
+        return None;
+    }
+    if given.is_empty() {
+        let help = "write `query: FILE.sql`, `sql: |` and the query, or `rego: FILE.rego`".to_owned();
+        problems.add_with_help(fields.place, format!("{what} has no query"), Some(help));
+    }
+    given.pop().map(|(.., query)| query)
 }
 
 fn remediation(fields: &Fields<'_>, problems: &mut Problems<'_>) -> Remediation {

@@ -120,7 +120,7 @@ impl<'a> Loader<'a> {
                 true => "",
                 false => folder.rsplit('/').next().unwrap_or_default(),
             };
-            for (mut control, query) in self.controls_of(path, &tree, service) {
+            for (mut control, query) in self.controls_of(path, &tree, service, &source) {
                 if let Some(other) = clash(&controls, &control) {
                     let problem =
                         PackProblem::new(path, control.place, format!("control `{}` is there twice", control.id));
@@ -136,7 +136,13 @@ impl<'a> Loader<'a> {
         controls
     }
 
-    fn controls_of(&mut self, path: &str, tree: &Located<Tree>, service: &str) -> Vec<(Control, Option<Query>)> {
+    fn controls_of(
+        &mut self,
+        path: &str,
+        tree: &Located<Tree>,
+        service: &str,
+        source: &Arc<str>,
+    ) -> Vec<(Control, Option<Query>)> {
         let mut problems = self.problems_of(path);
         let items = match &tree.value {
             Tree::List(items) => items.as_slice(),
@@ -145,7 +151,7 @@ impl<'a> Loader<'a> {
                 None => &[],
             },
         };
-        items.iter().filter_map(|item| control::read(item, service, &mut problems)).collect()
+        items.iter().filter_map(|item| control::read(item, service, source, &mut problems)).collect()
     }
 
     /// Gives a control its query; `source` is the text of the file that the control stands in.
@@ -156,18 +162,58 @@ impl<'a> Loader<'a> {
                 control.sql = SqlText::in_yaml(sql.value, sql.place, Arc::clone(source));
             }
             Some(Query::File(name)) => {
-                let path = joined(folder, &name);
-                match self.files.get(&path) {
-                    Some(content) => {
-                        control.sql = SqlText::in_file(self.text(&path, content).unwrap_or_default());
-                        control.sql_file = path.into();
-                    }
-                    None => {
-                        let message = format!("the query `{}` of control `{}` does not exist", name.value, control.id);
-                        let problem = PackProblem::new(&control.file, name.place, message);
-                        self.problems.push(problem.with_help(format!("expected at {path}")));
-                    }
+                if let Some((path, text)) = self.beside(control, "query", &name, folder) {
+                    (control.sql_file, control.sql) = (path, text);
                 }
+            }
+            Some(Query::Policy(names)) => self.attach_policy(control, names, folder, source),
+        }
+    }
+
+    /// Gives a control its policy and what that imports.
+    fn attach_policy(&mut self, control: &mut Control, names: Vec<Located<String>>, folder: &str, source: &Arc<str>) {
+        let mut texts = Vec::with_capacity(names.len());
+        for name in names {
+            match name.trim_end().contains('\n') {
+                true => {
+                    let text = SqlText::in_yaml(name.value, name.place, Arc::clone(source));
+                    texts.push((Arc::clone(&control.file), text));
+                }
+                // Without one of its files a policy may answer another thing than it means to: then it has no text at all.
+                false => match self.beside(control, "policy", &name, folder) {
+                    Some(found) => texts.push(found),
+                    None => return,
+                },
+            }
+        }
+        let mut texts = texts.into_iter();
+        if let Some(first) = texts.next() {
+            (control.sql_file, control.sql) = first;
+        }
+        if let Some(rego) = &mut control.rego {
+            rego.modules = texts.collect();
+        }
+    }
+
+    /// The text of a file that a control names, with its path; a problem where there is none.
+    fn beside(
+        &mut self,
+        control: &Control,
+        what: &str,
+        name: &Located<String>,
+        folder: &str,
+    ) -> Option<(Arc<str>, SqlText)> {
+        let path = joined(folder, name);
+        match self.files.get(&path) {
+            Some(content) => {
+                let text = SqlText::in_file(self.text(&path, content).unwrap_or_default());
+                Some((path.into(), text))
+            }
+            None => {
+                let message = format!("the {what} `{}` of control `{}` does not exist", name.value, control.id);
+                let problem = PackProblem::new(&control.file, name.place, message);
+                self.problems.push(problem.with_help(format!("expected at {path}")));
+                None
             }
         }
     }

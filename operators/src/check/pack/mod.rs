@@ -4,6 +4,7 @@
 //! NAME/pack.yaml               name, version, least engine version, tables, variables
 //! NAME/SERVICE/controls.yaml   a list of controls
 //! NAME/SERVICE/*.sql           their queries
+//! NAME/SERVICE/*.rego          their policies
 //! NAME/benchmarks/*.yaml       trees of controls
 //! NAME/tests/*.yaml            given rows, expected findings
 //! ```
@@ -16,6 +17,7 @@ mod control;
 mod fields;
 pub mod glob;
 mod load;
+mod rego;
 mod test_case;
 
 use std::collections::BTreeMap;
@@ -29,6 +31,7 @@ use tidegate_pipeline::spec::diagnostic::{Diagnostic, Place};
 pub use benchmark::{Benchmark, BenchmarkNode};
 pub use control::{Control, Mode, Parameter, ParameterType, ParameterValue, Remediation};
 pub(crate) use fields::{Fields, Problems};
+pub use rego::{FindingColumn, RegoInput, RegoOptions};
 pub use test_case::{ExpectedFinding, GivenTest};
 
 /// What is wrong with a file of a pack.
@@ -89,7 +92,7 @@ impl PackFiles {
         self.files.insert(path.into(), content.into());
     }
 
-    /// Reads every `.yaml`, `.yml` and `.sql` file below `directory`. Paths start with `root`, so that
+    /// Reads every `.yaml`, `.yml`, `.sql` and `.rego` file below `directory`. Paths start with `root`, so that
     /// messages name `root/ec2/controls.yaml`.
     ///
     /// # Errors
@@ -118,7 +121,7 @@ impl PackFiles {
             let inner = format!("{prefix}/{name}");
             if path.is_dir() {
                 self.read_directory(&path, &inner, depth + 1)?;
-            } else if [".yaml", ".yml", ".sql"].iter().any(|ending| name.ends_with(ending)) {
+            } else if [".yaml", ".yml", ".sql", ".rego"].iter().any(|ending| name.ends_with(ending)) {
                 let content = std::fs::read(&path).map_err(|error| unreadable(&path, error))?;
                 self.insert(inner, content);
             }

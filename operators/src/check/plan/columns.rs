@@ -23,6 +23,8 @@ pub(crate) struct OutputColumns {
     pub(crate) severity: Option<usize>,
     /// All others, in the order of their names.
     pub(crate) dimensions: Vec<usize>,
+    /// All others as a JSON object with sorted keys, where the rows bring them so: a policy's need not be the same in each.
+    pub(crate) dimensions_text: Option<usize>,
 }
 
 impl OutputColumns {
@@ -67,7 +69,7 @@ impl OutputColumns {
         dimensions.sort_by_key(|position| fields[*position].name());
         match (resource, reason) {
             (Some(resource), Some(reason)) if problems.is_empty() => {
-                Ok(Self { resource, status, reason, account_id, region, severity, dimensions })
+                Ok(Self { resource, status, reason, account_id, region, severity, dimensions, dimensions_text: None })
             }
             _ => Err(problems),
         }

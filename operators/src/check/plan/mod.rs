@@ -3,6 +3,7 @@
 mod columns;
 mod determinism;
 mod parameters;
+mod policy;
 mod query;
 mod row_local;
 mod session;
@@ -17,6 +18,7 @@ use tidegate_pipeline::spec::{ByteSize, Tree};
 use tidegate_pipeline::table::TableDefinition;
 
 pub(crate) use columns::OutputColumns;
+pub(crate) use policy::PolicyInput;
 use query::{Query, QueryProblem};
 pub(crate) use row_local::RowLocal;
 pub use row_local::WholeTables;
@@ -25,6 +27,7 @@ pub(crate) use session::{Session, relaxed};
 use super::evaluate::WorkLimit;
 use super::explain;
 use super::pack::{Control, Pack, PackProblem, ParameterValue, glob};
+use super::rego::Policy;
 use session::Tables;
 
 /// The key of [`Overrides`] for parameters of every control that has them.
@@ -103,6 +106,8 @@ pub(crate) struct PlannedQuery {
     pub(crate) evidence: Vec<EvidenceColumn>,
     /// The same for single rows, where what is said of a row depends on nothing else.
     pub(crate) row_local: Result<RowLocal, WholeTables>,
+    /// The policy that is evaluated in the place of the plan, where the control is in Rego.
+    pub(crate) policy: Option<Arc<Policy>>,
 }
 
 impl PlannedControl {
@@ -125,7 +130,10 @@ impl PlannedControl {
 
     /// Its logical plan as text, for `explain`; `None` where it could not be planned.
     pub fn describe_plan(&self) -> Option<String> {
-        self.query.as_ref().ok().map(|query| query.plan.display_indent().to_string())
+        self.query.as_ref().ok().map(|query| match &query.policy {
+            Some(policy) => policy.describe(),
+            None => query.plan.display_indent().to_string(),
+        })
     }
 }
 
@@ -274,6 +282,15 @@ fn plan_control(
         Ok(given) => given,
         Err(message) => return (fail(vec![PackProblem::new(&control.file, control.place, message)]), None),
     };
+    if let Some(options) = &control.rego {
+        return match policy::plan(control, options, &parameters, &given, tables) {
+            Ok(policy) => {
+                let control = planned(Ok(policy.query), policy.reads, policy.reads_time);
+                (PlannedControl { given, ..control }, None)
+            }
+            Err((problems, missing)) => (fail(problems), missing),
+        };
+    }
     let outcome = query::plan(control.sql.as_str(), &parameters, &given, tables).and_then(|query: Query| {
         let columns = OutputColumns::of(&query.plan, control.mode)?;
         Ok((query, columns))
@@ -292,7 +309,7 @@ fn plan_control(
                 true => Err(WholeTables::Time),
                 false => RowLocal::of(&plan, &columns, definitions, tables.session().state()),
             };
-            let plan = PlannedQuery { plan, columns, evidence, row_local };
+            let plan = PlannedQuery { plan, columns, evidence, row_local, policy: None };
             (PlannedControl { given, ..planned(Ok(plan), query.reads, query.reads_time) }, None)
         }
         Err(found) => {

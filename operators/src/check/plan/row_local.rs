@@ -42,12 +42,15 @@ pub enum WholeTables {
     SeveralRows,
     /// Two rows could have findings of one identity.
     Identity,
+    /// It is a policy in Rego.
+    Policy,
 }
 
 impl fmt::Display for WholeTables {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Time => "what it says changes with time alone (`now()`)",
+            Self::Policy => "it is a policy in Rego, which may look at all rows at once",
             Self::SeveralRows => "it joins, groups or compares rows",
             Self::Identity => {
                 "it does not select, as they are, `account_id`, `region` and the table's `arn` or the rest of its key"

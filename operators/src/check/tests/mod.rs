@@ -9,6 +9,7 @@ mod loading;
 mod operating;
 mod over_tables;
 mod planning;
+mod rego;
 mod testing;
 mod waiving;
 mod working;

@@ -63,3 +63,17 @@ async fn the_time_and_parameters_of_a_case_are_what_it_says() {
     assert!(outcomes[..3].iter().all(|(_, message)| message.is_empty()), "{outcomes:?}");
     assert!(outcomes[3].1.contains("is not a time"));
 }
+
+#[tokio::test]
+async fn a_policy_is_tested_like_a_query() {
+    let controls = "controls:\n  - {id: a, title: T, severity: high, rego: a.rego, reads: [volume]}\n";
+    let policy = r#"package p
+findings contains {"resource": v.arn, "status": "ok", "reason": input.now} if some v in input.tables.volume
+"#;
+    let cases = "- {name: n, now: 2026-01-02, tables: {volume: [{arn: a}]}, expect: [{resource: a, status: ok, reason: '2026-01-02T00:00:00Z'}]}\n";
+    let all = [HEAD, ("p/ec2/controls.yaml", controls), ("p/ec2/a.rego", policy), ("p/tests/a.yaml", cases)];
+    let (pack, problems) = Pack::load(&files(&all), "p");
+    assert_eq!(problems, []);
+    let outcomes = run_pack_tests(&pack, &definitions()).await;
+    assert_eq!(outcomes[0].message, "");
+}
