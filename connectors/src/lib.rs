@@ -6,6 +6,7 @@
 //! [`tidegate_pipeline::source`], [`tidegate_pipeline::provider`] and [`tidegate_pipeline::sink`].
 
 pub mod cassette;
+mod conversation;
 pub mod decode;
 pub mod diagnosis;
 pub mod event;
@@ -63,5 +64,9 @@ pub fn sinks() -> Vec<Box<dyn SinkKind>> {
 
 /// The kinds of handlers that this crate offers: sinks that enforce what something outside shall be.
 pub fn handlers() -> Vec<Box<dyn SinkKind>> {
-    vec![HandlerSinkKind::boxed(handlers::file_resource::FileResourceKind)]
+    vec![
+        HandlerSinkKind::boxed(handlers::exec_resource::ExecResourceKind),
+        HandlerSinkKind::boxed(handlers::file_resource::FileResourceKind),
+        HandlerSinkKind::boxed(handlers::http_resource::HttpResourceKind),
+    ]
 }

@@ -109,7 +109,8 @@ impl Program {
     }
 }
 
-fn cannot_start(program: &str, error: &std::io::Error) -> Error {
+/// A program that cannot be started.
+pub(crate) fn cannot_start(program: &str, error: &std::io::Error) -> Error {
     let failed = Error::external(format!("`{program}` cannot be started: {error}"));
     match error.kind() {
         std::io::ErrorKind::NotFound => {
@@ -121,15 +122,15 @@ fn cannot_start(program: &str, error: &std::io::Error) -> Error {
 }
 
 /// The process group that a program leads. Whoever is still in it when this is dropped is killed.
-struct Group(Mutex<Option<Pid>>);
+pub(crate) struct Group(Mutex<Option<Pid>>);
 
 impl Group {
-    fn of(child: &Child) -> Self {
+    pub(crate) fn of(child: &Child) -> Self {
         Self(Mutex::new(child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw)))
     }
 
     /// The program has ended: its number may belong to another one by now.
-    fn forget(&self) {
+    pub(crate) fn forget(&self) {
         *self.0.lock() = None;
     }
 

@@ -2,8 +2,9 @@
 
 use async_trait::async_trait;
 use aws_sdk_ec2::types::{
-    Filter, ResourceType, SnapshotState, Tag, TagSpecification, Volume as AwsVolume, VolumeState,
+    Filter, ResourceType, Snapshot, SnapshotState, Tag, TagSpecification, Volume as AwsVolume, VolumeState,
 };
+use jiff::Timestamp;
 use serde_json::json;
 use tidegate_pipeline::handler::sink::{FieldDescription, field};
 use tidegate_pipeline::handler::{Changes, Fields, Halt, HandlerContext, Reading};
@@ -13,6 +14,8 @@ use crate::failure::failure;
 
 /// The tag of snapshots that were made before a volume was removed: its value is the volume.
 const BEFORE_REMOVAL: &str = "tidegate:before-removal-of";
+/// For how long a snapshot of an earlier attempt counts, in seconds.
+const SNAPSHOT_COUNTS: i64 = 24 * 3600;
 
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Volume;
@@ -42,7 +45,12 @@ impl Volume {
             .send()
             .await
             .map_err(|error| failure(&format!("list the snapshots of {volume}"), &error))?;
-        let known = listed.snapshots().iter().find(|known| known.state() != Some(&SnapshotState::Error));
+        // What an attempt long ago has left says nothing of what was written since.
+        let oldest = Timestamp::now().as_second() - SNAPSHOT_COUNTS;
+        let counts = |known: &&Snapshot| {
+            known.state() != Some(&SnapshotState::Error) && known.start_time().is_some_and(|at| at.secs() > oldest)
+        };
+        let known = listed.snapshots().iter().find(counts);
         let (id, is_complete) = match known {
             Some(known) => (known.snapshot_id(), known.state() == Some(&SnapshotState::Completed)),
             None => {

@@ -151,6 +151,10 @@ impl<K: HandlerKind> SinkKind for HandlerSinkKind<K> {
     fn is_handler(&self) -> bool {
         true
     }
+
+    fn dispatches(&self) -> bool {
+        true
+    }
 }
 
 struct PlannedHandler<K> {
