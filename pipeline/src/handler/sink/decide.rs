@@ -31,6 +31,8 @@ const AFTERWARDS: Duration = Duration::from_secs(10);
 const MARGIN: Duration = Duration::from_secs(5);
 /// How long a resource waits before it looks again whether what it requires has been settled.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
+/// How long it waits where its handler says that something outside is not ready.
+const ASK_AGAIN: Duration = Duration::from_secs(15);
 
 /// The agent of a resource whose row names none.
 pub(super) type AgentOf = Box<dyn Fn(&str) -> Option<String> + Send + Sync>;
@@ -283,7 +285,8 @@ impl HandlerSink {
             }
             _ => {
                 standings.report(order, report, Outlook::Pending);
-                Attempt::Later { reason, after: LOOK_AGAIN }
+                let is_known = requirements.iter().any(|required| required.state != ResourceState::Deployed);
+                Attempt::Later { reason, after: if is_known { LOOK_AGAIN } else { ASK_AGAIN } }
             }
         }
     }
