@@ -272,11 +272,11 @@ mod tests {
     #[tokio::test]
     async fn a_program_is_asked_how_it_is_and_told_what_shall_change() {
         let script = r#"question=$(cat); case $question in
-            *'"call":"read"'*) echo '{"fields": {"version": 1}, "facts": {"host": "web-1"}}';;
-            *'"call":"update"'*'"changes":{"version":{"current":1,"desired":2}}'*)
+            *'"call":"read"'*) echo '{"fields": {"release": 1}, "facts": {"host": "web-1"}}';;
+            *'"call":"update"'*'"changes":{"release":{"current":1,"desired":2}}'*)
                 echo '{"log": [{"message": "now 2"}]}';;
             *) exit 1;; esac"#;
-        let deployment = deployed(script, json!({"version": 2})).await;
+        let deployment = deployed(script, json!({"release": 2})).await;
         assert_eq!((deployment.state, deployment.change), (ResourceState::Deployed, Change::Updated), "{deployment:?}");
         assert!(deployment.log.iter().any(|line| line.to_string() == "now 2"));
         assert_eq!(deployment.facts["host"], "web-1");

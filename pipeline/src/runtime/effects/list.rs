@@ -9,8 +9,8 @@ use super::book::{Book, Bounds, Entry};
 use super::{Effect, EffectIdentity, EffectState, stored};
 use crate::checkpoint::{Manifest, at_head, read_node_state};
 use crate::error::Result;
-use crate::journal::read_directory;
 use crate::journal::record::{Outcome, OutcomeRecord, Record};
+use crate::journal::{begins_in, read_directory};
 use crate::runtime::checkpointing::PIPELINE_SECTIONS;
 use crate::runtime::control::{self, ControlAnswer, ControlRequest};
 use crate::runtime::delivery::CircuitStatus;
@@ -124,6 +124,10 @@ fn fold(
             (EffectReach::Checkpoint, Some(manifest)) => manifest.step,
             _ => StepNumber::ZERO,
         };
+        if manifest.is_none() && begins_in(directory)?.is_none() {
+            // The pipeline is only just beginning.
+            return Ok(book);
+        }
         let mut records = read_directory(directory, from)?;
         while let Some(record) = records.next() {
             match record? {
